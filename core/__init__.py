@@ -1,0 +1,100 @@
+"""umbel: one shared backbone, many vision tasks.
+
+Everything a plugin needs is here; the names are imported on first use, so that `import umbel` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Backbone": "umbel.backbone",
+    "Batch": "umbel.types",
+    "CheckpointError": "umbel.errors",
+    "ConfigError": "umbel.errors",
+    "DataError": "umbel.errors",
+    "FeatureSpec": "umbel.types",
+    "Losses": "umbel.types",
+    "PluginError": "umbel.errors",
+    "Sample": "umbel.types",
+    "Size": "umbel.types",
+    "Task": "umbel.task",
+    "TaskConfig": "umbel.config",
+    "TtaConfig": "umbel.config",
+    "UmbelError": "umbel.errors",
+    "View": "umbel.types",
+    "apply_keyed": "umbel.randomness",
+    "check_choice": "umbel.options",
+    "check_range": "umbel.options",
+    "encode_image": "umbel.data.images",
+    "hookimpl": "umbel.hooks",
+    "keyed_generator": "umbel.randomness",
+    "list_images": "umbel.data.files",
+    "load_tensors": "umbel.checkpoint.tensors",
+    "option": "umbel.options",
+    "palette": "umbel.drawing",
+    "put_label": "umbel.drawing",
+    "read_image": "umbel.data.images",
+    "read_json": "umbel.data.files",
+    "read_label_map": "umbel.data.images",
+    "read_lines": "umbel.data.files",
+    "resize_image": "umbel.data.images",
+    "resolve_under": "umbel.data.files",
+    "round_up": "umbel.types",
+    "write_image": "umbel.data.images",
+    "write_json": "umbel.data.files",
+}
+
+__all__ = ["__version__", *_HOME]
+
+if TYPE_CHECKING:
+    from umbel.backbone import Backbone as Backbone
+    from umbel.checkpoint.tensors import load_tensors as load_tensors
+    from umbel.config import TaskConfig as TaskConfig
+    from umbel.config import TtaConfig as TtaConfig
+    from umbel.data.files import list_images as list_images
+    from umbel.data.files import read_json as read_json
+    from umbel.data.files import read_lines as read_lines
+    from umbel.data.files import resolve_under as resolve_under
+    from umbel.data.files import write_json as write_json
+    from umbel.data.images import encode_image as encode_image
+    from umbel.data.images import read_image as read_image
+    from umbel.data.images import read_label_map as read_label_map
+    from umbel.data.images import resize_image as resize_image
+    from umbel.data.images import write_image as write_image
+    from umbel.drawing import palette as palette
+    from umbel.drawing import put_label as put_label
+    from umbel.errors import CheckpointError as CheckpointError
+    from umbel.errors import ConfigError as ConfigError
+    from umbel.errors import DataError as DataError
+    from umbel.errors import PluginError as PluginError
+    from umbel.errors import UmbelError as UmbelError
+    from umbel.hooks import hookimpl as hookimpl
+    from umbel.options import check_choice as check_choice
+    from umbel.options import check_range as check_range
+    from umbel.options import option as option
+    from umbel.randomness import apply_keyed as apply_keyed
+    from umbel.randomness import keyed_generator as keyed_generator
+    from umbel.task import Task as Task
+    from umbel.types import Batch as Batch
+    from umbel.types import FeatureSpec as FeatureSpec
+    from umbel.types import Losses as Losses
+    from umbel.types import Sample as Sample
+    from umbel.types import Size as Size
+    from umbel.types import View as View
+    from umbel.types import round_up as round_up
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module 'umbel' has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

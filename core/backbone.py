@@ -1,0 +1,47 @@
+"""The Backbone contract: a trunk that turns normalised images into feature levels."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from umbel.types import FeatureSpec
+
+
+class Backbone(nn.Module):
+    """A shared trunk.
+
+    Class attributes:
+        Options: dataclass of typed options, declared with `umbel.option`.
+
+    Attributes that a subclass sets in `__init__(self, options)`:
+        spec: channels and strides of the levels that `forward` returns.
+        mean: RGB mean in 0..1 that inputs are normalised with.
+        std: RGB standard deviation in 0..1.
+    """
+
+    Options: ClassVar[type]
+    spec: FeatureSpec
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    @abstractmethod
+    def forward(self, images: Tensor, task: str) -> tuple[Tensor, ...]:
+        """Feature levels of normalised images.
+
+        Args:
+            images: (B, 3, H, W) float, normalised with `mean` and `std`; H and W are divisible by the largest stride.
+            task: name of the task the images belong to, for trunks with parts of their own for every task.
+
+        Returns:
+            One (B, C_i, H/s_i, W/s_i) tensor a level, in the order of `spec`.
+        """
+
+    def bind_tasks(self, names: tuple[str, ...]) -> None:
+        """Called once before training with the names of all tasks; a trunk with per-task parts makes them here."""
+
+    def load_report(self) -> str:
+        """One line about the weights the trunk started from, for the log."""
+        return "random initialisation"

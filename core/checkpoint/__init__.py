@@ -1,0 +1,1 @@
+"""Checkpoints: directories that are whole or absent, of tensors and JSON."""

@@ -1,0 +1,44 @@
+"""Reading weight files without ever running code from them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from umbel.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_WRAPPERS = ("state_dict", "model", "model_state", "module")
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """Tensors by name from a .safetensors file, or a .pth/.pt/.bin state dict read with `weights_only=True`.
+
+    Raises:
+        CheckpointError: if the file is missing, damaged, or holds anything but tensors.
+    """
+    import torch
+
+    if not path.is_file():
+        raise CheckpointError("no such weight file", where=str(path))
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise CheckpointError(
+            f"cannot be read as weights: {str(error).splitlines()[0]}",
+            where=str(path),
+            hint="give a .safetensors file, or a .pth file that holds only tensors",
+        ) from None
+    for wrapper in _WRAPPERS:
+        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
+            content = content[wrapper]
+    tensors = {str(name): value for name, value in content.items() if isinstance(value, torch.Tensor)}
+    if not tensors:
+        raise CheckpointError("holds no tensors", where=str(path))
+    return tensors

@@ -1,0 +1,114 @@
+"""The recipe as typed dataclasses. `umbel.recipe` loads YAML into them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from umbel.options import check_choice, check_range, option
+from umbel.types import Size
+
+
+@dataclass
+class TtaConfig:
+    """Test-time augmentation of a task: every scale or size, times every flip."""
+
+    scales: list[float] = option([1.0], "factors on the test size, one view each")
+    sizes: list[list[int]] = option([], "explicit [height, width] of each view, instead of scales")
+    hflip: bool = option(False, "add the mirrored view of each")
+
+    def __post_init__(self) -> None:
+        for scale in self.scales:
+            check_range("tta.scales", scale, 0.1, 10.0)
+        for size in self.sizes:
+            _check_size("tta.sizes", size)
+
+
+@dataclass
+class TaskConfig:
+    """What every task of a recipe has."""
+
+    kind: str = option(doc="which plugin: a kind of `umbel plugins`, or distribution/kind")
+    batch_size: int = option(8, "images of this task in every optimizer step, per process")
+    input_size: Size = option(doc="training height and width in pixels; divisible by the backbone's largest stride")
+    workers: int = option(0, "processes that load this task's training data; 0 loads in the main process")
+    weight: float = option(1.0, "factor on this task's loss")
+    lr_scale: float = option(1.0, "factor on the learning rate of this task's head")
+    tta: TtaConfig = field(default_factory=TtaConfig, metadata={"doc": "test-time augmentation"})
+    options: Any = option({}, "the task's own options: `umbel show --schema KIND`")
+
+    def __post_init__(self) -> None:
+        check_range("batch_size", self.batch_size, 1, 65536)
+        check_range("workers", self.workers, 0, 256)
+        check_range("weight", self.weight, 0.0, 1e6)
+        check_range("lr_scale", self.lr_scale, 0.0, 1e6)
+        self.input_size = _check_size("input_size", self.input_size)
+
+
+@dataclass
+class BackboneConfig:
+    """The shared trunk."""
+
+    name: str = option("timm", "which backbone plugin: see `umbel plugins`")
+    options: Any = option({}, "the backbone's own options: `umbel show --schema NAME`")
+
+
+@dataclass
+class OptimConfig:
+    """AdamW, linear warm-up, then cosine."""
+
+    lr: float = option(1e-4, "learning rate after warm-up")
+    weight_decay: float = option(1e-4, "decoupled weight decay")
+    betas: list[float] = option([0.9, 0.999], "AdamW momentum coefficients")
+    eps: float = option(1e-8, "AdamW denominator term")
+    decay_norm_bias: bool = option(True, "decay biases, norms and other one-dimensional parameters too")
+    backbone_lr_scale: float = option(1.0, "factor on the learning rate of the backbone")
+    layer_decay: float = option(1.0, "factor on the learning rate per backbone stage, counted from the last")
+    warmup_steps: int = option(200, "steps of linear warm-up from 0")
+    schedule: str = option("cosine", "cosine or constant after the warm-up")
+    min_lr: float = option(1e-8, "where the cosine ends")
+    clip_norm: float | None = option(1.0, "largest global gradient norm; null does not clip")
+
+    def __post_init__(self) -> None:
+        check_choice("schedule", self.schedule, ("cosine", "constant"))
+        check_range("lr", self.lr, 0.0, 100.0)
+        check_range("warmup_steps", self.warmup_steps, 0, 10**9)
+        check_range("layer_decay", self.layer_decay, 1e-3, 1.0)
+
+
+@dataclass
+class TrainConfig:
+    """How long, how exact, how often to look."""
+
+    epochs: float = option(100.0, "passes over the longest task's data; ignored when steps is given")
+    steps: int | None = option(None, "optimizer steps")
+    seed: int = option(0, "decides weights, order, augmentation and dropout")
+    precision: str = option("auto", "fp32, bf16 (autocast), or auto: whichever is faster on this device")
+    channels_last: bool = option(True, "memory format of images and convolutions")
+    device: str = option("auto", "auto, cpu, cuda or cuda:N")
+    ema_decay: float = option(0.0, "decay of the averaged weights that are evaluated; 0 turns averaging off")
+    eval_every: int = option(0, "steps between evaluations; 0 evaluates only at the end")
+    save_every: int = option(0, "steps between checkpoints; 0 saves only at the end")
+    log_every: int = option(10, "steps between log lines")
+
+    def __post_init__(self) -> None:
+        check_choice("precision", self.precision, ("auto", "fp32", "bf16"))
+        check_range("ema_decay", self.ema_decay, 0.0, 0.999999)
+        check_range("seed", self.seed, 0, 2**63 - 1)
+
+
+@dataclass
+class Recipe:
+    """A whole run, as written in YAML."""
+
+    tasks: dict[str, TaskConfig] = field(default_factory=dict, metadata={"doc": "task name to task"})
+    backbone: BackboneConfig = field(default_factory=BackboneConfig, metadata={"doc": "the shared trunk"})
+    optim: OptimConfig = field(default_factory=OptimConfig, metadata={"doc": "optimizer and schedule"})
+    train: TrainConfig = field(default_factory=TrainConfig, metadata={"doc": "length, precision, logging"})
+    score: str = option("mean", "overall score: mean of the main metrics, or a formula such as (road.miou + cars.top1) / 2")
+
+
+def _check_size(name: str, size: Any) -> Size:
+    if len(size) != 2 or not all(isinstance(side, int) and 1 <= side <= 65536 for side in size):
+        raise ValueError(f"{name} is {size!r}; expected [height, width] in pixels")
+    return (int(size[0]), int(size[1]))

@@ -1,0 +1,1 @@
+"""Reading files, ordering samples and forming composite batches."""

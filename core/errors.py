@@ -1,0 +1,52 @@
+"""Errors a user can act on: what was wrong, where, and what to do."""
+
+from __future__ import annotations
+
+
+class UmbelError(Exception):
+    """Base of every error umbel raises on purpose; the command line prints it on one line.
+
+    Args:
+        message: what was wrong, naming the offending value.
+        where: file, recipe key, task, plugin or sample.
+        hint: what is available or what to do.
+    """
+
+    exit_code = 2
+
+    def __init__(self, message: str, *, where: str = "", hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.where = where
+        self.hint = hint
+
+    def __str__(self) -> str:
+        where = f"{self.where}: " if self.where else ""
+        hint = f" ({self.hint})" if self.hint else ""
+        return f"{where}{self.message}{hint}"
+
+
+class ConfigError(UmbelError):
+    """A recipe or an override is wrong."""
+
+
+class PluginError(UmbelError):
+    """A plugin is missing, broken, blocked or collides with another."""
+
+
+class DataError(UmbelError):
+    """An image, label or annotation file cannot be used."""
+
+    exit_code = 3
+
+
+class CheckpointError(UmbelError):
+    """A checkpoint or a weight file cannot be used."""
+
+    exit_code = 3
+
+
+class TrainingError(UmbelError):
+    """Training cannot go on, for example because a loss is not finite."""
+
+    exit_code = 1

@@ -1,0 +1,1 @@
+"""Observers: what a run tells people, as default hook implementations."""

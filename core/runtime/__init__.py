@@ -1,0 +1,1 @@
+"""Runtimes: how a model is stepped on one or many devices."""

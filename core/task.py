@@ -1,0 +1,137 @@
+"""The Task contract: everything umbel has to know about a job for the shared backbone."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+from umbel.types import Batch, FeatureSpec, Losses, Sample, Size, View
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import numpy as np
+    from torch import nn
+    from torch.utils.data import Dataset
+    from torchmetrics import Metric
+
+    from umbel.config import TaskConfig
+
+OptionsT = TypeVar("OptionsT")
+
+
+class Task(ABC, Generic[OptionsT]):
+    """One job of the model: data, head, loss, decoding, metric. Core treats targets, outputs and predictions as opaque.
+
+    Args:
+        name: the instance name in the recipe; key of the head, prefix of the metrics.
+        config: what every task has: batch size, input size, weight, TTA.
+        options: an instance of the class's own `Options`.
+
+    Class attributes:
+        Options: dataclass of typed options, declared with `umbel.option`.
+        main_metric: the key of `metric().compute()` that enters the overall score; higher is better.
+    """
+
+    Options: ClassVar[type]
+    main_metric: ClassVar[str]
+
+    def __init__(self, name: str, config: TaskConfig, options: OptionsT) -> None:
+        self.name = name
+        self.config = config
+        self.options = options
+
+    @abstractmethod
+    def dataset(self, split: str) -> Dataset[Sample]:
+        """Map-style data set of a split ("train" or "val") that gives Samples as stored: decoded, not augmented.
+
+        Raises:
+            DataError: naming the file and what is wrong with it.
+        """
+
+    @abstractmethod
+    def head(self, features: FeatureSpec) -> nn.Module:
+        """The head: `forward(features)` takes a tuple of (B, C_i, H/s_i, W/s_i) tensors and returns the raw output."""
+
+    @abstractmethod
+    def loss(self, output: Any, targets: Any) -> Losses:
+        """Loss of a batch, averaged so that its size does not depend on the batch size; finite for empty targets."""
+
+    @abstractmethod
+    def decode(self, output: Any, view: View) -> list[Any]:
+        """One prediction an image, in the coordinates of the padded view (`view.canvas`)."""
+
+    @abstractmethod
+    def metric(self) -> Metric:
+        """A fresh metric: `update(predictions, targets)` takes lists, one entry an image, in original coordinates;
+        `compute()` returns a dict of scalars by name, `main_metric` among them."""
+
+    def augment(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        """Training view of a sample, of size `config.input_size`; every random choice comes from `rng`.
+
+        The default resizes the image and leaves the target alone.
+        """
+        from umbel.data.images import resize_image
+
+        return Sample(resize_image(sample.image, self.config.input_size), sample.target, sample.id, sample.size)
+
+    def collate_targets(self, targets: Sequence[Any]) -> Any:
+        """Targets of a batch from its samples' targets; the default is `torch.as_tensor` of the list."""
+        import torch
+
+        return torch.as_tensor(list(targets))
+
+    def collate(self, samples: Sequence[Sample]) -> Batch:
+        """A batch from augmented samples: images stacked as uint8, targets by `collate_targets`."""
+        from umbel.data.collate import stack_images
+
+        return Batch(
+            stack_images(samples),
+            self.collate_targets([sample.target for sample in samples]),
+            tuple(sample.id for sample in samples),
+            tuple(sample.size for sample in samples),
+        )
+
+    def views(self, size: Size) -> list[View]:
+        """Views of an image of this original size, from `config.tta`; the default is one resize to the input size."""
+        return [View(self.config.input_size)]
+
+    def restore(self, prediction: Any, view: View, size: Size) -> Any:
+        """Take a prediction from view coordinates back to the original image: un-pad, un-flip, un-scale, in this order.
+
+        The default suits predictions without geometry, such as a class.
+        """
+        return prediction
+
+    def merge(self, predictions: Sequence[Any]) -> Any:
+        """One prediction from those of all views of an image, each already restored to the original frame."""
+        if len(predictions) == 1:
+            return predictions[0]
+        from umbel.errors import ConfigError
+
+        raise ConfigError(
+            f"task '{self.name}' cannot merge {len(predictions)} views",
+            where=f"tasks.{self.name}.tta",
+            hint=f"{type(self).__name__} does not implement merge(); remove the tta block",
+        )
+
+    def draw(self, image: np.ndarray, prediction: Any) -> np.ndarray:
+        """Picture of a prediction or, for reports, of a target: (H, W, 3) uint8 RGB of the same size as `image`."""
+        return image
+
+    def to_json(self, prediction: Any) -> Any:
+        """A prediction as JSON types, for result files; the default converts dataclasses, tensors and arrays."""
+        from umbel.data.files import to_jsonable
+
+        return to_jsonable(prediction)
+
+    def export(self, head: nn.Module) -> nn.Module:
+        """The head as it is exported; the default is the head itself."""
+        return head
+
+    def write(self, predictions: dict[str, Any], path: Path) -> None:
+        """Write the predictions of many images, keyed by sample id, to one result file; the default is JSON."""
+        from umbel.data.files import write_json
+
+        write_json(path, {key: self.to_json(prediction) for key, prediction in predictions.items()})

@@ -1,0 +1,1 @@
+"""Built-in tasks, written as a third party would write them."""
