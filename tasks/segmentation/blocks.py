@@ -1,0 +1,58 @@
+"""Convolution blocks of the segmentation heads."""
+
+from __future__ import annotations
+
+from math import gcd
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+GROUPS = 32  # of GroupNorm, as in its paper (Wu & He 2018)
+
+
+class BatchNorm(nn.BatchNorm2d):
+    """Batch normalisation that also trains on one value a channel, where a batch has no statistics.
+
+    The 1x1 branch of the pooling pyramid has that with batch size 1; its running statistics normalise it then.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to the same shape."""
+        if self.training and x.shape[0] * x.shape[2] * x.shape[3] == 1:
+            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+        return super().forward(x)
+
+
+class ConvModule(nn.Sequential):
+    """Convolution without bias, normalisation, ReLU; keeps height and width.
+
+    Args:
+        channels: input channels.
+        width: output channels.
+        kernel: odd kernel side.
+        norm: "batch" or "group".
+    """
+
+    def __init__(self, channels: int, width: int, kernel: int, norm: str) -> None:
+        conv = nn.Conv2d(channels, width, kernel, padding=kernel // 2, bias=False)
+        nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
+        normalise = BatchNorm(width) if norm == "batch" else nn.GroupNorm(gcd(GROUPS, width), width)
+        super().__init__(conv, normalise, nn.ReLU(inplace=True))
+
+
+class Classifier(nn.Sequential):
+    """Channel dropout and a 1x1 convolution to class logits, initialised to say little."""
+
+    def __init__(self, width: int, classes: int, dropout: float) -> None:
+        conv = nn.Conv2d(width, classes, 1)
+        nn.init.normal_(conv.weight, std=0.01)
+        nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+        super().__init__(nn.Dropout2d(dropout), conv)
+
+
+def upsample(x: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
+    """Bilinear resize of (B, C, H, W) to a (height, width), half-pixel centres."""
+    if tuple(x.shape[-2:]) == tuple(size):
+        return x
+    return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=False)

@@ -1,0 +1,74 @@
+"""Options of the segmentation task."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from umbel import check_choice, check_range, option
+
+
+@dataclass
+class SegmentationOptions:
+    """Data, head, loss and augmentation. The augmentation defaults are SPEC section 11's."""
+
+    root: str = option(doc="folder of the data set")
+    format: str = option("auto", "layout of the data set: auto or folders")
+    images: str = option("images", "folders: images, under root")
+    masks: str = option("masks", "folders: one-channel masks of class ids, under root, with the stems of the images")
+    train_list: str = option("train.txt", "folders: text file of training stems, one a line, under root")
+    val_list: str = option("val.txt", "folders: text file of validation stems, one a line, under root")
+    class_names: list[str] = option([], "class names by id; empty reads root/classes.txt, one name a line")
+    ignore_index: int = option(255, "mask value of unlabelled pixels: neither trained on nor evaluated")
+
+    width: int = option(512, "channels of the UPerNet decoder")
+    dropout: float = option(0.1, "probability that a channel is dropped before each classifier")
+    norm: str = option(
+        "batch",
+        "batch or group; batch normalises a 1x1 map of a single image by the running statistics",
+    )
+    aux_weight: float = option(0.4, "factor on the loss of the auxiliary head; 0 builds none")
+    aux_width: int = option(256, "channels of the auxiliary head")
+    aux_stride: int = option(16, "stride of the feature level that the auxiliary head reads")
+    class_weights: list[float] = option([], "factor on the loss of each class; empty weighs all alike")
+
+    scale: list[float] = option([0.5, 2.0], "training: range of the random scale")
+    scale_step: float = option(0.25, "training: grid of the random scale; 0 draws it continuously")
+    rotation: float = option(15.0, "training: largest rotation in degrees, either way")
+    hflip: float = option(0.5, "training: probability of a left-right flip")
+    brightness: float = option(0.4, "training: brightness factor in 1 +- this")
+    contrast: float = option(0.4, "training: contrast factor in 1 +- this")
+    saturation: float = option(0.4, "training: saturation factor in 1 +- this")
+    hue: float = option(18.0, "training: largest hue shift, of 180 for the whole circle")
+    jitter_prob: float = option(0.5, "training: probability of each of brightness, contrast, saturation and hue")
+    blur_prob: float = option(0.3, "training: probability of a Gaussian blur")
+    blur_kernel: list[int] = option([3, 9], "training: smallest and largest blur kernel, odd, in pixels")
+
+    test_size: list[int] | None = option(None, "height and width of the unscaled test view; null is the image's own")
+    pad_multiple: int = option(32, "test views are padded to a multiple of this: the backbone's largest stride")
+
+    def __post_init__(self) -> None:
+        check_range("ignore_index", self.ignore_index, 0, 255)
+        check_range("width", self.width, 1, 8192)
+        check_range("aux_width", self.aux_width, 1, 8192)
+        check_range("dropout", self.dropout, 0.0, 0.99)
+        check_choice("norm", self.norm, ("batch", "group"))
+        check_range("aux_weight", self.aux_weight, 0.0, 1e6)
+        for weight in self.class_weights:
+            check_range("class_weights", weight, 0.0, 1e6)
+        _check_ordered("scale", self.scale, 0.01, 100.0)
+        check_range("scale_step", self.scale_step, 0.0, 100.0)
+        check_range("rotation", self.rotation, 0.0, 180.0)
+        for name in ("hflip", "jitter_prob", "blur_prob", "brightness", "contrast", "saturation"):
+            check_range(name, getattr(self, name), 0.0, 1.0)
+        check_range("hue", self.hue, 0.0, 90.0)
+        _check_ordered("blur_kernel", self.blur_kernel, 1, 99)
+        if any(side % 2 == 0 for side in self.blur_kernel):
+            raise ValueError(f"blur_kernel is {self.blur_kernel}; both ends must be odd")
+        if self.test_size is not None and (len(self.test_size) != 2 or min(self.test_size) < 1):
+            raise ValueError(f"test_size is {self.test_size}; expected [height, width] in pixels, or null")
+        check_range("pad_multiple", self.pad_multiple, 1, 1024)
+
+
+def _check_ordered(name: str, values: list[float] | list[int], low: float, high: float) -> None:
+    if len(values) != 2 or not low <= values[0] <= values[1] <= high:
+        raise ValueError(f"{name} is {values}; expected [smallest, largest] within {low:g}..{high:g}")

@@ -1,0 +1,111 @@
+"""The segmentation task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from umbel import ConfigError, FeatureSpec, Losses, Sample, Size, Task, View
+from umbel.tasks.segmentation.dataset import SegmentationDataset
+from umbel.tasks.segmentation.draw import draw_labels
+from umbel.tasks.segmentation.formats import find_format, read_class_names
+from umbel.tasks.segmentation.head import SegmentationHead
+from umbel.tasks.segmentation.loss import segmentation_loss
+from umbel.tasks.segmentation.metric import MeanIoU
+from umbel.tasks.segmentation.options import SegmentationOptions
+from umbel.tasks.segmentation.prediction import LabelMap
+from umbel.tasks.segmentation.views import content_logits, make_views, merge_views, original_logits
+
+if TYPE_CHECKING:
+    from umbel.tasks.segmentation.augment import Augmenter
+
+
+class Segmentation(Task[SegmentationOptions]):
+    """A class for every pixel. Targets are (H, W) uint8 label maps, predictions `LabelMap`s."""
+
+    Options = SegmentationOptions
+    main_metric = "miou"
+
+    @cached_property
+    def class_names(self) -> list[str]:
+        """Names by class id."""
+        return read_class_names(self.options)
+
+    @cached_property
+    def class_weights(self) -> Tensor | None:
+        """(K,) float32, or None when all classes count alike."""
+        weights = self.options.class_weights
+        if not weights:
+            return None
+        if len(weights) != len(self.class_names):
+            raise ConfigError(
+                f"has {len(weights)} values for {len(self.class_names)} classes",
+                where=f"tasks.{self.name}.options.class_weights",
+                hint=f"the classes are {', '.join(self.class_names)}",
+            )
+        return torch.tensor(weights, dtype=torch.float32)
+
+    @cached_property
+    def augmenter(self) -> Augmenter:
+        from umbel.tasks.segmentation.augment import Augmenter  # albumentations takes seconds to import
+
+        return Augmenter(self.options, self.config.input_size)
+
+    def dataset(self, split: str) -> SegmentationDataset:
+        records = find_format(self.options).records(self.options, split)
+        return SegmentationDataset(records, self.class_names, self.options.ignore_index)
+
+    def augment(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        image, labels = self.augmenter(sample.image, sample.target, rng)
+        return Sample(image, labels, sample.id, sample.size)
+
+    def collate_targets(self, targets: Sequence[np.ndarray]) -> Tensor:
+        """(B, H, W) uint8."""
+        return torch.from_numpy(np.stack(targets))
+
+    def head(self, features: FeatureSpec) -> SegmentationHead:
+        self.class_weights  # noqa: B018  a wrong number of them is best said before training
+        return SegmentationHead(features, len(self.class_names), self.options)
+
+    def loss(self, output: Tensor | tuple[Tensor, Tensor], targets: Tensor) -> Losses:
+        weights = self.class_weights
+        if weights is not None:
+            weights = weights.to(targets.device)
+        return segmentation_loss(output, targets, self.options.ignore_index, self.options.aux_weight, weights)
+
+    def views(self, size: Size) -> list[View]:
+        test_size = self.options.test_size
+        base = size if test_size is None else (test_size[0], test_size[1])
+        return make_views(base, self.config.tta, self.options.pad_multiple)
+
+    def decode(self, output: Tensor, view: View) -> list[Tensor]:
+        """Logits (K, *view.size) of each image."""
+        return [content_logits(logits, view) for logits in output]
+
+    def restore(self, prediction: Tensor, view: View, size: Size) -> Tensor:
+        """Logits (K, *size)."""
+        return original_logits(prediction, view, size)
+
+    def merge(self, predictions: Sequence[Tensor]) -> LabelMap:
+        return merge_views(predictions)
+
+    def metric(self) -> MeanIoU:
+        return MeanIoU(self.class_names, self.options.ignore_index)
+
+    def draw(self, image: np.ndarray, prediction: LabelMap | np.ndarray) -> np.ndarray:
+        labels = prediction.labels.numpy() if isinstance(prediction, LabelMap) else np.asarray(prediction)
+        return draw_labels(image, labels, self.class_names)
+
+    def to_json(self, prediction: LabelMap) -> dict[str, Any]:
+        """Height and width, and the share of the pixels of every class that occurs."""
+        counts = torch.bincount(prediction.labels.flatten(), minlength=len(self.class_names))
+        shares = (counts.double() / prediction.labels.numel()).tolist()
+        return {
+            "size": list(prediction.labels.shape),
+            "pixel_share": {name: share for name, share in zip(self.class_names, shares, strict=True) if share > 0},
+        }
