@@ -1,0 +1,66 @@
+"""Options of the classification task."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from umbel import check_choice, check_range, option
+
+
+@dataclass
+class ClassificationOptions:
+    """Data, head, loss and augmentation. The augmentation defaults are SPEC section 11's."""
+
+    root: str = option(doc="folder of the data set")
+    format: str = option("auto", "layout of the data set: auto or folders")
+    train: str = option("train", "folders: training images in one folder a class, under root")
+    val: str = option("val", "folders: validation images in one folder a class, under root")
+    class_names: list[str] = option([], "class names by id; empty takes the class folders of train in sorted order")
+
+    mid_channels: int | None = option(None, "channels of the head's convolution; null keeps those of the features")
+    reduction: int = option(16, "CBAM: factor by which the channel attention narrows")
+    dropout: float = option(0.0, "probability that a feature is dropped before the linear layer")
+    label_smoothing: float = option(0.0, "probability taken from the true class and spread over the others")
+    smoothing_rule: str = option("torch", "torch spreads over all K classes, organisers over the K-1 wrong ones")
+
+    crop_scale: list[float] = option(
+        [1.0, 1.0], "training: share of the image area kept by a random crop; [1, 1] crops not"
+    )
+    crop_ratio: list[float] = option(
+        [0.75, 1.3333], "training: width / height of the random crop"
+    )
+    hflip: float = option(0.5, "training: probability of a left-right flip")
+    jitter_prob: float = option(0.5, "training: probability of the colour jitter")
+    saturation: float = option(0.4, "training: saturation factor in 1 +- this")
+    brightness: float = option(0.0, "training: brightness factor in 1 +- this")
+    contrast: float = option(0.0, "training: contrast factor in 1 +- this")
+    erase_prob: float = option(0.5, "training: probability that a rectangle is replaced by noise")
+    erase_area: list[float] = option([0.02, 0.3333], "training: share of the image that the rectangle covers")
+    erase_ratio: list[float] = option([0.3, 3.3], "training: height / width of the rectangle, uniform in its logarithm")
+
+    test_size: list[int] | None = option(None, "height and width of the unscaled test view; null is input_size")
+    pad_multiple: int = option(32, "test views are enlarged to a multiple of this: the backbone's largest stride")
+    tta_average: str = option("probabilities", "what several views average: probabilities or logits")
+
+    def __post_init__(self) -> None:
+        if self.mid_channels is not None:
+            check_range("mid_channels", self.mid_channels, 1, 65536)
+        check_range("reduction", self.reduction, 1, 65536)
+        check_range("dropout", self.dropout, 0.0, 0.99)
+        check_range("label_smoothing", self.label_smoothing, 0.0, 1.0)
+        check_choice("smoothing_rule", self.smoothing_rule, ("torch", "organisers"))
+        _check_ordered("crop_scale", self.crop_scale, 0.01, 1.0)
+        _check_ordered("crop_ratio", self.crop_ratio, 0.01, 100.0)
+        for name in ("hflip", "jitter_prob", "erase_prob", "saturation", "brightness", "contrast"):
+            check_range(name, getattr(self, name), 0.0, 1.0)
+        _check_ordered("erase_area", self.erase_area, 1e-6, 1.0)
+        _check_ordered("erase_ratio", self.erase_ratio, 0.01, 100.0)
+        if self.test_size is not None and (len(self.test_size) != 2 or min(self.test_size) < 1):
+            raise ValueError(f"test_size is {self.test_size}; expected [height, width] in pixels, or null")
+        check_range("pad_multiple", self.pad_multiple, 1, 1024)
+        check_choice("tta_average", self.tta_average, ("probabilities", "logits"))
+
+
+def _check_ordered(name: str, values: list[float], low: float, high: float) -> None:
+    if len(values) != 2 or not low <= values[0] <= values[1] <= high:
+        raise ValueError(f"{name} is {values}; expected [smallest, largest] within {low:g}..{high:g}")

@@ -1,0 +1,103 @@
+"""The classification task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from umbel import ConfigError, FeatureSpec, Losses, Sample, Size, Task, View
+from umbel.tasks.classification.dataset import ClassificationDataset
+from umbel.tasks.classification.draw import draw_class
+from umbel.tasks.classification.formats import find_format, read_class_names
+from umbel.tasks.classification.head import ClassificationHead
+from umbel.tasks.classification.loss import smoothed_cross_entropy
+from umbel.tasks.classification.metric import TopKAccuracy
+from umbel.tasks.classification.options import ClassificationOptions
+from umbel.tasks.classification.prediction import ClassScores
+from umbel.tasks.classification.views import make_views
+
+if TYPE_CHECKING:
+    from umbel.tasks.classification.augment import Augmenter
+
+LISTED = 5  # classes in a result file
+
+
+class Classification(Task[ClassificationOptions]):
+    """One class an image. Targets are class ids, predictions `ClassScores`."""
+
+    Options = ClassificationOptions
+    main_metric = "top1"
+
+    @cached_property
+    def class_names(self) -> list[str]:
+        """Names by class id."""
+        return read_class_names(self.options)
+
+    @cached_property
+    def augmenter(self) -> Augmenter:
+        from umbel.tasks.classification.augment import Augmenter  # albumentations takes seconds to import
+
+        return Augmenter(self.options, self.config.input_size)
+
+    def dataset(self, split: str) -> ClassificationDataset:
+        return ClassificationDataset(find_format(self.options).records(self.options, split, self.class_names))
+
+    def augment(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        return Sample(self.augmenter(sample.image, rng), sample.target, sample.id, sample.size)
+
+    def collate_targets(self, targets: Sequence[int]) -> Tensor:
+        """(B,) int64."""
+        return torch.tensor(list(targets), dtype=torch.int64)
+
+    def head(self, features: FeatureSpec) -> ClassificationHead:
+        height, width = self.config.input_size
+        if self.config.batch_size == 1 and max(height, width) <= features.strides[-1]:
+            raise ConfigError(
+                f"batch_size 1 with input_size {height} x {width} leaves batch normalisation a single value",
+                where=f"tasks.{self.name}",
+                hint=f"use a larger batch or an input above {features.strides[-1]} pixels",
+            )
+        return ClassificationHead(features, len(self.class_names), self.options)
+
+    def loss(self, output: Tensor, targets: Tensor) -> Losses:
+        total = smoothed_cross_entropy(output, targets, self.options.label_smoothing, self.options.smoothing_rule)
+        return Losses(total, {"ce": total.detach()})
+
+    def views(self, size: Size) -> list[View]:
+        test_size = self.options.test_size
+        base = self.config.input_size if test_size is None else (test_size[0], test_size[1])
+        return make_views(base, self.config.tta, self.options.pad_multiple)
+
+    def decode(self, output: Tensor, view: View) -> list[ClassScores]:
+        return [ClassScores(probabilities) for probabilities in output.detach().float().softmax(dim=1).cpu()]
+
+    def merge(self, predictions: Sequence[ClassScores]) -> ClassScores:
+        """Mean of the probabilities of all views, or the softmax of the mean of their logits."""
+        if len(predictions) == 1:
+            return predictions[0]
+        views_VK = torch.stack([prediction.probabilities for prediction in predictions])
+        if self.options.tta_average == "probabilities":
+            return ClassScores(views_VK.mean(dim=0))
+        tiny = torch.finfo(torch.float32).tiny  # log p is a logit up to a constant, which softmax removes again
+        return ClassScores(views_VK.clamp_min(tiny).log().mean(dim=0).softmax(dim=0))
+
+    def metric(self) -> TopKAccuracy:
+        return TopKAccuracy(len(self.class_names))
+
+    def draw(self, image: np.ndarray, prediction: ClassScores | int) -> np.ndarray:
+        if isinstance(prediction, ClassScores):
+            probability = float(prediction.probabilities[prediction.label])
+            return draw_class(image, prediction.label, self.class_names, probability)
+        return draw_class(image, int(prediction), self.class_names, None)
+
+    def to_json(self, prediction: ClassScores) -> dict[str, Any]:
+        """The likeliest class, and the five likeliest with their probabilities."""
+        scores = prediction.probabilities.tolist()
+        order = sorted(range(len(scores)), key=lambda class_id: -scores[class_id])  # stable: ties by id
+        top = [{"class": self.class_names[class_id], "probability": scores[class_id]} for class_id in order[:LISTED]]
+        return {"class_id": order[0], **top[0], "top5": top}
