@@ -42,6 +42,17 @@ class Backbone(nn.Module):
     def bind_tasks(self, names: tuple[str, ...]) -> None:
         """Called once before training with the names of all tasks; a trunk with per-task parts makes them here."""
 
-    def load_report(self) -> str:
-        """One line about the weights the trunk started from, for the log."""
+    def stage_of_parameters(self) -> dict[str, int]:
+        """Stage of each parameter by name, 0 at the stem, for layer-wise learning rates; the default knows one stage."""
+        return {name: 0 for name, _ in self.named_parameters()}
+
+    def load_pretrained(self) -> str:
+        """Load the weights that the options name, once, before training; a checkpoint brings its own instead.
+
+        Returns:
+            One line for the log that says what was loaded from where.
+
+        Raises:
+            CheckpointError: if any part of the trunk would stay unloaded.
+        """
         return "random initialisation"

@@ -105,7 +105,9 @@ class Recipe:
     backbone: BackboneConfig = field(default_factory=BackboneConfig, metadata={"doc": "the shared trunk"})
     optim: OptimConfig = field(default_factory=OptimConfig, metadata={"doc": "optimizer and schedule"})
     train: TrainConfig = field(default_factory=TrainConfig, metadata={"doc": "length, precision, logging"})
-    score: str = option("mean", "overall score: mean of the main metrics, or a formula such as (road.miou + cars.top1) / 2")
+    score: str = option(
+        "mean", "overall score: mean of the main metrics, or a formula such as (road.miou + cars.top1) / 2"
+    )
 
 
 def _check_size(name: str, size: Any) -> Size:

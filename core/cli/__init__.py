@@ -1,7 +1,74 @@
-"""The command line: one module a verb, imported only when the verb runs."""
+"""The command line: one light module a verb; heavy imports happen when the verb runs.
+
+Exit codes: 0 ok, 1 findings or failed training, 2 usage or recipe, 3 unreadable input, 70 a defect in umbel or a plugin.
+"""
 
 from __future__ import annotations
 
+import logging
+import os
+import sys
 
-def main() -> None:
-    """Entry point of the console script."""
+import click
+
+from umbel import __version__
+from umbel.errors import UmbelError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="umbel")
+def cli() -> None:
+    """Train one shared vision backbone on many tasks at once.
+
+    Add --debug to any command to see the traceback of an error.
+    """
+
+
+def build_cli() -> click.Group:
+    """The command group with umbel's own verbs and those of plugins."""
+    from umbel.cli.check import check
+    from umbel.cli.evaluate import evaluate
+    from umbel.cli.plugins import plugins
+    from umbel.cli.predict import predict
+    from umbel.cli.show import show
+    from umbel.cli.train import train
+    from umbel.plugins import Plugins
+
+    for command in (check, evaluate, plugins, predict, show, train):
+        cli.add_command(command)
+    Plugins.discover().manager.hook.umbel_commands(cli=cli)
+    return cli
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point of the console script and of `python -m umbel`."""
+    given = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in given
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # albumentations asks a server at import otherwise
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        build_cli().main(
+            [argument for argument in given if argument != "--debug"], prog_name="umbel", standalone_mode=False
+        )
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.exit(0)
+    except (click.Abort, KeyboardInterrupt, Exception) as error:  # one line for the user, a traceback on request
+        if debug:
+            raise
+        message, code = _explain(error)
+        click.echo(f"umbel: error: {' '.join(message.split())}", err=True)
+        sys.exit(code)
+
+
+def _explain(error: BaseException) -> tuple[str, int]:
+    """The line and the exit code of an error."""
+    if isinstance(error, UmbelError):
+        return str(error), error.exit_code
+    if isinstance(error, (click.Abort, KeyboardInterrupt)):
+        return "interrupted", 130
+    return f"{type(error).__name__}: {error} (a defect in umbel or a plugin; add --debug for the traceback)", 70

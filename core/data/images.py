@@ -85,7 +85,11 @@ def resize_image(image: np.ndarray, size: Size, interpolation: str = "bilinear")
     """Resize (H, W, 3) uint8 to a (height, width): "bilinear", "bicubic" or "nearest", half-pixel centres."""
     import cv2
 
-    modes: dict[str, Any] = {"bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC, "nearest": cv2.INTER_NEAREST_EXACT}
+    modes: dict[str, Any] = {
+        "bilinear": cv2.INTER_LINEAR,
+        "bicubic": cv2.INTER_CUBIC,
+        "nearest": cv2.INTER_NEAREST_EXACT,
+    }
     if image.shape[:2] == tuple(size):
         return image
     resized: np.ndarray = cv2.resize(image, (size[1], size[0]), interpolation=modes[interpolation])

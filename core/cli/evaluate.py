@@ -1,0 +1,26 @@
+"""umbel evaluate."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command()
+@click.argument("target", metavar="RUN|RECIPE")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--checkpoint", default="latest", show_default=True, metavar="NAME|DIR",
+              help="latest, best, best-TASK or step-NNNNNNNN of the run; or a checkpoint's or another run's folder.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def evaluate(target: str, overrides: tuple[str, ...], checkpoint: str, as_json: bool) -> None:
+    """Score a trained RUN on its validation data, or a RECIPE with the weights of --checkpoint."""
+    import json
+
+    from umbel.cli.tables import scores_table
+    from umbel.data.loader import load_datasets
+    from umbel.evaluation import evaluate as evaluate_tasks
+    from umbel.plugins import Plugins
+    from umbel.trained import open_trained
+
+    recipe, tasks, runtime = open_trained(target, overrides, checkpoint, Plugins.discover())
+    scores = evaluate_tasks(runtime, tasks, load_datasets(tasks, "val"), recipe.score)
+    click.echo(json.dumps(scores, indent=1) if as_json else scores_table(scores))

@@ -1,0 +1,27 @@
+"""umbel predict."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--task", "names", multiple=True, metavar="NAME", help="Only this task; may be given again. Default: all."
+)
+@click.option("--out", type=click.Path(path_type=Path), default=Path("predictions"), show_default=True)
+@click.option("--checkpoint", default="latest", show_default=True, metavar="NAME")
+def predict(run: Path, paths: tuple[Path, ...], names: tuple[str, ...], out: Path, checkpoint: str) -> None:
+    """Predict images or folders of images with a trained RUN: one annotated picture and JSON entry an image and task."""
+    from umbel.plugins import Plugins
+    from umbel.prediction import predict_files
+    from umbel.trained import open_trained, select_tasks
+
+    _, tasks, runtime = open_trained(str(run), (), checkpoint, Plugins.discover())
+    written = predict_files(runtime, select_tasks(tasks, names), paths, out)
+    for path in written:
+        click.echo(path)

@@ -1,0 +1,69 @@
+"""umbel show."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command()
+@click.argument("recipe", required=False)
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--schema", metavar="KIND", help="Document the options of a task kind, a backbone, or 'recipe'.")
+def show(recipe: str | None, overrides: tuple[str, ...], schema: str | None) -> None:
+    """Print RECIPE as it will be used: parents merged, overrides applied, defaults filled in."""
+    from umbel.plugins import Plugins
+
+    found = Plugins.discover()
+    if schema is not None:
+        click.echo(_schema(schema, found))
+        return
+    if recipe is None:
+        raise click.UsageError("give a RECIPE, or --schema KIND")
+    from omegaconf import OmegaConf
+
+    from umbel.recipe import load_recipe
+
+    typed, _ = load_recipe(recipe, overrides, found)
+    click.echo(OmegaConf.to_yaml(OmegaConf.structured(typed)).rstrip())
+
+
+def _schema(name: str, found: object) -> str:
+    from umbel.config import BackboneConfig, OptimConfig, Recipe, TaskConfig, TrainConfig, TtaConfig
+    from umbel.plugins import Plugins
+
+    assert isinstance(found, Plugins)
+    sections = {
+        "recipe": {"recipe": Recipe, "tasks.NAME": TaskConfig, "tasks.NAME.tta": TtaConfig, "backbone": BackboneConfig,
+                   "optim": OptimConfig, "train": TrainConfig},
+    }  # fmt: skip
+    if name in sections:
+        return "\n\n".join(_section(title, options) for title, options in sections[name].items())
+    names = {o.name for o in found.offers("backbone")}
+    role = "backbone" if name in names else "task"
+    key = "backbone.options" if role == "backbone" else "tasks.NAME.options"
+    return _section(f"{key} of {role} '{name}'", found.find(role, name, "--schema").load().Options)  # type: ignore[attr-defined]
+
+
+def _section(title: str, options: type) -> str:
+    import dataclasses
+    import json
+
+    from umbel.options import MISSING, option_docs
+
+    lines = [f"{title}:"]
+    docs = option_docs(options)
+    for field in dataclasses.fields(options):
+        if field.default_factory is not dataclasses.MISSING:
+            default = field.default_factory()
+        else:
+            default = field.default
+        if default == MISSING:
+            text = "required"
+        elif dataclasses.is_dataclass(default):
+            text = "see below"
+        else:
+            text = json.dumps(default, default=str)
+        lines.append(f"  {field.name} = {text}")
+        if docs[field.name]:
+            lines.append(f"      {docs[field.name]}")
+    return "\n".join(lines)

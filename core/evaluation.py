@@ -1,0 +1,51 @@
+"""Scores of a model on the validation data of its tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch.utils.data import Dataset
+
+from umbel.data.loader import dataset_length
+from umbel.inference import predict
+from umbel.runtime.base import Runtime
+from umbel.score import overall_score
+from umbel.task import Task
+from umbel.types import Sample
+
+
+def evaluate(
+    runtime: Runtime, tasks: Mapping[str, Task[Any]], datasets: Mapping[str, Dataset[Sample]], formula: str
+) -> dict[str, float]:
+    """Evaluate every task on its data set, image by image in original coordinates.
+
+    Args:
+        runtime: gives the forward pass and the weights to judge.
+        tasks: tasks by name.
+        datasets: validation data by task name.
+        formula: overall score, see `umbel.score`.
+
+    Returns:
+        Scores by "task/metric", and "score".
+    """
+    scores: dict[str, float] = {}
+    for name, task in tasks.items():
+        scores |= {f"{name}/{key}": value for key, value in evaluate_task(runtime, task, datasets[name]).items()}
+    mains = {name: task.main_metric for name, task in tasks.items()}
+    scores["score"] = overall_score(formula, scores, mains)
+    return scores
+
+
+def evaluate_task(runtime: Runtime, task: Task[Any], dataset: Dataset[Sample]) -> dict[str, float]:
+    """Scores of one task by metric name."""
+    metric = task.metric()
+    fill = runtime.model.fill
+    length = dataset_length(dataset)
+    with runtime.evaluating():
+        for start in range(0, length, task.config.batch_size):
+            samples = [dataset[index] for index in range(start, min(start + task.config.batch_size, length))]
+            images = [torch.from_numpy(s.image).to(runtime.device).permute(2, 0, 1) for s in samples]
+            metric.update(predict(runtime.forward, task, images, fill), [sample.target for sample in samples])
+    return {key: float(value) for key, value in metric.compute().items()}

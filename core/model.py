@@ -1,0 +1,77 @@
+"""The model: one shared backbone and one head a task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from umbel.backbone import Backbone
+from umbel.errors import ConfigError
+from umbel.randomness import keyed_seed
+from umbel.task import Task
+
+
+class MultiTaskModel(nn.Module):
+    """A shared backbone with named heads.
+
+    Args:
+        backbone: the trunk; its mean and std normalise the images of every task.
+        heads: one head a task, by task name.
+    """
+
+    def __init__(self, backbone: Backbone, heads: Mapping[str, nn.Module]) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.heads = nn.ModuleDict(heads)
+        self.register_buffer("mean", 255 * torch.tensor(backbone.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", 255 * torch.tensor(backbone.std).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor, task: str) -> Any:
+        """Raw output of a task's head.
+
+        Args:
+            images: (B, 3, H, W) uint8, or float in 0..255.
+            task: name of the task the images belong to.
+        """
+        return self.heads[task](self.backbone(self.normalise(images), task))
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) pixel values in 0..255 as zero-mean, unit-variance float32 of the same memory format."""
+        normalised: Tensor = (images.float() - self.mean) / self.std
+        return normalised
+
+    @property
+    def fill(self) -> list[float]:
+        """The colour that normalises to zero, 3 values in 0..255: what views are padded with."""
+        values: list[float] = (255 * torch.tensor(self.backbone.mean)).tolist()
+        return values
+
+
+def build_model(backbone: Backbone, tasks: Mapping[str, Task[Any]], seed: int) -> MultiTaskModel:
+    """Bind the tasks to a backbone: check their input sizes, make their heads.
+
+    A head's first weights depend on the seed and the task's name only, so that adding or dropping another task leaves
+    them as they were.
+    """
+    largest = max(backbone.spec.strides)
+    for name, task in tasks.items():
+        height, width = task.config.input_size
+        if height % largest or width % largest:
+            nearest = [max(largest, round(side / largest) * largest) for side in (height, width)]
+            raise ConfigError(
+                f"[{height}, {width}] is not divisible by the backbone's largest stride {largest}",
+                where=f"tasks.{name}.input_size",
+                hint=f"for example {nearest}",
+            )
+    backbone.bind_tasks(tuple(tasks))
+    heads = {}
+    for name, task in tasks.items():
+        torch.manual_seed(keyed_seed(seed, "head", name))
+        try:
+            heads[name] = task.head(backbone.spec)
+        except ValueError as error:
+            raise ConfigError(f"the head cannot be built: {error}", where=f"tasks.{name}") from None
+    return MultiTaskModel(backbone, heads)

@@ -1,0 +1,98 @@
+"""Building a whole run and trying one batch of every task, before any time is spent on training."""
+
+from __future__ import annotations
+
+import resource
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig
+
+from umbel.config import Recipe
+from umbel.data.loader import CompositeLoader, dataset_length
+from umbel.inference import predict
+from umbel.plugins import Plugins
+from umbel.run import Run, prepare
+
+
+@dataclass(frozen=True)
+class TaskReport:
+    """One task's trial: counts, the loss of its first batch, and what the batch cost."""
+
+    task: str
+    train_samples: int
+    val_samples: int
+    batch_size: int
+    image_shape: tuple[int, ...]
+    loss: float
+    steps_per_epoch: float
+    seconds: float
+    peak_mib: float
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """The whole trial."""
+
+    tasks: list[TaskReport]
+    parameters: int
+    backbone_parameters: int
+    precision: str
+    total_steps: int
+    images_per_step: int
+
+
+def preflight(recipe: Recipe, tree: DictConfig, plugins: Plugins) -> Preflight:
+    """Build the run, then load, forward and backward one batch of each task and predict one validation image of it."""
+    run = prepare(recipe, tree, plugins, Path("unused"))
+    run.runtime.model.train()
+    first = next(iter(CompositeLoader(run.tasks, run.train_data, recipe.train.seed, 0, 1)))
+    reports = [_try_task(run, name, first[name]) for name in run.tasks]
+    model = run.runtime.model
+    return Preflight(
+        reports,
+        sum(p.numel() for p in model.parameters()),
+        sum(p.numel() for p in model.backbone.parameters()),
+        run.runtime.precision,
+        run.total_steps,
+        sum(task.config.batch_size for task in run.tasks.values()),
+    )
+
+
+def _try_task(run: Run, name: str, batch: object) -> TaskReport:
+    from umbel.types import Batch
+
+    assert isinstance(batch, Batch)
+    task, runtime = run.tasks[name], run.runtime
+    started = time.perf_counter()
+    placed = runtime.place(batch)
+    losses = task.loss(runtime.forward(placed.images, name), placed.targets)
+    runtime.backward(losses.total)
+    seconds = time.perf_counter() - started
+    runtime.model.zero_grad(set_to_none=True)
+    sample = run.val_data[name][0]
+    with runtime.evaluating():
+        image = torch.from_numpy(sample.image).to(runtime.device).permute(2, 0, 1)
+        metric = task.metric()
+        metric.update(predict(runtime.forward, task, [image], runtime.model.fill), [sample.target])
+        metric.compute()
+    samples = dataset_length(run.train_data[name])
+    return TaskReport(
+        name,
+        samples,
+        dataset_length(run.val_data[name]),
+        task.config.batch_size,
+        tuple(batch.images.shape),
+        float(losses.total.detach()),
+        samples / task.config.batch_size,
+        seconds,
+        _peak_mib(runtime.device),
+    )
+
+
+def _peak_mib(device: torch.device) -> float:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

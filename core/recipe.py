@@ -1,0 +1,169 @@
+"""Loading a recipe: YAML, its parents, overrides and each plugin's own options, merged into typed dataclasses."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from umbel.config import Recipe, TaskConfig
+from umbel.errors import ConfigError
+from umbel.plugins import Plugins
+
+MAX_BYTES = 1_000_000
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+def load_recipe(name: str, overrides: Sequence[str], plugins: Plugins) -> tuple[Recipe, DictConfig]:
+    """Load a recipe file or a named recipe.
+
+    Args:
+        name: path of a YAML file, or a name that a plugin registers, such as "demo".
+        overrides: "a.b=c" strings; "tasks.x=null" drops a task.
+        plugins: where kinds and named recipes are looked up.
+
+    Returns:
+        The typed recipe, and the merged tree as written: interpolations are left unresolved in it, so that saving it
+        keeps no secret from the environment.
+
+    Raises:
+        ConfigError: naming the file and the key.
+    """
+    path = find_recipe(name, plugins)
+    tree = _read_with_parents(path, plugins, ())
+    tree = _merge(tree, _parse_overrides(overrides), str(path))
+    return build_recipe(tree, plugins, str(path)), tree
+
+
+def find_recipe(name: str, plugins: Plugins) -> Path:
+    """The file of a recipe given by path or by registered name."""
+    path = Path(name)
+    if path.is_file():
+        return path
+    named = plugins.recipes()
+    if name in named:
+        return Path(named[name])
+    listed = ", ".join(sorted(named)) or "none"
+    raise ConfigError(f"no recipe '{name}'", hint=f"give the path of a YAML file or one of the named recipes: {listed}")
+
+
+def build_recipe(tree: DictConfig, plugins: Plugins, source: str) -> Recipe:
+    """Check a merged tree against the schema of umbel and of every plugin it uses, and make it typed."""
+    schema = OmegaConf.structured(Recipe)
+    tasks = tree.get("tasks") or {}
+    if not isinstance(tasks, DictConfig) and tasks != {}:
+        raise ConfigError(f"must map task names to tasks, not {type(tasks).__name__}", where=f"{source}: tasks")
+    origin = {}
+    for task, config in tasks.items():
+        key = f"tasks.{task}"
+        _check_name(str(task), f"{source}: {key}")
+        if not isinstance(config, DictConfig) or OmegaConf.is_missing(config, "kind") or not config.get("kind"):
+            raise ConfigError("missing value", where=f"{source}: {key}.kind", hint="see `umbel plugins` for the kinds")
+        offer = plugins.find("task", str(config.kind), f"{source}: {key}.kind")
+        origin[task] = f"{config.kind} from {offer.plugin.distribution}"
+        schema.tasks[task] = OmegaConf.structured(TaskConfig)
+        schema.tasks[task].options = OmegaConf.structured(offer.load().Options)
+    backbone = OmegaConf.select(tree, "backbone.name") or schema.backbone.name
+    schema.backbone.options = OmegaConf.structured(
+        plugins.backbone_class(str(backbone), f"{source}: backbone.name").Options
+    )
+    merged = _merge(schema, tree, source)
+    missing = sorted(OmegaConf.missing_keys(merged))
+    if missing:
+        raise ConfigError(f"missing value{'s' * (len(missing) > 1)}: {', '.join(missing)}", where=source)
+    if not tasks:
+        raise ConfigError("the recipe has no task", where=f"{source}: tasks", hint="add one: name: {kind: ...}")
+    for task in tasks:
+        key = f"tasks.{task}.options"
+        _to_object(OmegaConf.select(merged, key), f"{source}: {key} ({origin[task]})")
+        _to_object(OmegaConf.select(merged, f"tasks.{task}"), f"{source}: tasks.{task} ({origin[task]})")
+    for section in ("backbone", "optim", "train"):
+        _to_object(merged[section], f"{source}: {section}")
+    recipe: Recipe = _to_object(merged, source)
+    return recipe
+
+
+def _read_with_parents(path: Path, plugins: Plugins, children: tuple[Path, ...]) -> DictConfig:
+    if path.resolve() in children:
+        raise ConfigError("the recipe inherits from itself", where=f"{path}: defaults")
+    tree = _read(path)
+    parents = tree.pop("defaults", None)
+    if parents is None:
+        return tree
+    merged = OmegaConf.create()
+    for parent in [parents] if isinstance(parents, str) else parents:
+        beside = path.parent / str(parent)
+        file = beside if beside.is_file() else find_recipe(str(parent), plugins)
+        merged = _merge(merged, _read_with_parents(file, plugins, (*children, path.resolve())), str(file))
+    return _merge(merged, tree, str(path))
+
+
+def _read(path: Path) -> DictConfig:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ConfigError(f"is larger than {MAX_BYTES:,} bytes; a recipe is not", where=str(path))
+        tree = OmegaConf.load(path)
+    except ConfigError:
+        raise
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot be read: {error}", where=str(path)) from None
+    except Exception as error:  # the YAML library raises many kinds
+        raise ConfigError(f"is not valid YAML: {_one_line(error)}", where=str(path)) from None
+    if not isinstance(tree, DictConfig):
+        raise ConfigError("must be a mapping with the keys tasks, backbone, optim, train", where=str(path))
+    return tree
+
+
+def _parse_overrides(overrides: Sequence[str]) -> DictConfig:
+    for override in overrides:
+        if "=" not in override or override.startswith("="):
+            raise ConfigError(f"override '{override}' is not of the form key=value", hint="for example train.steps=100")
+    try:
+        return OmegaConf.from_dotlist(list(overrides))
+    except Exception as error:
+        raise ConfigError(f"cannot read the overrides: {_one_line(error)}") from None
+
+
+def _merge(base: DictConfig, change: DictConfig, source: str) -> DictConfig:
+    try:
+        merged = OmegaConf.merge(base, change)
+    except OmegaConfBaseException as error:
+        raise ConfigError(_one_line(error), where=source) from None
+    assert isinstance(merged, DictConfig)
+    tasks = merged.get("tasks")
+    if isinstance(tasks, DictConfig):
+        for name in [name for name in tasks if tasks._get_node(name)._is_none()]:
+            del tasks[name]
+    return merged
+
+
+def _to_object(config: Any, where: str) -> Any:
+    try:
+        return OmegaConf.to_object(config)
+    except OmegaConfBaseException as error:
+        raise ConfigError(_one_line(error), where=where) from None
+    except (ValueError, TypeError) as error:
+        raise ConfigError(str(error), where=where) from None
+
+
+def _check_name(name: str, where: str) -> None:
+    from torch.nn import ModuleDict
+
+    if not _NAME.fullmatch(name):
+        raise ConfigError(f"task name '{name}' is not of the form [a-z][a-z0-9_]*", where=where)
+    if hasattr(ModuleDict(), name):
+        raise ConfigError(
+            f"task name '{name}' is a reserved word of torch.nn.ModuleDict", where=where, hint="rename it"
+        )
+
+
+def _one_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    full_key = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("full_key")), "")
+    text = lines[0] if lines else type(error).__name__
+    hint = next((line for line in lines[1:] if line.startswith("Did you mean")), "")
+    return f"{full_key + ': ' if full_key else ''}{text}{' ' + hint if hint and hint not in text else ''}"

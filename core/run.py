@@ -1,0 +1,221 @@
+"""The composition root: from a recipe to tasks, model, data, runtime and observers."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+from torch.utils.data import Dataset
+
+from umbel.checkpoint.read import Checkpoint, find_checkpoint
+from umbel.checkpoint.state import capture, restore
+from umbel.checkpoint.write import point_to, write_checkpoint
+from umbel.config import Recipe
+from umbel.data.files import write_json
+from umbel.data.loader import CompositeLoader, load_datasets, steps_per_epoch
+from umbel.engine import fit
+from umbel.errors import CheckpointError, ConfigError
+from umbel.evaluation import evaluate
+from umbel.model import MultiTaskModel, build_model
+from umbel.optim import build_optimizer
+from umbel.plugins import Plugins
+from umbel.precision import choose_precision
+from umbel.randomness import keyed_seed
+from umbel.runtime.local import LocalRuntime
+from umbel.task import Task
+from umbel.types import Losses, Sample
+
+log = logging.getLogger(__name__)
+
+RECIPE_FILE = "recipe.yaml"
+SCORES_FILE = "scores.json"
+CHECKPOINTS = "checkpoints"
+
+
+@dataclass
+class Run:
+    """One training run and everything in it; observers get this object.
+
+    Attributes:
+        directory: where it writes.
+        recipe: typed recipe.
+        tree: the recipe as written, interpolations unresolved.
+        plugins: the plugins it was built with.
+        tasks: tasks by name.
+        runtime: steps the model.
+        train_data: training data by task name.
+        val_data: validation data by task name.
+        epoch_steps: steps in which the longest task sees its data once.
+        total_steps: length of the run.
+        best: best value so far by score key, and the step it was reached at.
+        minutes: training time so far, evaluations included, resumed parts added up.
+    """
+
+    directory: Path
+    recipe: Recipe
+    tree: DictConfig
+    plugins: Plugins
+    tasks: dict[str, Task[Any]]
+    runtime: LocalRuntime
+    train_data: dict[str, Dataset[Sample]]
+    val_data: dict[str, Dataset[Sample]]
+    epoch_steps: int
+    total_steps: int
+    best: dict[str, list[float]] = field(default_factory=dict)
+    minutes: float = 0.0
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.directory / CHECKPOINTS
+
+
+def build_tasks(recipe: Recipe, plugins: Plugins) -> dict[str, Task[Any]]:
+    """Instances of the recipe's tasks, in its order."""
+    tasks = {}
+    for name, config in recipe.tasks.items():
+        task_class = plugins.task_class(config.kind, f"tasks.{name}.kind")
+        try:
+            tasks[name] = task_class(name, config, config.options)
+        except TypeError as error:
+            if "abstract" not in str(error):
+                raise
+            raise ConfigError(f"kind '{config.kind}' is incomplete: {error}", where=f"tasks.{name}") from None
+    return tasks
+
+
+def build(recipe: Recipe, plugins: Plugins, *, pretrained: bool) -> tuple[dict[str, Task[Any]], MultiTaskModel]:
+    """Tasks and model, on the recipe's device; new weights are a function of the seed.
+
+    Args:
+        recipe: the typed recipe.
+        plugins: where kinds and backbones are looked up.
+        pretrained: load the weights that the backbone's options name; a checkpoint brings its own.
+    """
+    tasks = build_tasks(recipe, plugins)
+    backbone_class = plugins.backbone_class(recipe.backbone.name, "backbone.name")
+    torch.manual_seed(keyed_seed(recipe.train.seed, "backbone"))
+    backbone = backbone_class(recipe.backbone.options)  # type: ignore[call-arg]
+    if pretrained:
+        log.info("backbone: %s", backbone.load_pretrained())
+    model = build_model(backbone, tasks, recipe.train.seed)
+    model.to(_device(recipe.train.device))
+    if recipe.train.channels_last:
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return tasks, model
+
+
+def build_runtime(recipe: Recipe, tasks: dict[str, Task[Any]], model: MultiTaskModel, steps: int) -> LocalRuntime:
+    """The runtime of a recipe, in its measured or stated precision."""
+    largest = max(tasks.values(), key=lambda task: task.config.input_size[0] * task.config.input_size[1])
+    precision = choose_precision(recipe.train.precision, model, largest, recipe.train.channels_last)
+    optimizer = build_optimizer(model, tasks, recipe.optim)
+    return LocalRuntime(model, optimizer, recipe.optim, recipe.train, precision, steps)
+
+
+def prepare(recipe: Recipe, tree: DictConfig, plugins: Plugins, directory: Path) -> Run:
+    """Build everything a training run needs; writes nothing."""
+    tasks, model = build(recipe, plugins, pretrained=True)
+    train_data, val_data = load_datasets(tasks, "train"), load_datasets(tasks, "val")
+    epoch_steps = steps_per_epoch(tasks, train_data, world_size=1)
+    steps = recipe.train.steps if recipe.train.steps is not None else max(1, round(recipe.train.epochs * epoch_steps))
+    runtime = build_runtime(recipe, tasks, model, steps)
+    return Run(directory, recipe, tree, plugins, tasks, runtime, train_data, val_data, epoch_steps, steps)
+
+
+def train(run: Run, *, resume: bool = False) -> dict[str, float]:
+    """Train a prepared run to its end, evaluate it, and leave checkpoints and scores in its folder.
+
+    Args:
+        run: from `prepare`.
+        resume: go on from the newest checkpoint in the run's folder.
+
+    Returns:
+        The last scores, by "task/metric" and "score".
+    """
+    if resume:
+        _resume(run, find_checkpoint(run.checkpoints))
+    run.directory.mkdir(parents=True, exist_ok=True)
+    OmegaConf.save(run.tree, run.directory / RECIPE_FILE, resolve=False)
+    hook = run.plugins.manager.hook
+    hook.umbel_run_started(run=run)
+    scores: dict[str, float] = {}
+    before, started = run.minutes, time.perf_counter()
+    config = run.recipe.train
+
+    def after_step(step: int, losses: dict[str, Losses], lr: float) -> None:
+        hook.umbel_step_finished(run=run, step=step, losses=losses, lr=lr)
+        last = step == run.total_steps
+        due = last or (config.eval_every and step % config.eval_every == 0)
+        run.minutes = before + (time.perf_counter() - started) / 60
+        if due:
+            scores.update(_evaluate(run, step))
+            run.minutes = before + (time.perf_counter() - started) / 60
+        if due or (config.save_every and step % config.save_every == 0):
+            _save(run, step, scores if due else None)
+
+    error: BaseException | None = None
+    try:
+        loader = CompositeLoader(run.tasks, run.train_data, config.seed, run.runtime.steps_done, run.total_steps)
+        fit(run.runtime, run.tasks, loader, seed=config.seed, start=run.runtime.steps_done, after_step=after_step)
+        if not scores:
+            scores.update(_evaluate(run, run.runtime.steps_done))
+        write_json(run.directory / SCORES_FILE, scores)
+    except BaseException as caught:
+        error = caught
+        raise
+    finally:
+        hook.umbel_run_finished(run=run, error=error)
+    return scores
+
+
+def _evaluate(run: Run, step: int) -> dict[str, float]:
+    scores = evaluate(run.runtime, run.tasks, run.val_data, run.recipe.score)
+    run.plugins.manager.hook.umbel_evaluated(run=run, step=step, scores=scores)
+    return scores
+
+
+def _save(run: Run, step: int, scores: Mapping[str, float] | None) -> None:
+    improved = []
+    keys = {f"best-{name}": f"{name}/{task.main_metric}" for name, task in run.tasks.items()} | {"best": "score"}
+    for pointer, key in keys.items():
+        if scores and scores[key] > run.best.get(key, [float("-inf")])[0]:
+            run.best[key] = [scores[key], step]
+            improved.append(pointer)
+    tensors, state = capture(run.runtime)
+    state |= {"best": run.best, "minutes": run.minutes, "seed": run.recipe.train.seed, "total_steps": run.total_steps}
+    folder = write_checkpoint(run.checkpoints, step, tensors, state)
+    for pointer in improved:
+        point_to(run.checkpoints, pointer, folder)
+
+
+def _resume(run: Run, checkpoint: Checkpoint) -> None:
+    state = checkpoint.state
+    for key, now in (("seed", run.recipe.train.seed), ("total_steps", run.total_steps)):
+        if state.get(key) != now:
+            raise CheckpointError(
+                f"was written with {key} {state.get(key)}, the recipe now says {now}",
+                where=str(checkpoint.path),
+                hint="resume with the recipe it was started with, or start a new run with --out",
+            )
+    restore(run.runtime, checkpoint)
+    run.runtime.precision = str(state["precision"])
+    run.best = {key: list(value) for key, value in state["best"].items()}
+    run.minutes = float(state["minutes"])
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ConfigError(f"'{name}' is not a device", where="train.device", hint="auto, cpu, cuda or cuda:N") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(f"'{name}' is not available here", where="train.device", hint="use auto or cpu")
+    return device

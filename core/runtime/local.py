@@ -1,0 +1,103 @@
+"""Plain PyTorch on one device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from umbel.config import OptimConfig, TrainConfig
+from umbel.ema import WeightAverage
+from umbel.errors import TrainingError
+from umbel.model import MultiTaskModel
+from umbel.optim import lr_factor
+from umbel.runtime.move import move_batch
+from umbel.types import Batch
+
+
+class LocalRuntime:
+    """One process, one device.
+
+    Args:
+        model: the model, already on `device`.
+        optimizer: over the model's parameters; every group has `initial_lr`.
+        optim: schedule and clipping.
+        train: memory format and weight averaging.
+        precision: "fp32" or "bf16" (autocast).
+        total_steps: length of the schedule.
+    """
+
+    rank = 0
+    world_size = 1
+
+    def __init__(
+        self,
+        model: MultiTaskModel,
+        optimizer: torch.optim.Optimizer,
+        optim: OptimConfig,
+        train: TrainConfig,
+        precision: str,
+        total_steps: int,
+    ) -> None:
+        self.model = model
+        self.optimizer = optimizer
+        self.optim = optim
+        self.precision = precision
+        self.total_steps = total_steps
+        self.device = next(model.parameters()).device
+        self.memory_format = torch.channels_last if train.channels_last else torch.contiguous_format
+        self.average = WeightAverage(model, train.ema_decay) if train.ema_decay else None
+        self.steps_done = 0
+        self._parameters = [p for group in optimizer.param_groups for p in group["params"]]
+
+    def place(self, batch: Batch) -> Batch:
+        return move_batch(batch, self.device, self.memory_format)
+
+    def forward(self, images: Tensor, task: str) -> Any:
+        with self._autocast():
+            return self.model(images, task)
+
+    def backward(self, loss: Tensor) -> None:
+        loss.backward()  # type: ignore[no-untyped-call]
+
+    def step(self) -> float:
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * self._factor()
+        gradients = [p.grad for p in self._parameters if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        if not torch.isfinite(norm):
+            self.optimizer.zero_grad(set_to_none=True)
+            raise TrainingError(
+                f"the gradient norm is {float(norm)} in step {self.steps_done + 1}",
+                hint="lower optim.lr or use train.precision=fp32; no weight was changed",
+            )
+        if self.optim.clip_norm is not None:
+            torch.nn.utils.clip_grads_with_norm_(self._parameters, self.optim.clip_norm, norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.steps_done += 1
+        if self.average is not None:
+            self.average.update()
+        return float(norm)
+
+    def lr(self) -> float:
+        return self.optim.lr * self._factor()
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        training = self.model.training
+        self.model.eval()
+        try:
+            with torch.no_grad(), self.average.applied() if self.average else nullcontext():
+                yield
+        finally:
+            self.model.train(training)
+
+    def _factor(self) -> float:
+        return lr_factor(self.steps_done, self.total_steps, self.optim)
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")

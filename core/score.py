@@ -1,0 +1,74 @@
+"""The overall score: a formula over the tasks' metrics."""
+
+from __future__ import annotations
+
+import ast
+import operator
+from collections.abc import Callable, Mapping, Sequence
+
+from umbel.errors import ConfigError
+
+_OPERATORS: dict[type[ast.operator], Callable[[float, float], float]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+}
+_FUNCTIONS: dict[str, Callable[[Sequence[float]], float]] = {
+    "mean": lambda values: sum(values) / len(values),
+    "min": min,
+    "max": max,
+}
+
+
+def overall_score(formula: str, scores: Mapping[str, float], main_metrics: Mapping[str, str]) -> float:
+    """Evaluate a score formula.
+
+    Args:
+        formula: "mean" for the mean of the main metrics, or arithmetic over `task.metric` names with + - * / and
+            mean(), min(), max(), for example "mean(road.miou, cars.top1)". A bare task name is its main metric.
+        scores: values by "task/metric".
+        main_metrics: main metric by task name.
+
+    Raises:
+        ConfigError: for anything else, naming the part at fault.
+    """
+    if formula == "mean":
+        values = [scores[f"{task}/{metric}"] for task, metric in main_metrics.items()]
+        return sum(values) / len(values)
+    try:
+        tree = ast.parse(formula, mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        raise ConfigError(
+            f"'{formula}' is not a formula", where="score", hint="for example (road.miou + cars.top1) / 2"
+        ) from None
+    return _value(tree, scores, main_metrics)
+
+
+def _value(node: ast.expr, scores: Mapping[str, float], mains: Mapping[str, str]) -> float:
+    if isinstance(node, ast.Constant) and type(node.value) in (int, float):
+        return float(node.value)  # type: ignore[arg-type]
+    if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
+        left, right = _value(node.left, scores, mains), _value(node.right, scores, mains)
+        if isinstance(node.op, ast.Div) and right == 0:
+            raise ConfigError(f"'{ast.unparse(node)}' divides by zero", where="score")
+        return _OPERATORS[type(node.op)](left, right)
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        return -_value(node.operand, scores, mains)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _FUNCTIONS and node.args:
+        return _FUNCTIONS[node.func.id]([_value(argument, scores, mains) for argument in node.args])
+    key = _metric_key(node, mains)
+    if key in scores:
+        return scores[key]
+    known = ", ".join(sorted(name.replace("/", ".") for name in scores))
+    raise ConfigError(
+        f"'{ast.unparse(node)}' is neither a metric nor arithmetic", where="score", hint=f"metrics: {known}"
+    )
+
+
+def _metric_key(node: ast.expr, mains: Mapping[str, str]) -> str:
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+        return f"{node.value.id}/{node.attr}"
+    if isinstance(node, ast.Name) and node.id in mains:
+        return f"{node.id}/{mains[node.id]}"
+    return ""
