@@ -1,0 +1,104 @@
+"""Any timm model as the shared trunk."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from timm.layers import LayerNorm2d
+from torch import Tensor, nn
+
+from umbel import Backbone
+from umbel.backbones.norm import Selection, TaskBatchNorm2d, has_batch_norm, hold_statistics, take_over
+from umbel.backbones.options import TimmOptions
+from umbel.backbones.trunk import build_trunk, nchw
+from umbel.backbones.weights import load_weights
+
+_LEVEL_NORM_EPS = 1e-6  # as in facebookresearch/ConvNeXt's dense prediction trunks
+
+
+class TimmBackbone(Backbone):
+    """A timm model cut to its feature levels, with a norm on each where its stages end without one.
+
+    Args:
+        options: which model, from which weights, which levels.
+
+    Raises:
+        ConfigError: for an unknown model, or one that cannot be a trunk.
+        CheckpointError: for weights that would leave any part of the trunk at random values.
+    """
+
+    Options = TimmOptions
+
+    def __init__(self, options: TimmOptions) -> None:
+        super().__init__()
+        built = build_trunk(options)
+        self.options = options
+        self.trunk = built.module
+        self.spec, self.mean, self.std = built.spec, built.mean, built.std
+        self._channels_last = built.channels_last
+        self._report = load_weights(self.trunk, options.model, options.weights) if options.weights else ""
+
+        batch_norm = has_batch_norm(self.trunk)
+        self._frozen_stats = options.norm_stats == "frozen" or (options.norm_stats is None and bool(options.weights))
+        self._selection = Selection()
+        if batch_norm and not self._frozen_stats:
+            take_over(self.trunk, self._selection)
+        wants_norm = not batch_norm if options.level_norm is None else options.level_norm
+        self.level_norms = nn.ModuleList(
+            LayerNorm2d(channels, eps=_LEVEL_NORM_EPS) if wants_norm else nn.Identity()
+            for channels in self.spec.channels
+        )
+        if options.freeze:
+            self.trunk.requires_grad_(False)
+        self.train(self.training)
+
+    def forward(self, images: Tensor, task: str) -> tuple[Tensor, ...]:
+        """Feature levels of normalised images; see `Backbone.forward`.
+
+        Raises:
+            ConfigError: for a task that the trunk keeps no statistics of.
+        """
+        self._selection.task = task
+        try:
+            levels = self.trunk(images)
+        finally:
+            self._selection.task = None
+        return tuple(
+            norm(nchw(level, self._channels_last)) for norm, level in zip(self.level_norms, levels, strict=True)
+        )
+
+    def bind_tasks(self, names: tuple[str, ...]) -> None:
+        """Give every task its own batch statistics, if `norm_stats` says so."""
+        policy = self.options.norm_stats
+        if policy == "per_task" or (policy is None and len(names) > 1):
+            for layer in self.trunk.modules():
+                if isinstance(layer, TaskBatchNorm2d):
+                    layer.bind(names)
+
+    def train(self, mode: bool = True) -> TimmBackbone:
+        """Training or evaluation mode; what is frozen stays in evaluation mode."""
+        super().train(mode)
+        if self.options.freeze:
+            self.trunk.eval()
+        if self._frozen_stats:
+            hold_statistics(self.trunk)
+        _checkpoint_blocks(self.trunk, mode and self.options.grad_checkpointing and not self.options.freeze)
+        return self
+
+    def load_report(self) -> str:
+        """One line: where the weights are from and how batch statistics behave."""
+        report = self._report or f"random initialisation of {self.options.model}"
+        if not has_batch_norm(self.trunk):
+            return report
+        if self._frozen_stats:
+            return f"{report}; batch statistics frozen"
+        tasks = next((layer.tasks for layer in self.trunk.modules() if isinstance(layer, TaskBatchNorm2d)), ())
+        return f"{report}; batch statistics {'per task' if tasks else 'shared'}"
+
+
+def _checkpoint_blocks(trunk: nn.Module, enable: bool) -> None:
+    """Recompute activations block by block where timm's stages can, else stage by stage."""
+    able: list[Any] = [module for module in trunk.modules() if hasattr(module, "grad_checkpointing")]
+    stages = [module for module in able if module is not trunk]
+    for module in stages or able:
+        module.grad_checkpointing = enable

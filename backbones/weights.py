@@ -1,0 +1,127 @@
+"""Filling a trunk from the weights of a classifier of the same architecture, all of it or an error."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from umbel import CheckpointError, load_tensors
+from umbel.backbones.download import download_weights
+
+SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
+_PREFIXES = ("module.", "_orig_mod.", "model.", "backbone.", "encoder.", "trunk.")
+_SHOWN = 3
+
+
+@dataclass
+class _Match:
+    """Tensors of a file by trunk name, and what does not fit."""
+
+    found: dict[str, Tensor]
+    missing: list[str]
+    misshapen: list[str]
+    ignored: list[str]
+
+    @property
+    def faults(self) -> int:
+        return len(self.missing) + len(self.misshapen)
+
+
+def load_weights(trunk: nn.Module, model: str, source: str) -> str:
+    """Copy pretrained weights into a trunk.
+
+    Args:
+        trunk: what `build_trunk` made.
+        model: its timm name.
+        source: a weight file, or a timm tag such as "convnext_large.fb_in22k".
+
+    Returns:
+        One line that says how many tensors were loaded from where, and which were left over.
+
+    Raises:
+        CheckpointError: if any tensor of the trunk is missing or has another shape; nothing is copied then.
+    """
+    path = Path(source).expanduser()
+    if not (path.suffix in SUFFIXES or path.exists()):
+        path = download_weights(model, source)
+    tensors = _without_prefix(load_tensors(path))
+    needed = {name: value for name, value in trunk.state_dict().items() if not name.endswith("num_batches_tracked")}
+    match = _match(needed, tensors)
+    if match.faults:
+        match = min(match, _match(needed, _renamed(tensors, model)), key=lambda m: m.faults)
+    if match.faults:
+        raise CheckpointError(
+            f"fits the trunk '{model}' only in part: " + "; ".join(_describe(match)),
+            where=str(path),
+            hint=f"of {len(needed)} tensors {len(match.found)} would load; are these weights of '{model}'?",
+        )
+    counters = {name: value for name, value in trunk.state_dict().items() if name not in needed}
+    trunk.load_state_dict({**counters, **match.found})
+    left = f"; ignored {len(match.ignored)} ({_listed(match.ignored)})" if match.ignored else ""
+    return f"loaded {len(match.found)} of {len(needed)} trunk tensors from {source}{left}"
+
+
+def _candidates(name: str) -> Iterable[str]:
+    """Names a classifier may hold a trunk tensor under: timm flattens stages.0 to stages_0, or wraps the model."""
+    yield name
+    first, _, rest = name.partition(".")
+    if "_" in first:
+        yield ".".join((*first.rsplit("_", 1), rest))
+    if rest:
+        yield rest
+
+
+def _match(needed: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> _Match:
+    found: dict[str, Tensor] = {}
+    missing, misshapen, used = [], [], set()
+    for name, value in needed.items():
+        held = next((other for other in _candidates(name) if other in tensors), None)
+        if held is None:
+            missing.append(name)
+            continue
+        used.add(held)
+        if tensors[held].shape != value.shape:
+            misshapen.append(f"{name} is {tuple(tensors[held].shape)}, not {tuple(value.shape)}")
+        else:
+            found[name] = tensors[held]
+    ignored = [name for name in tensors if name not in used and not name.endswith("num_batches_tracked")]
+    return _Match(found, missing, misshapen, ignored)
+
+
+def _renamed(tensors: Mapping[str, Tensor], model: str) -> Mapping[str, Tensor]:
+    """The file in timm's names: each model family's module converts the original authors' checkpoints."""
+    with torch.device("meta"):
+        classifier = timm.create_model(model, pretrained=False)
+    convert = getattr(sys.modules[type(classifier).__module__], "checkpoint_filter_fn", None)
+    if convert is None:
+        return tensors
+    try:
+        renamed: Mapping[str, Tensor] = convert(dict(tensors), classifier)
+    except Exception:  # the converter met names of another model; the error of the plain match says more
+        return tensors
+    return renamed
+
+
+def _without_prefix(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Names without what a wrapper put before all of them."""
+    for prefix in _PREFIXES:
+        if all(name.startswith(prefix) for name in tensors):
+            return _without_prefix({name[len(prefix) :]: value for name, value in tensors.items()})
+    return tensors
+
+
+def _describe(match: _Match) -> Iterable[str]:
+    if match.missing:
+        yield f"{len(match.missing)} missing ({_listed(match.missing)})"
+    if match.misshapen:
+        yield f"{len(match.misshapen)} of another shape ({_listed(match.misshapen)})"
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
