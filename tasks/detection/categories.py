@@ -1,0 +1,68 @@
+"""Classes of a task, and keeping all splits to the same ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from umbel import DataError
+from umbel.tasks.detection.records import Annotations
+
+
+@dataclass(frozen=True)
+class Categories:
+    """Class names in the order of the head's outputs, and the id of each in annotation and result files."""
+
+    names: tuple[str, ...]
+    ids: tuple[int, ...]
+
+    @classmethod
+    def of(cls, annotations: Annotations) -> Categories:
+        """The classes of a split; where its format has no ids they are 1..K."""
+        names = annotations.class_names
+        return cls(names, annotations.category_ids or tuple(range(1, len(names) + 1)))
+
+    def reordered(self, names: tuple[str, ...]) -> Categories:
+        """These names with the ids known here; names unknown here get the lowest free ids from 1."""
+        known = dict(zip(self.names, self.ids, strict=True))
+        free = iter(i for i in range(1, len(names) + len(known) + 1) if i not in known.values())
+        return Categories(names, tuple(known[name] if name in known else next(free) for name in names))
+
+
+def with_class_order(annotations: Annotations, wanted: Categories, source: str, complete: bool) -> Annotations:
+    """Annotations with class indices in the order of `wanted`.
+
+    Args:
+        annotations: a split as read.
+        wanted: the classes of the task.
+        source: the annotation file, for the error.
+        complete: the split must know every wanted class, whether or not it has boxes of it.
+
+    Raises:
+        DataError: the categories of the file differ from the wanted ones, or have other ids; names the differences.
+    """
+    here = dict.fromkeys(annotations.class_names, 0)
+    if annotations.category_ids is not None:
+        here = dict(zip(annotations.class_names, annotations.category_ids, strict=True))
+    known = dict(zip(wanted.names, wanted.ids, strict=True))
+    unknown = [name for name in here if name not in known]
+    missing = [name for name in known if complete and name not in here]
+    moved = [
+        f"{name} is {here[name]}, not {known[name]}"
+        for name in here
+        if annotations.category_ids is not None and known.get(name, here[name]) != here[name]
+    ]
+    problems = {"not of the task": unknown, "missing": missing, "other ids": moved}
+    if unknown or missing or moved:
+        listed = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in problems.items() if names)
+        raise DataError(
+            f"categories differ from those of the task: {listed}",
+            where=source,
+            hint=f"the task has {', '.join(f'{name} ({number})' for name, number in known.items())}",
+        )
+    if annotations.class_names == wanted.names:
+        return annotations
+    index = np.array([wanted.names.index(name) for name in annotations.class_names], dtype=np.int64)
+    records = tuple(replace(record, classes_N=index[record.classes_N]) for record in annotations.records)
+    return Annotations(records, wanted.names, wanted.ids)

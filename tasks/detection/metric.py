@@ -1,0 +1,71 @@
+"""Mean average precision after COCO (SPEC 10.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.detection import MeanAveragePrecision
+
+from umbel.tasks.detection.targets import BoxTarget, Detections
+
+
+class DetectionMetric(Metric):
+    """mAP at IoU 0.5 ("map50") and over 0.5..0.95 ("map50_95"), 100 detections an image and class.
+
+    Crowd boxes are ignored; classes without a labelled box are left out of the mean; without any the result is 0.
+
+    The states are flat float tensors that processes concatenate, so each may have seen another number of images:
+    torchmetrics' own mAP gathers one tensor an image and would wait for ever.
+    """
+
+    counts: list[Tensor]
+    detections: list[Tensor]
+    objects: list[Tensor]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("counts", default=[], dist_reduce_fx="cat")
+        self.add_state("detections", default=[], dist_reduce_fx="cat")
+        self.add_state("objects", default=[], dist_reduce_fx="cat")
+
+    def update(self, predictions: Sequence[Detections], targets: Sequence[BoxTarget]) -> None:
+        """Add images: predictions and targets in original coordinates, one each an image."""
+        for found, wanted in zip(predictions, targets, strict=True):
+            boxes = torch.from_numpy(wanted.boxes_N4)
+            classes, crowd = torch.from_numpy(wanted.classes_N), torch.from_numpy(wanted.crowd_N)
+            self.counts.append(self._flat(torch.tensor([len(found.boxes_N4), len(boxes)])))
+            self.detections.append(self._flat(found.boxes_N4, found.scores_N, found.classes_N))
+            self.objects.append(self._flat(boxes, classes, crowd))
+
+    def compute(self) -> dict[str, Tensor]:
+        """Scalars "map50" and "map50_95" in 0..1."""
+        oracle = MeanAveragePrecision(box_format="xyxy", backend="faster_coco_eval")
+        oracle.warn_on_many_detections = False
+        counts = _joined(self.counts).view(-1, 2).long().T.tolist()
+        detections = _joined(self.detections).view(-1, 6).split(counts[0]) if counts[0] else ()
+        objects = _joined(self.objects).view(-1, 6).split(counts[1]) if counts[1] else ()
+        oracle.update(
+            [{"boxes": rows[:, :4], "scores": rows[:, 4], "labels": rows[:, 5].long()} for rows in detections],
+            [{"boxes": rows[:, :4], "labels": rows[:, 4].long(), "iscrowd": rows[:, 5].long()} for rows in objects],
+        )
+        values = oracle.compute() if any(len(rows) for rows in objects) else {}
+        zero = torch.zeros((), device=self.device)
+        return {
+            "map50": values.get("map_50", zero).clamp(min=0).to(self.device),
+            "map50_95": values.get("map", zero).clamp(min=0).to(self.device),
+        }
+
+    def _flat(self, *columns: Tensor) -> Tensor:
+        parts = [column.float() if column.ndim == 2 else column.float()[:, None] for column in columns]
+        return torch.cat(parts, dim=1).flatten().to(self.device)
+
+
+def _joined(state: Any) -> Tensor:
+    """A state as one CPU tensor: a list before processes were joined, a tensor after."""
+    if isinstance(state, Tensor):
+        return state.cpu()
+    return torch.cat(state).cpu() if state else torch.zeros(0)

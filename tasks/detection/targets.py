@@ -1,0 +1,85 @@
+"""Values of a detection task: labelled boxes and detected boxes.
+
+Legend: N boxes; boxes are x1, y1, x2, y2 in continuous pixels, the image spans 0..W and 0..H.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from umbel import Size
+from umbel.tasks.detection.boxes import xyxy_to_cxcywh
+
+
+@dataclass(frozen=True)
+class BoxTarget:
+    """The labelled boxes of an image, in the frame of that image.
+
+    Args:
+        boxes_N4: float32.
+        classes_N: int64 class indices.
+        crowd_N: bool; a crowd box covers many objects: it is not trained on, and ignored by the metric.
+    """
+
+    boxes_N4: np.ndarray
+    classes_N: np.ndarray
+    crowd_N: np.ndarray
+
+    def select(self, keep: np.ndarray) -> BoxTarget:
+        """The boxes that a mask or index array picks."""
+        return BoxTarget(self.boxes_N4[keep], self.classes_N[keep], self.crowd_N[keep])
+
+    def with_boxes(self, boxes_N4: np.ndarray) -> BoxTarget:
+        """The same objects at other places."""
+        return BoxTarget(boxes_N4.astype(np.float32), self.classes_N, self.crowd_N)
+
+
+@dataclass(frozen=True)
+class Detections:
+    """The detected boxes of an image, best first; tensors on the CPU.
+
+    Args:
+        boxes_N4: float32.
+        scores_N: float32 in 0..1.
+        classes_N: int64 class indices.
+        size: height and width of the frame that the boxes are in.
+    """
+
+    boxes_N4: Tensor
+    scores_N: Tensor
+    classes_N: Tensor
+    size: Size
+
+    def select(self, keep: Tensor) -> Detections:
+        """The detections that a mask or index tensor picks."""
+        return Detections(self.boxes_N4[keep], self.scores_N[keep], self.classes_N[keep], self.size)
+
+
+def training_rows(targets: Sequence[BoxTarget], size: Size) -> Tensor:
+    """Labels of a batch as the loss takes them.
+
+    Args:
+        targets: B of them, in pixels of the network input.
+        size: height and width of the network input.
+
+    Returns:
+        (T, 6) float32: image index, class, and cx, cy, w, h divided by the input's width and height; no crowd boxes.
+    """
+    height, width = size
+    scale = torch.tensor([width, height, width, height], dtype=torch.float32)
+    rows = [torch.zeros((0, 6))]
+    for index, target in enumerate(targets):
+        solid = ~target.crowd_N
+        boxes = torch.from_numpy(target.boxes_N4[solid]).float()
+        classes = torch.from_numpy(target.classes_N[solid]).float()
+        rows.append(
+            torch.cat(
+                (torch.full((len(boxes), 1), float(index)), classes[:, None], xyxy_to_cxcywh(boxes) / scale), dim=1
+            )
+        )
+    return torch.cat(rows)

@@ -1,0 +1,210 @@
+"""The detection task: where data, head, loss, decoding, merging and metric meet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from umbel import ConfigError, DataError, FeatureSpec, Losses, Sample, Size, Task, TaskConfig, View, round_up
+from umbel.tasks.detection.anchors import COCO_ANCHORS
+from umbel.tasks.detection.augment import DetectionAugment, fit_into
+from umbel.tasks.detection.boxes import clip_to, to_original
+from umbel.tasks.detection.categories import Categories, with_class_order
+from umbel.tasks.detection.dataset import DetectionDataset
+from umbel.tasks.detection.decode import decode_maps
+from umbel.tasks.detection.draw import draw_boxes
+from umbel.tasks.detection.formats import read_annotations
+from umbel.tasks.detection.head import ANCHORS_PER_LEVEL, STRIDES, YOLOHead
+from umbel.tasks.detection.loss import Gains, detection_loss
+from umbel.tasks.detection.merge import keep_best, merge_by_nms, merge_by_wbf
+from umbel.tasks.detection.metric import DetectionMetric
+from umbel.tasks.detection.nms import select_detections
+from umbel.tasks.detection.options import Options
+from umbel.tasks.detection.records import Annotations, Source
+from umbel.tasks.detection.targets import BoxTarget, Detections, training_rows
+
+
+class Detection(Task[Options]):
+    """Boxes with classes: CSP-PAN neck, YOLOv5 head and loss, weighted boxes fusion of test views."""
+
+    Options = Options
+    main_metric = "map50"
+
+    def __init__(self, name: str, config: TaskConfig, options: Options) -> None:
+        super().__init__(name, config, options)
+        self._splits: dict[str, Annotations] = {}
+        if round_up(config.input_size, STRIDES[-1]) != config.input_size:
+            raise ConfigError(
+                f"input_size is {list(config.input_size)}; both sides must be divisible by {STRIDES[-1]}",
+                where=f"tasks.{name}.input_size",
+                hint=f"use {list(round_up(config.input_size, STRIDES[-1]))}",
+            )
+
+    def dataset(self, split: str) -> DetectionDataset:
+        annotations = self._annotations(split)
+        ordered = with_class_order(
+            annotations, self.categories, str(self._source(split).annotations), complete=not self.options.class_names
+        )
+        return DetectionDataset(ordered, self._source(split), self.options.bad_boxes)
+
+    @cached_property
+    def categories(self) -> Categories:
+        """Classes of the head: the recipe's, else those of the training data, else those of the validation data."""
+        splits = [split for split in ("train", "val") if self._source(split).annotations.exists()]
+        names = tuple(self.options.class_names)
+        if not splits and names:
+            return Categories((), ()).reordered(names)
+        found = Categories.of(self._annotations(splits[0] if splits else "train"))
+        return found.reordered(names) if names else found
+
+    def head(self, features: FeatureSpec) -> nn.Module:
+        options = self.options
+        try:
+            return YOLOHead(
+                features,
+                len(self.categories.names),
+                depth_mult=options.depth_mult,
+                neck_channels=options.neck_channels,
+                sppf=options.sppf,
+                bn_eps=options.bn_eps,
+                bn_momentum=options.bn_momentum,
+            )
+        except ValueError as error:
+            raise ConfigError(
+                str(error), where=f"tasks.{self.name}", hint="detection needs strides 8, 16, 32"
+            ) from None
+
+    def loss(self, output: Sequence[Tensor], targets: dict[str, Tensor]) -> Losses:
+        """The YOLOv5 loss times the number of images and `det_loss_factor`, as SPEC 2.6 decides."""
+        options = self.options
+        gains = Gains(options.box_gain, options.obj_gain, options.cls_gain)
+        if options.gain_scaling == "ultralytics":
+            gains = gains.scaled(len(self.categories.names), self.config.input_size)
+        losses = detection_loss(
+            output,
+            targets["rows"],
+            self._anchors(output[0].device),
+            gains,
+            label_smoothing=options.label_smoothing,
+            anchor_t=options.anchor_t,
+            iou_kind=options.iou_kind,
+        )
+        return Losses(losses.total * options.det_loss_factor, losses.parts)
+
+    def decode(self, output: Sequence[Tensor], view: View) -> list[Detections]:
+        """Detections of each image after NMS, in pixels of the padded view."""
+        options = self.options
+        return [
+            select_detections(
+                predictions,
+                view.canvas or view.size,
+                conf=options.conf,
+                iou=options.nms_iou,
+                multi_label=options.multi_label,
+                limit=options.max_detections,
+            )
+            for predictions in decode_maps(output, self._anchors(output[0].device))
+        ]
+
+    def metric(self) -> DetectionMetric:
+        return DetectionMetric()
+
+    def augment(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        return self._augment(sample, rng)
+
+    def collate_targets(self, targets: Sequence[BoxTarget]) -> dict[str, Tensor]:
+        """{"rows": (T, 6)}: see `training_rows`."""
+        return {"rows": training_rows(targets, self.config.input_size)}
+
+    def views(self, size: Size) -> list[View]:
+        """Test views: the test size, or `tta.sizes`, times `tta.scales`, with their mirror images if `tta.hflip`."""
+        tta = self.config.tta
+        base = self.options.test_size or self.config.input_size
+        frames = [(frame[0], frame[1]) for frame in tta.sizes] or [
+            (round(base[0] * scale), round(base[1] * scale)) for scale in tta.scales
+        ]
+        views = []
+        for frame in frames:
+            canvas = round_up(frame, STRIDES[-1])
+            content = canvas
+            if self.options.keep_ratio:
+                content = fit_into(size, canvas)
+                canvas = round_up(content, STRIDES[-1])
+            views += [View(content, hflip, canvas) for hflip in ((False, True) if tta.hflip else (False,))]
+        return views
+
+    def restore(self, prediction: Detections, view: View, size: Size) -> Detections:
+        """Boxes in the original image, clipped to it; those that lay in the padding are gone."""
+        boxes = clip_to(to_original(prediction.boxes_N4, view.size, view.hflip, size), size)
+        restored = Detections(boxes, prediction.scores_N, prediction.classes_N, size)
+        return restored.select((boxes[:, 2:] > boxes[:, :2]).all(1))
+
+    def merge(self, predictions: Sequence[Detections]) -> Detections:
+        options = self.options
+        weights = options.wbf_weights
+        if len(predictions) == 1:
+            merged = predictions[0]
+        elif options.merge == "nms":
+            merged = merge_by_nms(predictions, options.nms_iou)
+        elif weights and len(weights) != len(predictions):
+            raise ConfigError(
+                f"wbf_weights has {len(weights)} values for {len(predictions)} test views",
+                where=f"tasks.{self.name}.options.wbf_weights",
+                hint="give one a view, or [] for equal weights",
+            )
+        else:
+            merged = merge_by_wbf(
+                predictions,
+                iou=options.wbf_iou,
+                skip=options.wbf_skip,
+                conf_type=options.wbf_conf_type,
+                weights=weights or None,
+            )
+        return keep_best(merged, options.keep)
+
+    def draw(self, image: np.ndarray, prediction: BoxTarget | Detections) -> np.ndarray:
+        return draw_boxes(image, prediction, self.categories.names)
+
+    def to_json(self, prediction: Detections) -> list[dict[str, Any]]:
+        """COCO results: category_id as in the annotations, category, bbox [x, y, width, height], score."""
+        rows = zip(
+            prediction.boxes_N4.tolist(), prediction.scores_N.tolist(), prediction.classes_N.tolist(), strict=True
+        )
+        return [
+            {
+                "category_id": self.categories.ids[index],
+                "category": self.categories.names[index],
+                "bbox": [x1, y1, x2 - x1, y2 - y1],
+                "score": score,
+            }
+            for (x1, y1, x2, y2), score, index in rows
+        ]
+
+    @cached_property
+    def _augment(self) -> DetectionAugment:
+        return DetectionAugment(self.options, self.config.input_size)
+
+    def _anchors(self, device: torch.device) -> Tensor:
+        """(L, A, 2) pixels."""
+        anchors = torch.tensor(self.options.anchors or COCO_ANCHORS, dtype=torch.float32, device=device)
+        return anchors.view(len(STRIDES), ANCHORS_PER_LEVEL, 2)
+
+    def _annotations(self, split: str) -> Annotations:
+        if split not in self._splits:
+            self._splits[split] = read_annotations(self._source(split), self.options.format)
+        return self._splits[split]
+
+    def _source(self, split: str) -> Source:
+        if split not in ("train", "val"):
+            raise DataError(f"there is no split {split!r}", where=f"tasks.{self.name}", hint="choose train or val")
+        root = Path(self.options.root)
+        return Source(
+            root / str(getattr(self.options, f"{split}_images")),
+            root / str(getattr(self.options, f"{split}_annotations")),
+        )
