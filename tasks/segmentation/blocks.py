@@ -37,8 +37,14 @@ class ConvModule(nn.Sequential):
     def __init__(self, channels: int, width: int, kernel: int, norm: str) -> None:
         conv = nn.Conv2d(channels, width, kernel, padding=kernel // 2, bias=False)
         nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
-        normalise = BatchNorm(width) if norm == "batch" else nn.GroupNorm(gcd(GROUPS, width), width)
+        normalise = BatchNorm(width) if norm == "batch" else nn.GroupNorm(_groups(width), width)
         super().__init__(conv, normalise, nn.ReLU(inplace=True))
+
+
+def _groups(width: int) -> int:
+    """At most GROUPS, and at least two channels in each: one channel of a 1x1 map has no variance."""
+    groups = gcd(GROUPS, width)
+    return groups // 2 if groups == width else groups
 
 
 class Classifier(nn.Sequential):

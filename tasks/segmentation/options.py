@@ -48,8 +48,8 @@ class SegmentationOptions:
 
     def __post_init__(self) -> None:
         check_range("ignore_index", self.ignore_index, 0, 255)
-        check_range("width", self.width, 1, 8192)
-        check_range("aux_width", self.aux_width, 1, 8192)
+        check_range("width", self.width, 2, 8192)
+        check_range("aux_width", self.aux_width, 2, 8192)
         check_range("dropout", self.dropout, 0.0, 0.99)
         check_choice("norm", self.norm, ("batch", "group"))
         check_range("aux_weight", self.aux_weight, 0.0, 1e6)
