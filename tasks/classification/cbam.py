@@ -24,7 +24,7 @@ class ChannelAttention(nn.Module):
 
     def forward(self, x_BChw: Tensor) -> Tensor:
         """(B, C, h, w) to the same shape."""
-        gate_BC = self.mlp(x_BChw.mean(dim=(2, 3))) + self.mlp(x_BChw.amax(dim=(2, 3)))
+        gate_BC: Tensor = self.mlp(x_BChw.mean(dim=(2, 3))) + self.mlp(x_BChw.amax(dim=(2, 3)))
         return x_BChw * gate_BC.sigmoid()[:, :, None, None]
 
 

@@ -26,16 +26,14 @@ class ClassificationOptions:
     crop_scale: list[float] = option(
         [1.0, 1.0], "training: share of the image area kept by a random crop; [1, 1] crops not"
     )
-    crop_ratio: list[float] = option(
-        [0.75, 1.3333], "training: width / height of the random crop"
-    )
+    crop_ratio: list[float] = option([3 / 4, 4 / 3], "training: width / height of the random crop")
     hflip: float = option(0.5, "training: probability of a left-right flip")
     jitter_prob: float = option(0.5, "training: probability of the colour jitter")
     saturation: float = option(0.4, "training: saturation factor in 1 +- this")
     brightness: float = option(0.0, "training: brightness factor in 1 +- this")
     contrast: float = option(0.0, "training: contrast factor in 1 +- this")
     erase_prob: float = option(0.5, "training: probability that a rectangle is replaced by noise")
-    erase_area: list[float] = option([0.02, 0.3333], "training: share of the image that the rectangle covers")
+    erase_area: list[float] = option([0.02, 1 / 3], "training: share of the image that the rectangle covers")
     erase_ratio: list[float] = option([0.3, 3.3], "training: height / width of the rectangle, uniform in its logarithm")
 
     test_size: list[int] | None = option(None, "height and width of the unscaled test view; null is input_size")

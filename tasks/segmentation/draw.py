@@ -26,10 +26,10 @@ def draw_labels(image: np.ndarray, labels: np.ndarray, class_names: Sequence[str
     """
     colours = np.zeros((256, 3), np.uint8)
     colours[: len(class_names)] = palette(len(class_names))
-    picture = cv2.addWeighted(image, 1 - OPACITY, colours[labels], OPACITY, 0)
+    picture: np.ndarray = cv2.addWeighted(image, 1 - OPACITY, colours[labels], OPACITY, 0)
     picture[_edges(labels)] = 255
     present = np.flatnonzero(np.bincount(labels.ravel(), minlength=256)[: len(class_names)])
-    for class_id in present:
+    for class_id in present.tolist():
         where = _inside_largest(labels == class_id)
         if where is not None:
             red, green, blue = (int(value) for value in colours[class_id])
