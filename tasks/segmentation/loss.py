@@ -1,4 +1,4 @@
-"""Cross-entropy over labelled pixels. SPEC 2.2 of the paper: unweighted, 255 ignored.
+"""Cross-entropy over labelled pixels; the paper (section 2.2) has it unweighted, with 255 ignored.
 
 Legend: B images, K classes, h and w cells of the logits, H and W pixels of the labels.
 """
