@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from umbel import Sample, Size, apply_keyed, resize_image
-from umbel.tasks.detection.options import Options
+from umbel.tasks.detection.options import DetectionOptions
 from umbel.tasks.detection.targets import BoxTarget
 
 ATTEMPTS = 50
@@ -21,7 +21,7 @@ PAD = 128  # 127.5, rounded
 class DetectionAugment:
     """Augments a sample to the network's input size; only the crop is resized."""
 
-    def __init__(self, options: Options, size: Size) -> None:
+    def __init__(self, options: DetectionOptions, size: Size) -> None:
         self.options = options
         self.size = size
 
@@ -61,7 +61,7 @@ class DetectionAugment:
 
     def _random_window(self, size: Size, rng: np.random.Generator) -> tuple[int, int, int, int]:
         full_height, full_width = size
-        scale = rng.uniform(*self.options.crop_scale)
+        scale = rng.uniform(self.options.crop_scale[0], self.options.crop_scale[1])
         low, high = np.clip(self.options.crop_aspect, scale**2, scale**-2)  # so that the crop fits into the image
         root = np.sqrt(rng.uniform(low, high))
         height = int(np.clip(round(full_height * scale / root), 1, full_height))

@@ -38,8 +38,8 @@ def overlap(boxes1_M4: Tensor, boxes2_M4: Tensor, kind: str = "ciou") -> Tensor:
     Returns:
         (M,), 1 for equal boxes; all but "iou" may be negative.
     """
-    low1, high1 = cxcywh_to_xyxy(boxes1_M4).split(2, dim=-1)
-    low2, high2 = cxcywh_to_xyxy(boxes2_M4).split(2, dim=-1)
+    low1, high1 = cxcywh_to_xyxy(boxes1_M4).chunk(2, dim=-1)
+    low2, high2 = cxcywh_to_xyxy(boxes2_M4).chunk(2, dim=-1)
     size1, size2 = boxes1_M4[..., 2:], boxes2_M4[..., 2:]
     inter = (torch.minimum(high1, high2) - torch.maximum(low1, low2)).clamp(min=0).prod(-1)
     union = size1.prod(-1) + size2.prod(-1) - inter + EPS

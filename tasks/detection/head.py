@@ -56,11 +56,12 @@ class YOLOHead(nn.Module):
         self.pool = SPPF(channels[-1]) if sppf else nn.Identity()
         self.neck = YOLOCSPPAN(channels, depth_mult)
         self.fields = 5 + classes
-        self.predictors = nn.ModuleList(nn.Conv2d(c, ANCHORS_PER_LEVEL * self.fields, 1) for c in channels)
+        predictors = [nn.Conv2d(c, ANCHORS_PER_LEVEL * self.fields, 1) for c in channels]
+        self.predictors = nn.ModuleList(predictors)
         for module in self.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.eps, module.momentum = bn_eps, bn_momentum
-        for predictor, stride in zip(self.predictors, STRIDES, strict=True):
+        for predictor, stride in zip(predictors, STRIDES, strict=True):
             add_prior(predictor.bias, stride, classes)
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:

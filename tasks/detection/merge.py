@@ -78,7 +78,7 @@ def keep_best(detections: Detections, per_class: int) -> Detections:
     by_score = detections.scores_N.argsort(descending=True, stable=True)
     kept = [
         by_score[detections.classes_N[by_score] == index][:per_class]
-        for index in detections.classes_N.unique().tolist()
+        for index in sorted(set(detections.classes_N.tolist()))
     ]
     if not kept:
         return detections

@@ -46,8 +46,8 @@ class DetectionMetric(Metric):
         oracle = MeanAveragePrecision(box_format="xyxy", backend="faster_coco_eval")
         oracle.warn_on_many_detections = False
         counts = _joined(self.counts).view(-1, 2).long().T.tolist()
-        detections = _joined(self.detections).view(-1, 6).split(counts[0]) if counts[0] else ()
-        objects = _joined(self.objects).view(-1, 6).split(counts[1]) if counts[1] else ()
+        detections = torch.split(_joined(self.detections).view(-1, 6), counts[0]) if counts[0] else ()
+        objects = torch.split(_joined(self.objects).view(-1, 6), counts[1]) if counts[1] else ()
         oracle.update(
             [{"boxes": rows[:, :4], "scores": rows[:, 4], "labels": rows[:, 5].long()} for rows in detections],
             [{"boxes": rows[:, :4], "labels": rows[:, 4].long(), "iscrowd": rows[:, 5].long()} for rows in objects],

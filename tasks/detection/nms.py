@@ -25,7 +25,7 @@ def suppress(boxes_N4: Tensor, scores_N: Tensor, classes_N: Tensor, iou: float) 
         (M,) int64, best score first.
     """
     kept = [torch.zeros(0, dtype=torch.int64, device=boxes_N4.device)]
-    for index in classes_N.unique().tolist():
+    for index in sorted(set(classes_N.tolist())):
         members = (classes_N == index).nonzero()[:, 0]
         kept.append(members[nms(boxes_N4[members], scores_N[members], iou)])
     remaining = torch.cat(kept)

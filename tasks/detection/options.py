@@ -10,7 +10,7 @@ CONF_TYPES = ("avg", "max", "box_and_model_avg", "absent_model_aware_avg")
 
 
 @dataclass
-class Options:
+class DetectionOptions:
     """Options of one detection task; defaults follow SPEC 2, 6 and 11."""
 
     root: str = option(doc="folder that the paths below are relative to")

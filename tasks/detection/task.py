@@ -25,18 +25,18 @@ from umbel.tasks.detection.loss import Gains, detection_loss
 from umbel.tasks.detection.merge import keep_best, merge_by_nms, merge_by_wbf
 from umbel.tasks.detection.metric import DetectionMetric
 from umbel.tasks.detection.nms import select_detections
-from umbel.tasks.detection.options import Options
+from umbel.tasks.detection.options import DetectionOptions
 from umbel.tasks.detection.records import Annotations, Source
 from umbel.tasks.detection.targets import BoxTarget, Detections, training_rows
 
 
-class Detection(Task[Options]):
+class Detection(Task[DetectionOptions]):
     """Boxes with classes: CSP-PAN neck, YOLOv5 head and loss, weighted boxes fusion of test views."""
 
-    Options = Options
+    Options = DetectionOptions
     main_metric = "map50"
 
-    def __init__(self, name: str, config: TaskConfig, options: Options) -> None:
+    def __init__(self, name: str, config: TaskConfig, options: DetectionOptions) -> None:
         super().__init__(name, config, options)
         self._splits: dict[str, Annotations] = {}
         if round_up(config.input_size, STRIDES[-1]) != config.input_size:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from umbel import TaskConfig, write_image, write_json
 from umbel.tasks.detection.anchors import COCO_ANCHORS
-from umbel.tasks.detection.options import Options
+from umbel.tasks.detection.options import DetectionOptions
 from umbel.tasks.detection.task import Detection
 
 
@@ -55,7 +55,7 @@ def make_task() -> Callable[..., Detection]:
         config = TaskConfig(kind="detection", input_size=size)
         if tta is not None:
             config.tta = tta
-        return Detection("signs", config, Options(root=str(root), **options))
+        return Detection("signs", config, DetectionOptions(root=str(root), **options))
 
     return make
 

@@ -37,6 +37,8 @@ def test_fusion_and_nms_equal_the_reference(golden):
     for case_name, case in golden("wbf.json")["cases"].items():
         for name, run in case["runs"].items():
             kw = run["kw"]
+            if "boxes" not in run:  # the reference refuses to run
+                continue
             if name == "nms":
                 found = merge_by_nms(views_of(case), kw["iou_thr"])
                 if case_name in ("out_of_range", "zero_area"):
@@ -52,9 +54,13 @@ def test_fusion_and_nms_equal_the_reference(golden):
             else:
                 continue
             ran.add(name)
+            columns = 2 if name == "nms" and tied(case) else 6  # which of two equal scores survives is open
             expected = torch.tensor(in_order(run["boxes"], run["scores"], run["labels"])).double()
             result = in_order(found.boxes_N4, found.scores_N.tolist(), found.classes_N.tolist())
-            assert torch.allclose(torch.tensor(result).double(), expected, atol=2e-4), (case_name, name)
+            assert len(result) == len(expected), (case_name, name)
+            if result:
+                difference = torch.tensor(result).double()[:, :columns] - expected[:, :columns]
+                assert difference.abs().max() <= 1e-4 + 1e-9, (case_name, name)
     assert {f"wbf_{kind}" for kind in CONF_TYPES} | {"nms", "wbf_w2_1", "wbf_skip0.5", "wbf_iou0.7"} <= ran
 
 
@@ -96,14 +102,14 @@ def test_fusion_in_pixels_of_a_long_image_equals_loops(seed, counts):
         views.append(Detections(torch.cat((low, high), dim=1), part, classes, (80, 640)))
     found = merge_by_wbf(views, iou=0.5013)
     plain = [list(zip(v.boxes_N4.tolist(), v.scores_N.tolist(), v.classes_N.tolist(), strict=True)) for v in views]
-    result = sorted(
+    result = [
         [s, k, *b]
         for b, s, k in zip(found.boxes_N4.tolist(), found.scores_N.tolist(), found.classes_N.tolist(), strict=True)
-    )
+    ]
     expected = naive_fusion(plain, 0.5013)
     assert len(result) == len(expected)
-    for row, reference in zip(result, expected, strict=True):
-        assert row == pytest.approx(reference, abs=2e-3)
+    for reference in expected:
+        assert any(row == pytest.approx(reference, abs=2e-3) for row in result)
 
 
 def detections(scores: Tensor, classes: Tensor) -> Detections:
