@@ -25,6 +25,7 @@ _HOME = {
     "TaskConfig": "umbel.config",
     "TtaConfig": "umbel.config",
     "UmbelError": "umbel.errors",
+    "Trained": "umbel.api",
     "View": "umbel.types",
     "apply_keyed": "umbel.randomness",
     "check_choice": "umbel.options",
@@ -33,6 +34,7 @@ _HOME = {
     "hookimpl": "umbel.hooks",
     "keyed_generator": "umbel.randomness",
     "list_images": "umbel.data.files",
+    "load": "umbel.api",
     "load_tensors": "umbel.checkpoint.tensors",
     "option": "umbel.options",
     "palette": "umbel.drawing",
@@ -44,6 +46,7 @@ _HOME = {
     "resize_image": "umbel.data.images",
     "resolve_under": "umbel.data.files",
     "round_up": "umbel.types",
+    "train": "umbel.api",
     "write_image": "umbel.data.images",
     "write_json": "umbel.data.files",
 }
@@ -51,6 +54,9 @@ _HOME = {
 __all__ = ["__version__", *_HOME]
 
 if TYPE_CHECKING:
+    from umbel.api import Trained as Trained
+    from umbel.api import load as load
+    from umbel.api import train as train
     from umbel.backbone import Backbone as Backbone
     from umbel.checkpoint.tensors import load_tensors as load_tensors
     from umbel.config import TaskConfig as TaskConfig

@@ -31,9 +31,12 @@ def put_label(image: np.ndarray, text: str, corner: tuple[int, int], colour: tup
     thickness = 1 if scale < 0.9 else 2
     text = text.encode("ascii", "replace").decode()
     (text_width, text_height), baseline = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, thickness)
-    x = max(0, min(corner[0], width - text_width - 4))
-    y = max(text_height + baseline + 2, min(corner[1], height))
-    cv2.rectangle(image, (x, y - text_height - baseline - 2), (x + text_width + 4, y), colour, -1)
+    x = int(max(0, min(corner[0], width - text_width - 4)))
+    y = int(max(text_height + baseline + 2, min(corner[1], height)))
+    canvas = np.ascontiguousarray(image)  # cv2 does not draw into views
+    cv2.rectangle(canvas, (x, y - text_height - baseline - 2), (x + text_width + 4, y), colour, -1)
     dark = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] < 140
     ink = (255, 255, 255) if dark else (0, 0, 0)
-    cv2.putText(image, text, (x + 2, y - baseline), cv2.FONT_HERSHEY_SIMPLEX, scale, ink, thickness, cv2.LINE_AA)
+    cv2.putText(canvas, text, (x + 2, y - baseline), cv2.FONT_HERSHEY_SIMPLEX, scale, ink, thickness, cv2.LINE_AA)
+    if canvas is not image:
+        image[...] = canvas

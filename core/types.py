@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Size = tuple[int, int]  # height, width
-ImageArray = "np.ndarray"  # (H, W, 3) uint8 RGB
 
 
 class SampleKey(NamedTuple):
@@ -105,6 +104,10 @@ class View:
     hflip: bool = False
     canvas: Size | None = None
     interpolation: str = "bilinear"
+
+    def __post_init__(self) -> None:
+        if self.canvas is not None and (self.canvas[0] < self.size[0] or self.canvas[1] < self.size[1]):
+            raise ValueError(f"a view of size {self.size} does not fit a canvas of {self.canvas}")
 
     def apply(self, image: Tensor, fill: Sequence[float]) -> Tensor:
         """Return the view of an image.

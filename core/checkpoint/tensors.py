@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _WRAPPERS = ("state_dict", "model", "model_state", "module")
+_HINT = "give a .safetensors file, or a .pth file that holds only tensors"
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
@@ -24,21 +25,21 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise CheckpointError("no such weight file", where=str(path))
     try:
-        if path.suffix == ".safetensors":
+        if path.suffix.lower() == ".safetensors":
             from safetensors.torch import load_file
 
             return load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise CheckpointError(
-            f"cannot be read as weights: {str(error).splitlines()[0]}",
-            where=str(path),
-            hint="give a .safetensors file, or a .pth file that holds only tensors",
-        ) from None
+    except Exception as error:  # both readers fail in many ways
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        if type(error).__name__ == "UnpicklingError":  # its text recommends to run the code
+            reason = "it is damaged, or holds objects whose loading would run code"
+        raise CheckpointError(f"cannot be read as weights: {reason}", where=str(path), hint=_HINT) from None
     for wrapper in _WRAPPERS:
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
             content = content[wrapper]
-    tensors = {str(name): value for name, value in content.items() if isinstance(value, torch.Tensor)}
+    named = content.items() if isinstance(content, dict) else ()
+    tensors = {str(name): value.detach() for name, value in named if isinstance(value, torch.Tensor)}
     if not tensors:
-        raise CheckpointError("holds no tensors", where=str(path))
+        raise CheckpointError("holds no tensors by name", where=str(path), hint=_HINT)
     return tensors

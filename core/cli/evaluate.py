@@ -15,12 +15,8 @@ def evaluate(target: str, overrides: tuple[str, ...], checkpoint: str, as_json: 
     """Score a trained RUN on its validation data, or a RECIPE with the weights of --checkpoint."""
     import json
 
+    from umbel.api import load
     from umbel.cli.tables import scores_table
-    from umbel.data.loader import load_datasets
-    from umbel.evaluation import evaluate as evaluate_tasks
-    from umbel.plugins import Plugins
-    from umbel.trained import open_trained
 
-    recipe, tasks, runtime = open_trained(target, overrides, checkpoint, Plugins.discover())
-    scores = evaluate_tasks(runtime, tasks, load_datasets(tasks, "val"), recipe.score)
+    scores = load(target, checkpoint, overrides).evaluate()
     click.echo(json.dumps(scores, indent=1) if as_json else scores_table(scores))

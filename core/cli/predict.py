@@ -17,11 +17,10 @@ import click
 @click.option("--checkpoint", default="latest", show_default=True, metavar="NAME")
 def predict(run: Path, paths: tuple[Path, ...], names: tuple[str, ...], out: Path, checkpoint: str) -> None:
     """Predict images or folders of images with a trained RUN: one annotated picture and JSON entry an image and task."""
-    from umbel.plugins import Plugins
+    from umbel.api import load
     from umbel.prediction import predict_files
-    from umbel.trained import open_trained, select_tasks
+    from umbel.trained import select_tasks
 
-    _, tasks, runtime = open_trained(str(run), (), checkpoint, Plugins.discover())
-    written = predict_files(runtime, select_tasks(tasks, names), paths, out)
-    for path in written:
+    trained = load(run, checkpoint)
+    for path in predict_files(trained.runtime, select_tasks(trained.tasks, names), paths, out):
         click.echo(path)

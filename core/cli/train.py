@@ -17,29 +17,18 @@ def train(recipe: str, overrides: tuple[str, ...], out: Path | None, resume: boo
 
     Any key can be overridden: train.steps=100 tasks.road.batch_size=4, and tasks.road=null drops a task.
     """
+    from umbel import api
     from umbel.cli.tables import scores_table
     from umbel.errors import ConfigError
-    from umbel.observers import register_observers
-    from umbel.plugins import Plugins
-    from umbel.recipe import load_recipe
-    from umbel.run import CHECKPOINTS, prepare
-    from umbel.run import train as train_run
 
     if resume and out is None:
         raise ConfigError("--resume needs the run's folder", hint="add --out DIR")
-    found = Plugins.discover()
-    typed, tree = load_recipe(recipe, overrides, found)
-    directory = out or new_directory(Path("runs"), Path(recipe).stem)
-    if not resume and (directory / CHECKPOINTS).exists():
-        raise ConfigError("already holds a run", where=str(directory), hint="add --resume, or choose another --out")
-    run = prepare(typed, tree, found, directory)
-    register_observers(found)
-    scores = train_run(run, resume=resume)
-    click.echo(scores_table(scores))
+    directory = out or _new_directory(Path("runs"), Path(recipe).stem)
+    click.echo(scores_table(api.train(recipe, overrides, out=directory, resume=resume)))
     click.echo(f"run: {directory}", err=True)
 
 
-def new_directory(parent: Path, name: str) -> Path:
+def _new_directory(parent: Path, name: str) -> Path:
     """The first of parent/name, parent/name-2, ... that does not exist."""
     candidate, number = parent / name, 1
     while candidate.exists():

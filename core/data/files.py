@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import os
+import stat
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from umbel.errors import DataError
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
 
 
 def read_bytes(path: Path) -> bytes:
     """The content of a file; DataError names what is in the way."""
     try:
+        mode = path.stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            raise DataError("is a pipe or device, not a file", where=str(path))  # reading it might never end
         return path.read_bytes()
     except FileNotFoundError:
         raise DataError("no such file", where=str(path), hint=_nearest_folder(path)) from None
@@ -36,7 +42,8 @@ def read_text(path: Path) -> str:
 
 def read_lines(path: Path) -> list[str]:
     """Non-empty lines of a text file, stripped."""
-    return [line.strip() for line in read_text(path).splitlines() if line.strip()]
+    # not str.splitlines(): it also cuts at characters that may be part of a file name
+    return [line.strip() for line in io.StringIO(read_text(path), newline=None) if line.strip()]
 
 
 def read_json(path: Path) -> Any:
@@ -48,11 +55,26 @@ def read_json(path: Path) -> Any:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON so that a reader never sees half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    """Write JSON so that a reader never sees half a file; DataError for what JSON cannot hold, NaN among it."""
+    try:
+        text = json.dumps(value, indent=1, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise DataError(f"cannot be written as JSON: {error}", where=str(path)) from None
+    write_bytes(path, (text + "\n").encode())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all, making its folder; DataError names what is in the way."""
+    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            temporary.write_bytes(data)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot be written: {error}", where=str(path)) from None
 
 
 def to_jsonable(value: Any) -> Any:
@@ -69,28 +91,42 @@ def to_jsonable(value: Any) -> Any:
 
 
 def list_images(folder: Path) -> list[Path]:
-    """Image files directly inside a folder, sorted by name; DataError if the folder is missing."""
+    """Image files directly inside a folder, sorted by name, without hidden ones; DataError if it cannot be listed."""
     if not folder.is_dir():
         raise DataError("no such folder", where=str(folder), hint=_nearest_folder(folder))
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        raise DataError(f"cannot be listed: {error.strerror}", where=str(folder)) from None
+    return [
+        path
+        for path in entries
+        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and not path.is_dir()
+    ]
 
 
 def resolve_under(root: Path, name: str, *, source: str) -> Path:
     """The file `name` inside `root`, refusing names that lead out of it.
 
+    Links on the disk are followed wherever they lead: the owner of the disk made them, not the annotation file.
+
     Args:
         root: the folder that annotation entries are relative to.
-        name: an entry of an annotation file, not to be trusted.
+        name: an entry of an annotation file, not to be trusted; any JSON type.
         source: the annotation file, for the error.
     """
-    if not name or "\0" in name or Path(name).is_absolute() or ".." in Path(name).parts:
+    parts = Path(name).parts if isinstance(name, str) else ()
+    if not parts or "\0" in name or Path(name).is_absolute() or ".." in parts:
         raise DataError(f"entry {name!r} does not name a file inside {root}", where=source, hint="use relative names")
     return root / name
 
 
 def _nearest_folder(path: Path) -> str:
-    for parent in path.parents:
-        if parent.is_dir():
-            names = sorted(child.name for child in parent.iterdir())[:8]
-            return f"{parent.resolve()} exists and holds {', '.join(names) if names else 'nothing'}"
+    try:
+        for parent in path.parents:
+            if parent.is_dir():
+                names = sorted(child.name for child in parent.iterdir())[:8]
+                return f"{parent.resolve()} exists and holds {', '.join(names) if names else 'nothing'}"
+    except (OSError, ValueError):  # a folder that may not be listed, a name no file can have
+        pass
     return "check the path"

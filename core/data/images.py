@@ -3,23 +3,39 @@
 from __future__ import annotations
 
 import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from umbel.data.files import read_bytes
+from umbel.data.files import read_bytes, write_bytes
+from umbel.data.integrity import jpeg_is_whole, png_fault
 from umbel.errors import DataError
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from umbel.types import Size
 
 MAX_PIXELS = 64_000_000  # a decoder asked for more is being attacked or mistaken
-_SUPPORTED = "JPEG, PNG, BMP, WebP and TIFF are read"
+_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM")  # no others: some of Pillow's run programs
+_SUPPORTED = "JPEG, PNG, BMP, WebP, TIFF, GIF and PPM are read"
+_AGAIN = "fetch or copy the file again"
+_LABEL_MODES = ("1", "L", "P", "I", "I;16", "I;16B", "I;16L")
+
+
+class _Header(NamedTuple):
+    kind: str
+    mode: str
 
 
 def read_image(path: Path) -> np.ndarray:
     """Decode an image file.
+
+    Alpha is dropped, 16-bit values lose their low byte, animations give their first frame.
 
     Returns:
         (H, W, 3) uint8 RGB, rotated as its EXIF orientation says.
@@ -30,45 +46,74 @@ def read_image(path: Path) -> np.ndarray:
     import cv2
 
     data = read_bytes(path)
-    _check_header(data, path)
-    flags = cv2.IMREAD_COLOR
+    header = _check_header(data, path)
+    if header == ("TIFF", "RGBA"):
+        return _decode_with_pillow(data, path)  # cv2 would multiply the colours by alpha
+    logging = cv2.utils.logging
+    level = logging.setLogLevel(logging.LOG_LEVEL_SILENT)  # stderr would repeat the error below, without a name
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:
         raise DataError(f"cannot be decoded: {str(error).splitlines()[0]}", where=str(path)) from None
+    finally:
+        logging.setLogLevel(level)
     if image is None:
-        raise DataError("is not a readable image", where=str(path), hint=_SUPPORTED)
+        raise DataError("cannot be decoded: it is damaged or of an unusual kind", where=str(path), hint=_SUPPORTED)
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 def read_label_map(path: Path) -> np.ndarray:
-    """Decode a label map: (H, W) integers, palette indices and 16-bit values as stored, without colour conversion."""
-    from PIL import Image
+    """Decode a label map: palette indices, small and 16-bit values as stored, rotated as its EXIF orientation says.
+
+    Returns:
+        (H, W) uint8, or int32 where the file has more than 8 bits a pixel.
+
+    Raises:
+        DataError: for a damaged file, colours, or a format that blurs class ids.
+    """
+    from PIL import ImageOps
 
     data = read_bytes(path)
-    _check_header(data, path)
+    header = _check_header(data, path)
+    if header.kind in ("JPEG", "MPO"):
+        raise DataError("is a JPEG, which changes class ids", where=str(path), hint="save label maps as PNG")
+    if header.mode not in _LABEL_MODES:
+        raise DataError(
+            f"has colour mode {header.mode}; a label map has one channel of class ids",
+            where=str(path),
+            hint="save it as a grey or palette PNG",
+        )
     try:
-        with Image.open(io.BytesIO(data)) as picture:
-            if picture.mode == "1":
-                picture = picture.convert("L")
-            if picture.mode not in ("L", "P", "I", "I;16", "I;16B", "I;16L"):
-                raise DataError(
-                    f"has colour mode {picture.mode}; a label map has one channel of class ids",
-                    where=str(path),
-                    hint="save it as a grey or palette PNG",
-                )
-            labels = np.asarray(picture)
-    except (OSError, SyntaxError, ValueError) as error:
-        raise DataError(f"cannot be decoded: {error}", where=str(path)) from None
-    return labels.astype(np.int32) if labels.dtype != np.uint8 else labels
+        with _open(data) as picture:
+            labels = np.asarray(ImageOps.exif_transpose(picture))
+    except Exception as error:  # every Pillow plugin fails in its own way
+        raise DataError(f"cannot be decoded: {_reason(error)}", where=str(path), hint=_AGAIN) from None
+    if header == ("PNG", "L") and data[24] in (2, 4):
+        labels = labels // (255 // (2 ** data[24] - 1))  # Pillow spreads 2 and 4 bits over 0..255
+    return labels.astype(np.uint8 if labels.dtype in (np.uint8, np.bool_) else np.int32)
 
 
 def encode_image(image: np.ndarray, suffix: str = ".png") -> bytes:
-    """Encode (H, W, 3) uint8 RGB or (H, W) uint8/uint16 as PNG or JPEG (quality 92)."""
+    """Encode (H, W, 3) uint8 RGB or (H, W) uint8/uint16 as PNG or JPEG (quality 92), by suffix.
+
+    Raises:
+        DataError: for a shape, type or suffix that cannot be encoded.
+    """
     import cv2
 
+    suffix = suffix.lower()
+    fits = image.size and (
+        (image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8)
+        or (image.ndim == 2 and image.dtype in (np.uint8, np.uint16))
+    )
+    lossy = suffix in (".jpg", ".jpeg")
+    if not fits or suffix not in (".png", ".jpg", ".jpeg") or (lossy and image.dtype != np.uint8):
+        raise DataError(
+            f"cannot encode an array of shape {image.shape} and type {image.dtype} as '{suffix}'",
+            hint="(H, W, 3) or (H, W) uint8 go to .png and .jpg, (H, W) uint16 to .png",
+        )
     pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
-    ok, data = cv2.imencode(suffix, pixels, [cv2.IMWRITE_JPEG_QUALITY, 92] if suffix == ".jpg" else [])
+    ok, data = cv2.imencode(suffix, pixels, [cv2.IMWRITE_JPEG_QUALITY, 92] if lossy else [])
     if not ok:
         raise DataError(f"cannot encode an image of shape {image.shape} as {suffix}")
     encoded: bytes = data.tobytes()
@@ -76,9 +121,8 @@ def encode_image(image: np.ndarray, suffix: str = ".png") -> bytes:
 
 
 def write_image(path: Path, image: np.ndarray) -> None:
-    """Write an image or label map; the suffix of `path` chooses the format."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(encode_image(image, path.suffix))
+    """Write an image or label map, whole or not at all; the suffix of `path` chooses the format."""
+    write_bytes(path, encode_image(image, path.suffix))
 
 
 def resize_image(image: np.ndarray, size: Size, interpolation: str = "bilinear") -> np.ndarray:
@@ -96,22 +140,52 @@ def resize_image(image: np.ndarray, size: Size, interpolation: str = "bilinear")
     return resized
 
 
-def _check_header(data: bytes, path: Path) -> None:
+def _check_header(data: bytes, path: Path) -> _Header:
     """Refuse what decoders would turn into grey halves or gigabytes: cut files and absurd sizes."""
     from PIL import Image
 
     if not data:
         raise DataError("is an empty file", where=str(path))
     try:
-        with Image.open(io.BytesIO(data)) as picture:
+        with _open(data) as picture:
             width, height = picture.size
-            kind = picture.format
+            header = _Header(picture.format or "", picture.mode)
     except Image.DecompressionBombError:
         raise DataError(f"claims more than {MAX_PIXELS:,} pixels", where=str(path)) from None
-    except (OSError, SyntaxError, ValueError) as error:
-        reason = str(error).split("<")[0].strip()
-        raise DataError(f"is not a readable image: {reason}", where=str(path), hint=_SUPPORTED) from None
+    except Exception as error:  # every Pillow plugin fails in its own way
+        raise DataError(f"is not a readable image: {_reason(error)}", where=str(path), hint=_SUPPORTED) from None
     if width * height > MAX_PIXELS:
         raise DataError(f"is {width} x {height} pixels; the limit is {MAX_PIXELS:,}", where=str(path))
-    if (kind == "JPEG" and b"\xff\xd9" not in data[-4096:]) or (kind == "PNG" and b"IEND" not in data[-4096:]):
-        raise DataError("is truncated: its end is missing", where=str(path), hint="fetch or copy the file again")
+    if header.mode == "F":
+        raise DataError("has floating-point pixels", where=str(path), hint="save it with 8 or 16 bits a channel")
+    fault = png_fault(data) if header.kind == "PNG" else None
+    if header.kind in ("JPEG", "MPO") and not jpeg_is_whole(data):
+        fault = "is truncated: its end is missing"
+    if fault:
+        raise DataError(fault, where=str(path), hint=_AGAIN)
+    return header
+
+
+def _decode_with_pillow(data: bytes, path: Path) -> np.ndarray:
+    from PIL import ImageOps
+
+    try:
+        with _open(data) as picture:
+            return np.array(ImageOps.exif_transpose(picture).convert("RGB"))
+    except Exception as error:  # every Pillow plugin fails in its own way
+        raise DataError(f"cannot be decoded: {_reason(error)}", where=str(path), hint=_AGAIN) from None
+
+
+@contextmanager
+def _open(data: bytes) -> Iterator[Image.Image]:
+    """The picture by Pillow, without its warnings about odd metadata and sizes that are checked here."""
+    from PIL import Image
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
+            yield picture
+
+
+def _reason(error: Exception) -> str:
+    return str(error).split("<")[0].strip() or type(error).__name__
