@@ -25,7 +25,8 @@ def draw_boxes(image: np.ndarray, boxes: BoxTarget | Detections, class_names: Se
     colours = palette(len(class_names))
     width = max(2, round(min(image.shape[:2]) / 250))
     for corners, index, text in reversed(_captions(boxes, class_names)):  # best last, on top
-        x1, y1, x2, y2 = corners
+        x1, x2 = np.clip(corners[::2], 0, picture.shape[1] - 1).tolist()  # lines on the border stay in sight
+        y1, y2 = np.clip(corners[1::2], 0, picture.shape[0] - 1).tolist()
         colour = tuple(int(value) for value in colours[index])
         cv2.rectangle(picture, (x1, y1), (x2, y2), (0, 0, 0), width + 2)  # a dark edge shows on light ground
         cv2.rectangle(picture, (x1, y1), (x2, y2), colour, width)

@@ -62,7 +62,7 @@ class YOLOHead(nn.Module):
             if isinstance(module, nn.BatchNorm2d):
                 module.eps, module.momentum = bn_eps, bn_momentum
         for predictor, stride in zip(predictors, STRIDES, strict=True):
-            add_prior(predictor.bias, stride, classes)
+            add_prior(predictor, stride, classes)
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
         """Feature levels (B, C_i, H_i, W_i) to raw maps (B, A, H, W, F), one a level, finest first."""
@@ -79,11 +79,13 @@ def fold_anchors(raw: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def add_prior(bias: Tensor, stride: int, classes: int) -> None:
+def add_prior(predictor: nn.Conv2d, stride: int, classes: int) -> None:
     """Shift a predictor's bias, in place, to what is rare: 8 objects in a 640 pixel image, 0.6 of a class each.
 
     Without it the objectness loss explodes in the first steps (SPEC 2.3).
     """
-    fields = bias.view(ANCHORS_PER_LEVEL, 5 + classes)
+    if predictor.bias is None:
+        raise ValueError("the predictor has no bias")
+    fields = predictor.bias.view(ANCHORS_PER_LEVEL, 5 + classes)
     fields[:, 4] += math.log(8 / (640 / stride) ** 2)
     fields[:, 5:] += math.log(0.6 / (classes - 0.99999))

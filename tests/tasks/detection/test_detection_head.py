@@ -52,9 +52,10 @@ def test_prior_equals_the_reference(golden):
     content = golden("yolo_bias_init.json")
     for stride, objectness in content["obj"].items():
         for classes, prior in content["cls"].items():
-            bias = torch.zeros(3 * (5 + int(classes)))
-            add_prior(bias, int(stride), int(classes))
-            fields = bias.view(3, -1)
+            predictor = torch.nn.Conv2d(4, 3 * (5 + int(classes)), 1)
+            torch.nn.init.zeros_(predictor.bias)
+            add_prior(predictor, int(stride), int(classes))
+            fields = predictor.bias.detach().view(3, -1)
             assert fields[:, 4].tolist() == pytest.approx([objectness] * 3, rel=1e-5)
             assert fields[:, 5:].flatten().tolist() == pytest.approx([prior] * 3 * int(classes), rel=1e-5)
             assert fields[:, :4].abs().sum() == 0

@@ -144,6 +144,7 @@ def test_options_load_from_a_recipe():
 
 
 def test_the_plugin_is_cheap_to_import():
-    code = "import sys, umbel.tasks.detection as d; print(d.umbel_tasks(), [m for m in ('torch', 'cv2') if m in sys.modules])"
+    heavy = "[name for name in ('torch', 'cv2') if name in sys.modules]"
+    code = f"import sys, umbel.tasks.detection as d; print(d.umbel_tasks(), {heavy})"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.strip() == "{'detection': 'umbel.tasks.detection.task:Detection'} []"
