@@ -5,8 +5,11 @@ Everything a plugin needs is here; the names are imported on first use, so that 
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
+
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # albumentations asks a server at import otherwise
 
 __version__ = "0.1.0"
 

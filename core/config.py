@@ -72,8 +72,18 @@ class OptimConfig:
     def __post_init__(self) -> None:
         check_choice("schedule", self.schedule, ("cosine", "constant"))
         check_range("lr", self.lr, 0.0, 100.0)
-        check_range("warmup_steps", self.warmup_steps, 0, 10**9)
+        check_range("weight_decay", self.weight_decay, 0.0, 100.0)
+        if len(self.betas) != 2:
+            raise ValueError(f"betas is {self.betas}; expected two numbers")
+        for beta in self.betas:
+            check_range("betas", beta, 0.0, 0.999999)
+        check_range("eps", self.eps, 0.0, 1.0)
+        check_range("backbone_lr_scale", self.backbone_lr_scale, 0.0, 1e6)
         check_range("layer_decay", self.layer_decay, 1e-3, 1.0)
+        check_range("warmup_steps", self.warmup_steps, 0, 10**9)
+        check_range("min_lr", self.min_lr, 0.0, 100.0)
+        if self.clip_norm is not None:
+            check_range("clip_norm", self.clip_norm, 1e-12, 1e12)  # a negative one would turn the gradient round
 
 
 @dataclass
@@ -92,6 +102,12 @@ class TrainConfig:
     log_every: int = option(10, "steps between log lines")
 
     def __post_init__(self) -> None:
+        check_range("epochs", self.epochs, 0.0, 1e9)
+        if self.steps is not None:
+            check_range("steps", self.steps, 1, 10**8 - 1)
+        check_range("eval_every", self.eval_every, 0, 10**9)
+        check_range("save_every", self.save_every, 0, 10**9)
+        check_range("log_every", self.log_every, 1, 10**9)
         check_choice("precision", self.precision, ("auto", "fp32", "bf16"))
         check_range("ema_decay", self.ema_decay, 0.0, 0.999999)
         check_range("seed", self.seed, 0, 2**63 - 1)

@@ -40,6 +40,7 @@ def train_step(
         losses[name] = Losses(
             task_losses.total.detach(), {part: value.detach() for part, value in task_losses.parts.items()}
         )
+        del placed, task_losses  # else parts that are no part of the total would keep their graph until the next loss
     _check_finite(losses, batches)
     runtime.step()
     return losses

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch.utils.data import Dataset
 
 from umbel.data.loader import dataset_length
-from umbel.inference import predict
+from umbel.errors import PluginError
+from umbel.inference import image_tensor, predict
 from umbel.runtime.base import Runtime
 from umbel.score import overall_score
 from umbel.task import Task
@@ -46,6 +47,18 @@ def evaluate_task(runtime: Runtime, task: Task[Any], dataset: Dataset[Sample]) -
     with runtime.evaluating():
         for start in range(0, length, task.config.batch_size):
             samples = [dataset[index] for index in range(start, min(start + task.config.batch_size, length))]
-            images = [torch.from_numpy(s.image).to(runtime.device).permute(2, 0, 1) for s in samples]
+            images = [image_tensor(sample.image, runtime.device) for sample in samples]
             metric.update(predict(runtime.forward, task, images, fill), [sample.target for sample in samples])
-    return {key: float(value) for key, value in metric.compute().items()}
+    scores = {key: float(value) for key, value in metric.compute().items()}
+    if task.main_metric not in scores:
+        raise PluginError(
+            f"the metric of {type(task).__name__} gives no '{task.main_metric}', its main metric",
+            where=f"tasks.{task.name}",
+            hint=f"it gives {', '.join(scores) or 'nothing'}",
+        )
+    return scores
+
+
+def scores_to_json(scores: Mapping[str, float]) -> dict[str, float | None]:
+    """Scores as JSON has them: null for a metric that is undefined on its data."""
+    return {key: value if math.isfinite(value) else None for key, value in scores.items()}

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from umbel.task import Task
-from umbel.types import View
+from umbel.types import Size, View
 
 Forward = Callable[[Tensor, str], Any]
+
+
+def image_tensor(image: np.ndarray, device: torch.device) -> Tensor:
+    """(3, H, W) uint8 on a device, from (H, W, 3) uint8; a copy, for arrays may be read-only or mirrored views."""
+    return torch.from_numpy(np.array(image, order="C")).to(device).permute(2, 0, 1)
 
 
 def predict(forward: Forward, task: Task[Any], images: Sequence[Tensor], fill: Sequence[float]) -> list[Any]:
     """Predict a few images of any sizes.
 
-    Views are run one after another; images whose view has the same size share a forward. The outputs of a view are
-    released once its predictions are decoded.
+    Images of one view each share a forward where their views are equal. The views of test-time augmentation are run one
+    at a time, when `merge` asks for the next, so that a task which folds them as they come holds one at a time.
 
     Args:
         forward: raw output for (B, 3, H, W) pixel values and a task name; sets mode and precision itself.
@@ -29,16 +35,35 @@ def predict(forward: Forward, task: Task[Any], images: Sequence[Tensor], fill: S
     Returns:
         One merged prediction an image, in original coordinates.
     """
-    sizes = [(int(image.shape[-2]), int(image.shape[-1])) for image in images]
-    views = [task.views(size) for size in sizes]
-    restored: list[list[Any]] = [[] for _ in images]
-    for position in range(max(map(len, views), default=0)):
-        groups: dict[View, list[int]] = {}
-        for index, of_image in enumerate(views):
-            if position < len(of_image):
-                groups.setdefault(of_image[position], []).append(index)
-        for view, members in groups.items():
-            batch = torch.stack([view.apply(images[index], fill) for index in members])
-            for index, prediction in zip(members, task.decode(forward(batch, task.name), view), strict=True):
-                restored[index].append(task.restore(prediction, view, sizes[index]))
-    return [task.merge(predictions) for predictions in restored]
+    views = [task.views(_size(image)) for image in images]
+    if all(len(of_image) == 1 for of_image in views):
+        return _predict_together(forward, task, images, [of_image[0] for of_image in views], fill)
+    return [
+        task.merge(_restored(forward, task, image, of_image, fill)) for image, of_image in zip(images, views, strict=True)
+    ]
+
+
+def _restored(
+    forward: Forward, task: Task[Any], image: Tensor, views: Sequence[View], fill: Sequence[float]
+) -> Iterator[Any]:
+    """Predictions of one image in original coordinates, each view run when it is asked for."""
+    for view in views:
+        (prediction,) = task.decode(forward(view.apply(image, fill)[None], task.name), view)
+        yield task.restore(prediction, view, _size(image))
+
+
+def _predict_together(
+    forward: Forward, task: Task[Any], images: Sequence[Tensor], views: Sequence[View], fill: Sequence[float]
+) -> list[Any]:
+    """One view an image; images whose views are equal share a forward."""
+    merged: list[Any] = [None] * len(images)
+    for view in dict.fromkeys(views):
+        members = [index for index, of_image in enumerate(views) if of_image == view]
+        batch = torch.stack([view.apply(images[index], fill) for index in members])
+        for index, prediction in zip(members, task.decode(forward(batch, task.name), view), strict=True):
+            merged[index] = task.merge(iter([task.restore(prediction, view, _size(images[index]))]))
+    return merged
+
+
+def _size(image: Tensor) -> Size:
+    return (int(image.shape[-2]), int(image.shape[-1]))

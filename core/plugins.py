@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass, replace
 from importlib import import_module
 from importlib.metadata import EntryPoint, distributions
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ from umbel import hooks
 from umbel.errors import PluginError
 
 if TYPE_CHECKING:
+    import click
+
     from umbel.backbone import Backbone
     from umbel.task import Task
 
@@ -42,28 +45,32 @@ class Plugin:
 
 @dataclass(frozen=True)
 class Offer:
-    """A task kind or backbone that a plugin offers."""
+    """A task kind, backbone or recipe that a plugin offers."""
 
-    role: str  # "task" or "backbone"
+    role: str  # "task", "backbone" or "recipe"
     name: str
-    target: Any  # the class, or "module:Class"
+    target: Any  # the class, or "module:Class"; the path of a recipe
     plugin: Plugin
 
     def load(self) -> type:
-        """The class itself, imported now if it was offered by name."""
-        if not isinstance(self.target, str):
-            loaded: type = self.target
-            return loaded
-        module, _, attribute = self.target.partition(":")
-        try:
-            imported: type = getattr(import_module(module), attribute)
-        except Exception as error:
-            raise PluginError(
-                f"{self.role} '{self.name}' does not import: {type(error).__name__}: {error}",
-                where=f"plugin {self.plugin.id} {self.plugin.version}",
-                hint="repair or uninstall the distribution",
-            ) from error
-        return imported
+        """The class itself, imported now if it was offered by name.
+
+        Raises:
+            PluginError: if it does not import, or is not a class with a dataclass `Options`.
+        """
+        loaded = self.target
+        where, hint = f"plugin {self.plugin.id} {self.plugin.version}", "repair or uninstall the distribution"
+        if isinstance(self.target, str):
+            module, _, attribute = self.target.partition(":")
+            try:
+                loaded = getattr(import_module(module), attribute)
+            except (Exception, SystemExit) as error:
+                reason = f"{self.role} '{self.name}' does not import: {type(error).__name__}: {error}"
+                raise PluginError(reason, where=where, hint=hint) from error
+        if not isinstance(loaded, type) or not is_dataclass(getattr(loaded, "Options", None)):
+            reason = f"{self.role} '{self.name}' is not a class with a dataclass Options, but {loaded!r}"
+            raise PluginError(reason, where=where, hint=hint)
+        return loaded
 
 
 class Plugins:
@@ -75,8 +82,10 @@ class Plugins:
     """
 
     def __init__(self, allow: frozenset[str] | None = None, deny: frozenset[str] | None = None) -> None:
-        self.allow = _names_from_env("UMBEL_PLUGINS") if allow is None else allow
-        self.deny = (_names_from_env("UMBEL_DISABLE") or frozenset()) if deny is None else deny
+        allow = _names_from_env("UMBEL_PLUGINS") if allow is None else allow
+        deny = (_names_from_env("UMBEL_DISABLE") or frozenset()) if deny is None else deny
+        self.allow = None if allow is None else frozenset(map(_canonical, allow))
+        self.deny = frozenset(map(_canonical, deny))
         self.manager = pluggy.PluginManager(hooks.PROJECT)
         self.manager.add_hookspecs(hooks)
         self.found: dict[str, Plugin] = {}
@@ -87,11 +96,12 @@ class Plugins:
     def discover(cls) -> Plugins:
         """Load every entry point of this API version that is not blocked."""
         plugins = cls()
-        for distribution, version, entry_point in _entry_points():
-            if entry_point.group == hooks.ENTRY_POINT_GROUP:
-                plugins._load(distribution, version, entry_point)
-            else:
-                plugins.foreign.setdefault(distribution, set()).add(entry_point.group)
+        for name, version, entry_points in _distributions():
+            for entry_point in entry_points:
+                if entry_point.group == hooks.ENTRY_POINT_GROUP:
+                    plugins._load(name, version, entry_point)
+                else:
+                    plugins.foreign.setdefault(name, set()).add(entry_point.group)
         plugins.foreign = {
             name: groups
             for name, groups in plugins.foreign.items()
@@ -111,28 +121,20 @@ class Plugins:
         self.found[plugin.id] = plugin
 
     def offers(self, role: str) -> list[Offer]:
-        """Everything offered for a role ("task" or "backbone"), in the order of registration."""
-        hook = {"task": self.manager.hook.umbel_tasks, "backbone": self.manager.hook.umbel_backbones}[role]
+        """Everything offered for a role ("task", "backbone" or "recipe"), in the order of registration."""
+        hook = getattr(self.manager.hook, f"umbel_{role}s")
         offers = []
         for name, mapping in self._call_each(hook):
-            plugin = self.found.get(name, Plugin("unknown", "", name))
             if not isinstance(mapping, Mapping):
-                self.found[name] = Plugin(
-                    plugin.distribution,
-                    plugin.version,
-                    plugin.entry_point,
-                    f"umbel_{role}s returned {type(mapping).__name__}, not a mapping of name to class",
-                )
+                self._record(name, f"{hook.name} returned {type(mapping).__name__}, not a mapping by name")
                 continue
-            offers += [Offer(role, kind, target, plugin) for kind, target in mapping.items()]
+            offers += [Offer(role, str(kind), target, self.found[name]) for kind, target in mapping.items()]
         return offers
 
-    def recipes(self) -> dict[str, str]:
-        """Paths of named recipes."""
-        found: dict[str, str] = {}
-        for _, mapping in self._call_each(self.manager.hook.umbel_recipes):
-            found.update(mapping)
-        return found
+    def add_commands(self, cli: click.Group) -> None:
+        """Let every plugin add its verbs; one that raises is recorded, the others still add theirs."""
+        for _ in self._call_each(self.manager.hook.umbel_commands, cli):
+            pass
 
     def find(self, role: str, name: str, where: str) -> Offer:
         """The one offer of this name; "distribution/name" picks one of several.
@@ -141,23 +143,26 @@ class Plugins:
             PluginError: if there is none, or more than one; it lists what is installed and from where.
         """
         offers = self.offers(role)
-        distribution, _, kind = name.rpartition("/")
-        matches = [o for o in offers if o.name == kind and distribution in ("", o.plugin.distribution)]
+        owner, _, kind = name.rpartition("/")
+        matches = [
+            o for o in offers if o.name == kind and (not owner or _canonical(owner) == _canonical(o.plugin.distribution))
+        ]
         if len(matches) == 1:
             return matches[0]
         if matches:
             owners = " and ".join(f"{o.plugin.id} {o.plugin.version}" for o in matches)
-            choices = " or ".join(f"{o.plugin.distribution}/{kind}" for o in matches)
+            choices = " or ".join(sorted({f"{o.plugin.distribution}/{kind}" for o in matches}))
             raise PluginError(f"{role} '{name}' is offered by {owners}", where=where, hint=f"write {choices}")
         listed = ", ".join(f"{o.name} ({o.plugin.distribution})" for o in offers) or "none"
         close = difflib.get_close_matches(kind, [o.name for o in offers], n=1)
         suggestion = f"did you mean '{close[0]}'? " if close else ""
         broken = "; ".join(f"{p.id} is broken: {p.error}" for p in self.found.values() if p.error)
         blocked = f"; blocked: {', '.join(self.blocked)}" if self.blocked else ""
+        foreign = "".join(f"; {name} is made for {', '.join(sorted(of))}" for name, of in self.foreign.items())
         raise PluginError(
             f"unknown {role} '{name}'",
             where=where,
-            hint=f"{suggestion}installed: {listed}{'; ' + broken if broken else ''}{blocked}",
+            hint=f"{suggestion}installed: {listed}{'; ' + broken if broken else ''}{blocked}{foreign}",
         )
 
     def task_class(self, kind: str, where: str) -> type[Task[Any]]:
@@ -170,36 +175,54 @@ class Plugins:
 
     def _load(self, distribution: str, version: str, entry_point: EntryPoint) -> None:
         plugin = Plugin(distribution, version, entry_point.name)
-        if plugin.id in self.found or plugin.id in self.blocked:
-            return
-        refused = {distribution, entry_point.name, plugin.id} & self.deny
-        if refused or (self.allow is not None and distribution not in {OWN_DISTRIBUTION, *self.allow}):
+        refused = {_canonical(name) for name in (distribution, entry_point.name, plugin.id)} & self.deny
+        allowed = self.allow is None or _canonical(distribution) in {OWN_DISTRIBUTION, *self.allow}
+        if refused or not allowed:
             self.blocked.append(plugin.id)
+            return
+        if plugin.id in self.found:
+            self._record(plugin.id, f"declares the entry point twice; {entry_point.value} was not loaded")
             return
         try:
             self.register(entry_point.load(), plugin)
-        except Exception as error:  # a third party's import may raise anything
+        except (Exception, SystemExit) as error:  # a third party's import may raise anything
             reason = error.message if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
             self.found[plugin.id] = Plugin(distribution, version, entry_point.name, reason)
 
-    def _call_each(self, hook: pluggy.HookCaller) -> Iterator[tuple[str, Any]]:
+    def _call_each(self, hook: pluggy.HookCaller, *arguments: Any) -> Iterator[tuple[str, Any]]:
         for implementation in hook.get_hookimpls():
             try:
-                yield implementation.plugin_name, implementation.function()
-            except Exception as error:
-                name = implementation.plugin_name
-                plugin = self.found.get(name, Plugin("unknown", "", name))
-                reason = f"{hook.name} raised {type(error).__name__}: {error}"
-                self.found[name] = Plugin(plugin.distribution, plugin.version, plugin.entry_point, reason)
+                result = implementation.function(*arguments[: len(implementation.argnames)])
+            except (Exception, SystemExit) as error:
+                self._record(implementation.plugin_name, f"{hook.name} raised {type(error).__name__}: {error}")
+                continue
+            yield implementation.plugin_name, result
+
+    def _record(self, name: str, error: str) -> None:
+        self.found[name] = replace(self.found[name], error=error)
 
 
-def _entry_points() -> Iterator[tuple[str, str, EntryPoint]]:
+def _distributions() -> Iterator[tuple[str, str, list[EntryPoint]]]:
+    """Name, version and umbel's entry points of every distribution; of two copies the one first on the path counts."""
+    seen = set()
     for distribution in distributions():
-        for entry_point in distribution.entry_points:
-            if entry_point.group.startswith(f"{hooks.PROJECT}.v"):
-                yield distribution.metadata["Name"], distribution.version, entry_point
+        try:
+            name, entry_points = distribution.metadata["Name"], distribution.entry_points
+        except Exception:  # a damaged distribution must not take umbel with it
+            continue
+        if not name or _canonical(name) in seen:
+            continue
+        seen.add(_canonical(name))
+        own = [e for e in entry_points if re.fullmatch(rf"{hooks.PROJECT}\.v\d+", e.group)]
+        if own:
+            yield name, distribution.version, own
 
 
 def _names_from_env(variable: str) -> frozenset[str] | None:
     text = os.environ.get(variable)
     return None if text is None else frozenset(name.strip() for name in text.split(",") if name.strip())
+
+
+def _canonical(name: str) -> str:
+    """A distribution's name as PEP 503 compares it: My_Plugin and my-plugin are one."""
+    return re.sub(r"[-_.]+", "-", name).lower()

@@ -49,7 +49,9 @@ def _trunk_pass(model: MultiTaskModel, task: Task[object], channels_last: bool, 
     def run() -> None:
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
             features = model.backbone(model.normalise(images), task.name)
-        torch.stack([level.float().mean() for level in features]).sum().backward()  # type: ignore[no-untyped-call]
+        total = torch.stack([level.float().mean() for level in features]).sum()
+        if total.requires_grad:  # a frozen trunk has no backward to time
+            total.backward()  # type: ignore[no-untyped-call]
 
     return run
 

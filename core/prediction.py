@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from umbel.data.files import list_images, write_json
 from umbel.data.images import read_image, write_image
 from umbel.errors import DataError
-from umbel.inference import predict
+from umbel.inference import image_tensor, predict
 from umbel.runtime.base import Runtime
 from umbel.task import Task
 
@@ -29,16 +28,17 @@ def predict_files(runtime: Runtime, tasks: Mapping[str, Task[Any]], paths: Seque
         The files written.
     """
     files = image_files(paths)
+    stems = picture_stems(files)
     results: dict[str, dict[str, Any]] = {name: {} for name in tasks}
     written = []
     for file in files:
         image = read_image(file)
-        pixels = torch.from_numpy(image).to(runtime.device).permute(2, 0, 1)
+        pixels = image_tensor(image, runtime.device)
         for name, task in tasks.items():
             with runtime.evaluating():
                 (prediction,) = predict(runtime.forward, task, [pixels], runtime.model.fill)
             results[name][str(file)] = task.to_json(prediction)
-            picture = out / name / f"{picture_stem(file, files)}.jpg"
+            picture = out / name / f"{stems[file]}.jpg"
             write_image(picture, task.draw(image, prediction))
             written.append(picture)
     for name, of_task in results.items():
@@ -63,7 +63,18 @@ def image_files(paths: Sequence[Path]) -> list[Path]:
     return list(files)
 
 
-def picture_stem(file: Path, files: Sequence[Path]) -> str:
-    """A file stem for a picture that no other of these files gets."""
-    same = [other for other in files if other.stem == file.stem]
-    return file.stem if len(same) == 1 else f"{file.stem}-{same.index(file) + 1}"
+def picture_stems(files: Sequence[Path]) -> dict[Path, str]:
+    """A stem for each file's picture, its own or with a number behind, no two alike even where case is ignored."""
+    counts = Counter(file.stem.lower() for file in files)
+    used = {stem for stem, count in counts.items() if count == 1}
+    stems = {}
+    for file in files:
+        stem, number = file.stem, 0
+        while number == 0 or stem.lower() in used:
+            if number == 0 and counts[stem.lower()] == 1:
+                break
+            number += 1
+            stem = f"{file.stem}-{number}"
+        used.add(stem.lower())
+        stems[file] = stem
+    return stems

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from umbel.config import Recipe
 from umbel.data.loader import CompositeLoader, dataset_length
-from umbel.inference import predict
+from umbel.inference import image_tensor, predict
 from umbel.plugins import Plugins
 from umbel.run import Run, prepare
 
@@ -74,7 +74,7 @@ def _try_task(run: Run, name: str, batch: object) -> TaskReport:
     runtime.model.zero_grad(set_to_none=True)
     sample = run.val_data[name][0]
     with runtime.evaluating():
-        image = torch.from_numpy(sample.image).to(runtime.device).permute(2, 0, 1)
+        image = image_tensor(sample.image, runtime.device)
         metric = task.metric()
         metric.update(predict(runtime.forward, task, [image], runtime.model.fill), [sample.target])
         metric.compute()

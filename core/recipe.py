@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from umbel.config import Recipe, TaskConfig
@@ -34,9 +35,12 @@ def load_recipe(name: str, overrides: Sequence[str], plugins: Plugins) -> tuple[
         ConfigError: naming the file and the key.
     """
     path = find_recipe(name, plugins)
-    tree = _read_with_parents(path, plugins, ())
-    tree = _merge(tree, _parse_overrides(overrides), str(path))
-    return build_recipe(tree, plugins, str(path)), tree
+    try:
+        tree = _read_with_parents(path, plugins, ())
+        tree = _merge(tree, _parse_overrides(overrides), str(path))
+        return build_recipe(tree, plugins, str(path)), tree
+    except OmegaConfBaseException as error:  # an interpolation that does not resolve, wherever it stands
+        raise ConfigError(_one_line(error), where=str(path)) from None
 
 
 def find_recipe(name: str, plugins: Plugins) -> Path:
@@ -44,9 +48,9 @@ def find_recipe(name: str, plugins: Plugins) -> Path:
     path = Path(name)
     if path.is_file():
         return path
-    named = plugins.recipes()
-    if name in named:
-        return Path(named[name])
+    named = [offer.name for offer in plugins.offers("recipe")]
+    if name.rpartition("/")[2] in named:
+        return Path(plugins.find("recipe", name, "").target)
     listed = ", ".join(sorted(named)) or "none"
     raise ConfigError(f"no recipe '{name}'", hint=f"give the path of a YAML file or one of the named recipes: {listed}")
 
@@ -57,6 +61,8 @@ def build_recipe(tree: DictConfig, plugins: Plugins, source: str) -> Recipe:
     tasks = tree.get("tasks") or {}
     if not isinstance(tasks, DictConfig) and tasks != {}:
         raise ConfigError(f"must map task names to tasks, not {type(tasks).__name__}", where=f"{source}: tasks")
+    if not tasks:
+        raise ConfigError("the recipe has no task", where=f"{source}: tasks", hint="add one: name: {kind: ...}")
     origin = {}
     for task, config in tasks.items():
         key = f"tasks.{task}"
@@ -75,8 +81,6 @@ def build_recipe(tree: DictConfig, plugins: Plugins, source: str) -> Recipe:
     missing = sorted(OmegaConf.missing_keys(merged))
     if missing:
         raise ConfigError(f"missing value{'s' * (len(missing) > 1)}: {', '.join(missing)}", where=source)
-    if not tasks:
-        raise ConfigError("the recipe has no task", where=f"{source}: tasks", hint="add one: name: {kind: ...}")
     for task in tasks:
         key = f"tasks.{task}.options"
         _to_object(OmegaConf.select(merged, key), f"{source}: {key} ({origin[task]})")
@@ -95,9 +99,11 @@ def _read_with_parents(path: Path, plugins: Plugins, children: tuple[Path, ...])
     if parents is None:
         return tree
     merged = OmegaConf.create()
-    for parent in [parents] if isinstance(parents, str) else parents:
-        beside = path.parent / str(parent)
-        file = beside if beside.is_file() else find_recipe(str(parent), plugins)
+    for parent in parents if isinstance(parents, ListConfig) else [parents]:
+        if not isinstance(parent, str):
+            raise ConfigError(f"must be a recipe or a list of recipes, not {parent!r}", where=f"{path}: defaults")
+        beside = path.parent / parent
+        file = beside if beside.is_file() else find_recipe(parent, plugins)
         merged = _merge(merged, _read_with_parents(file, plugins, (*children, path.resolve())), str(file))
     return _merge(merged, tree, str(path))
 
@@ -132,13 +138,36 @@ def _merge(base: DictConfig, change: DictConfig, source: str) -> DictConfig:
     try:
         merged = OmegaConf.merge(base, change)
     except OmegaConfBaseException as error:
-        raise ConfigError(_one_line(error), where=source) from None
+        key = "" if "full_key" in str(error) else ".".join(_faulty_key(base, OmegaConf.to_container(change)))
+        raise ConfigError(f"{key + ': ' if key else ''}{_one_line(error)}", where=source) from None
     assert isinstance(merged, DictConfig)
-    tasks = merged.get("tasks")
-    if isinstance(tasks, DictConfig):
+    tasks = merged._get_node("tasks")
+    if isinstance(tasks, DictConfig) and not tasks._is_none() and not tasks._is_missing():
+        known = [str(name) for name in base.get("tasks") or ()]
         for name in [name for name in tasks if tasks._get_node(name)._is_none()]:
+            if name not in known:
+                close = difflib.get_close_matches(str(name), known, n=1)
+                raise ConfigError(
+                    f"there is no task '{name}' to drop",
+                    where=f"{source}: tasks.{name}",
+                    hint=f"did you mean '{close[0]}'?" if close else f"tasks: {', '.join(known) or 'none'}",
+                )
             del tasks[name]
     return merged
+
+
+def _faulty_key(base: DictConfig, change: Any, path: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Where a change does not fit, for the errors of omegaconf that do not say."""
+    for key, value in change.items():
+        inner = (*path, str(key))
+        nested = value
+        for part in reversed(inner):
+            nested = {part: nested}
+        try:
+            OmegaConf.merge(base, OmegaConf.create(nested))
+        except OmegaConfBaseException:
+            return _faulty_key(base, value, inner) if isinstance(value, dict) else inner
+    return path
 
 
 def _to_object(config: Any, where: str) -> Any:
@@ -162,8 +191,12 @@ def _check_name(name: str, where: str) -> None:
 
 
 def _one_line(error: Exception) -> str:
+    problem, mark = getattr(error, "problem", None), getattr(error, "problem_mark", None)
+    if problem and mark:  # a YAML error
+        return f"{problem} in line {mark.line + 1}, column {mark.column + 1}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     full_key = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("full_key")), "")
     text = lines[0] if lines else type(error).__name__
+    text = text.replace("Value '$VALUE' of type '$VALUE_TYPE'", "a value")  # omegaconf forgets to fill these in
     hint = next((line for line in lines[1:] if line.startswith("Did you mean")), "")
     return f"{full_key + ': ' if full_key else ''}{text}{' ' + hint if hint and hint not in text else ''}"

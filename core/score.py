@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from umbel.errors import ConfigError
 
@@ -19,6 +19,7 @@ _FUNCTIONS: dict[str, Callable[[Sequence[float]], float]] = {
     "min": min,
     "max": max,
 }
+_ALLOWED = (ast.Constant, ast.BinOp, ast.UnaryOp, ast.Call, ast.Attribute, ast.Name)
 
 
 def overall_score(formula: str, scores: Mapping[str, float], main_metrics: Mapping[str, str]) -> float:
@@ -36,13 +37,31 @@ def overall_score(formula: str, scores: Mapping[str, float], main_metrics: Mappi
     if formula == "mean":
         values = [scores[f"{task}/{metric}"] for task, metric in main_metrics.items()]
         return sum(values) / len(values)
+    return _value(_parse(formula), scores, main_metrics)
+
+
+def check_formula(formula: str, tasks: Collection[str]) -> None:
+    """Find what is wrong with a formula before any metric is known.
+
+    Raises:
+        ConfigError: if it is not arithmetic, or names a task there is not.
+    """
+    if formula == "mean":
+        return
+    for node in ast.walk(_parse(formula)):
+        if isinstance(node, ast.Name) and node.id not in tasks and node.id not in _FUNCTIONS:
+            raise ConfigError(f"there is no task '{node.id}'", where="score", hint=f"tasks: {', '.join(tasks)}")
+        if isinstance(node, ast.expr) and not isinstance(node, _ALLOWED):
+            raise ConfigError(f"'{ast.unparse(node)}' is neither a metric nor arithmetic", where="score")
+
+
+def _parse(formula: str) -> ast.expr:
     try:
-        tree = ast.parse(formula, mode="eval").body
+        return ast.parse(formula, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise ConfigError(
             f"'{formula}' is not a formula", where="score", hint="for example (road.miou + cars.top1) / 2"
         ) from None
-    return _value(tree, scores, main_metrics)
 
 
 def _value(node: ast.expr, scores: Mapping[str, float], mains: Mapping[str, str]) -> float:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 from umbel.types import Batch, FeatureSpec, Losses, Sample, Size, View
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -104,17 +104,28 @@ class Task(ABC, Generic[OptionsT]):
         """
         return prediction
 
-    def merge(self, predictions: Sequence[Any]) -> Any:
-        """One prediction from those of all views of an image, each already restored to the original frame."""
-        if len(predictions) == 1:
-            return predictions[0]
+    def merge(self, predictions: Iterable[Any]) -> Any:
+        """One prediction from those of all views of an image, each already restored to the original frame.
+
+        The views come one at a time, each computed when it is asked for: fold them as they come to hold only one.
+        """
+        first, *others = predictions
+        if not others:
+            return first
         from umbel.errors import ConfigError
 
         raise ConfigError(
-            f"task '{self.name}' cannot merge {len(predictions)} views",
+            f"task '{self.name}' cannot merge {1 + len(others)} views",
             where=f"tasks.{self.name}.tta",
             hint=f"{type(self).__name__} does not implement merge(); remove the tta block",
         )
+
+    def learnt_options(self) -> dict[str, Any]:
+        """Options that were read from the data and that head or predictions depend on, such as class names.
+
+        They are written into the recipe of the run, so that a trained model can be used without its data.
+        """
+        return {}
 
     def draw(self, image: np.ndarray, prediction: Any) -> np.ndarray:
         """Picture of a prediction or, for reports, of a target: (H, W, 3) uint8 RGB of the same size as `image`."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from umbel.checkpoint.read import Checkpoint, find_checkpoint, open_checkpoint
 from umbel.checkpoint.state import load_weights
+from umbel.checkpoint.write import LATEST
 from umbel.config import Recipe
 from umbel.errors import CheckpointError, ConfigError
 from umbel.optim import build_optimizer
@@ -53,6 +54,8 @@ def resolve_checkpoint(run: Path | None, name: str) -> Checkpoint:
         run: folder of a run, or None where there is none.
         name: see `open_trained`.
     """
+    if run is not None and (name == LATEST or (run / CHECKPOINTS / name).is_file()):
+        return find_checkpoint(run / CHECKPOINTS, name)  # the run's own names come before folders of the same name
     if run is not None and (run / CHECKPOINTS / name).is_dir():
         return open_checkpoint(run / CHECKPOINTS / name)
     if (Path(name) / CHECKPOINTS).is_dir():

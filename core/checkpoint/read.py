@@ -46,18 +46,11 @@ def open_checkpoint(folder: Path) -> Checkpoint:
     """
     manifest = _read_json(folder / MANIFEST)
     files = manifest.get("files")
-    if not isinstance(files, dict) or not isinstance(manifest.get("step"), int):
+    whole = isinstance(files, dict) and all(isinstance(expected, dict) for expected in files.values())
+    if not whole or not isinstance(manifest.get("step"), int) or STATE not in files:
         raise CheckpointError("is not a checkpoint manifest", where=str(folder / MANIFEST))
     for name, expected in files.items():
-        path = folder / name
-        if not path.is_file():
-            raise CheckpointError("is missing from the checkpoint", where=str(path))
-        if path.stat().st_size != expected.get("bytes"):
-            raise CheckpointError(
-                f"has {path.stat().st_size:,} bytes, the manifest says {expected.get('bytes')}", where=str(path)
-            )
-        if _sha256(path) != expected.get("sha256"):
-            raise CheckpointError("is damaged: its SHA-256 differs from the manifest's", where=str(path))
+        _verify(folder / name, expected)
     return Checkpoint(folder, manifest["step"], _read_json(folder / STATE))
 
 
@@ -73,7 +66,7 @@ def find_checkpoint(root: Path, name: str = LATEST) -> Checkpoint:
     if name != LATEST:
         if not pointer.is_file():
             raise CheckpointError(f"there is no checkpoint '{name}'", where=str(root))
-        return open_checkpoint(root / pointer.read_text().strip())
+        return open_checkpoint(root / pointer.read_text(errors="replace").strip())
     damaged = []
     for folder in checkpoint_folders(root):
         try:
@@ -85,6 +78,20 @@ def find_checkpoint(root: Path, name: str = LATEST) -> Checkpoint:
         return checkpoint
     reason = f"; damaged: {'; '.join(damaged)}" if damaged else ""
     raise CheckpointError(f"no usable checkpoint{reason}", where=str(root), hint="train first, or check the path")
+
+
+def _verify(path: Path, expected: dict[str, Any]) -> None:
+    if not path.is_file():
+        raise CheckpointError("is missing from the checkpoint", where=str(path))
+    size = path.stat().st_size
+    if size != expected.get("bytes"):
+        raise CheckpointError(f"has {size:,} bytes, the manifest says {expected.get('bytes')}", where=str(path))
+    try:
+        digest = _sha256(path)
+    except OSError as error:
+        raise CheckpointError(f"cannot be read: {error.strerror or error}", where=str(path)) from None
+    if digest != expected.get("sha256"):
+        raise CheckpointError("is damaged: its SHA-256 differs from the manifest's", where=str(path))
 
 
 def _sha256(path: Path) -> str:

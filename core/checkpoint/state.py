@@ -33,7 +33,9 @@ def restore(runtime: LocalRuntime, checkpoint: Checkpoint) -> None:
             prefix = names[id(parameter)] + "/"
             entries = {key[len(prefix) :]: value for key, value in saved.items() if key.startswith(prefix)}
             if entries:
-                runtime.optimizer.state[parameter] = {key: _like(value, parameter) for key, value in entries.items()}
+                runtime.optimizer.state[parameter] = {
+                    key: value.clone() if key == "step" else _like(value, parameter) for key, value in entries.items()
+                }
     runtime.steps_done = int(checkpoint.state["steps_done"])
     if runtime.average is not None:
         average = checkpoint.tensors("average")
@@ -71,7 +73,5 @@ def _optimizer_tensors(runtime: LocalRuntime) -> dict[str, Tensor]:
 
 
 def _like(value: Tensor, parameter: Tensor) -> Tensor:
-    """A copy of a state tensor with the parameter's device and memory format; scalars stay on the CPU."""
-    if value.shape != parameter.shape:
-        return value.clone()
+    """A copy of a state tensor with the parameter's device and memory format."""
     return torch.empty_like(parameter, dtype=value.dtype, requires_grad=False).copy_(value)

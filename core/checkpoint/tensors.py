@@ -35,9 +35,8 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
         if type(error).__name__ == "UnpicklingError":  # its text recommends to run the code
             reason = "it is damaged, or holds objects whose loading would run code"
         raise CheckpointError(f"cannot be read as weights: {reason}", where=str(path), hint=_HINT) from None
-    for wrapper in _WRAPPERS:
-        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
-            content = content[wrapper]
+    while isinstance(content, dict) and (inner := [content[w] for w in _WRAPPERS if isinstance(content.get(w), dict)]):
+        content = inner[0]
     named = content.items() if isinstance(content, dict) else ()
     tensors = {str(name): value.detach() for name, value in named if isinstance(value, torch.Tensor)}
     if not tensors:

@@ -46,7 +46,7 @@ def write_checkpoint(
         temporary.mkdir(parents=True)
         files = {}
         for stem, named in tensors.items():
-            content = save({name: value.detach().cpu().contiguous() for name, value in named.items()})
+            content = save({name: _detached(value) for name, value in named.items()})
             files[f"{stem}.safetensors"] = _write_durably(temporary / f"{stem}.safetensors", content)
         files[STATE] = _write_durably(temporary / STATE, json.dumps(state, indent=1, allow_nan=False).encode())
         manifest = {"umbel": umbel.__version__, "step": step, "files": files}
@@ -58,19 +58,25 @@ def write_checkpoint(
         _flush_folder(root)
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
-        raise CheckpointError(
-            f"cannot be saved: {error.strerror or error}", where=str(final), hint="earlier checkpoints are untouched"
-        ) from None
+        raise _refusal(final, error) from None
     point_to(root, LATEST, final)
     _retire(root, keep)
     return final
 
 
 def point_to(root: Path, name: str, checkpoint: Path) -> None:
-    """Make the small file `root/name` hold the name of a checkpoint; replaced in one step."""
-    temporary = root / f"{name}.tmp"
-    _write_durably(temporary, checkpoint.name.encode())
-    os.replace(temporary, root / name)
+    """Make the small file `root/name` hold the name of a checkpoint; replaced in one step.
+
+    Raises:
+        CheckpointError: if the disk refuses; the file is as it was.
+    """
+    temporary = root / f".{name}.tmp"
+    try:
+        _write_durably(temporary, checkpoint.name.encode())
+        os.replace(temporary, root / name)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise _refusal(root / name, error) from None
 
 
 def checkpoint_folders(root: Path) -> list[Path]:
@@ -79,12 +85,23 @@ def checkpoint_folders(root: Path) -> list[Path]:
 
 
 def _retire(root: Path, keep: int) -> None:
-    pinned = {path.read_text().strip() for path in root.glob("best*") if path.is_file()}
+    pinned = {path.read_text(errors="replace").strip() for path in root.glob("best*") if path.is_file()}
     for folder in checkpoint_folders(root)[keep:]:
         if folder.name not in pinned:
             shutil.rmtree(folder, ignore_errors=True)
     for leftover in root.glob("step-*.tmp-*"):
         shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _refusal(path: Path, error: OSError) -> CheckpointError:
+    return CheckpointError(
+        f"cannot be saved: {error.strerror or error}", where=str(path), hint="earlier checkpoints are untouched"
+    )
+
+
+def _detached(value: Tensor) -> Tensor:
+    """A contiguous CPU copy that shares memory with no other: tied weights are written once a name."""
+    return value.detach().to("cpu", copy=True).contiguous()
 
 
 def _write_durably(path: Path, content: bytes) -> dict[str, Any]:

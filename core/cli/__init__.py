@@ -6,7 +6,6 @@ Exit codes: 0 ok, 1 findings or failed training, 2 usage or recipe, 3 unreadable
 from __future__ import annotations
 
 import logging
-import os
 import sys
 
 import click
@@ -44,7 +43,6 @@ def main(arguments: list[str] | None = None) -> None:
     """Entry point of the console script and of `python -m umbel`."""
     given = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in given
-    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # albumentations asks a server at import otherwise
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         build_cli().main(

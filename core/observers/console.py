@@ -21,7 +21,7 @@ class ConsoleObserver:
     """Shows step, losses of every task, images per second and time left."""
 
     def __init__(self) -> None:
-        self.console = Console(stderr=True, highlight=False)
+        self.console = Console(stderr=True, highlight=False, markup=False)
         self.progress: Progress | None = None
         self.bar: TaskID | None = None
         self.started = 0.0

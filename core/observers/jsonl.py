@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from umbel.evaluation import scores_to_json
 from umbel.hooks import hookimpl
 from umbel.types import Losses
 
@@ -24,9 +26,10 @@ class JsonlObserver:
     @hookimpl
     def umbel_run_started(self, run: Run) -> None:
         self.path = run.directory / "metrics.jsonl"
-        lines = self.path.read_text().splitlines() if self.path.exists() and run.runtime.steps_done else []
-        kept = [line for line in lines if json.loads(line)["step"] <= run.runtime.steps_done]
-        self.path.write_text("".join(f"{line}\n" for line in kept))
+        resumed = self.path.exists() and run.runtime.steps_done > 0
+        lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines() if resumed else []
+        kept = [line for line in lines if _step(line) <= run.runtime.steps_done]
+        self.path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
 
     @hookimpl
     def umbel_step_finished(self, run: Run, step: int, losses: Mapping[str, Losses], lr: float) -> None:
@@ -40,8 +43,16 @@ class JsonlObserver:
 
     @hookimpl
     def umbel_evaluated(self, run: Run, step: int, scores: Mapping[str, float]) -> None:
-        self._append({"step": step, "minutes": round(run.minutes, 3), "scores": dict(scores)})
+        self._append({"step": step, "minutes": round(run.minutes, 3), "scores": scores_to_json(scores)})
 
     def _append(self, entry: dict[str, Any]) -> None:
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({**entry, "time": round(time.time(), 2)}) + "\n")
+
+
+def _step(line: str) -> float:
+    """The step of a line; infinite for one that was cut when its writer was stopped."""
+    try:
+        return int(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return math.inf
