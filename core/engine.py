@@ -57,7 +57,7 @@ def fit(
 ) -> None:
     """Train over composite batches.
 
-    Dropout and drop path draw from a generator seeded by (seed, rank, step), so that nothing has to be restored on resume.
+    Dropout and drop path draw from a generator seeded by (seed, rank, step), so nothing has to be restored on resume.
 
     Args:
         runtime: steps the model.

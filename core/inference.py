@@ -39,7 +39,8 @@ def predict(forward: Forward, task: Task[Any], images: Sequence[Tensor], fill: S
     if all(len(of_image) == 1 for of_image in views):
         return _predict_together(forward, task, images, [of_image[0] for of_image in views], fill)
     return [
-        task.merge(_restored(forward, task, image, of_image, fill)) for image, of_image in zip(images, views, strict=True)
+        task.merge(_restored(forward, task, image, of_image, fill))
+        for image, of_image in zip(images, views, strict=True)
     ]
 
 

@@ -145,7 +145,9 @@ class Plugins:
         offers = self.offers(role)
         owner, _, kind = name.rpartition("/")
         matches = [
-            o for o in offers if o.name == kind and (not owner or _canonical(owner) == _canonical(o.plugin.distribution))
+            o
+            for o in offers
+            if o.name == kind and (not owner or _canonical(owner) == _canonical(o.plugin.distribution))
         ]
         if len(matches) == 1:
             return matches[0]

@@ -15,19 +15,20 @@ from torch.utils.data import Dataset
 
 from umbel.checkpoint.read import Checkpoint, find_checkpoint
 from umbel.checkpoint.state import capture, restore
-from umbel.checkpoint.write import point_to, write_checkpoint
+from umbel.checkpoint.write import checkpoint_folder, point_to, write_checkpoint
 from umbel.config import Recipe
 from umbel.data.files import write_json
 from umbel.data.loader import CompositeLoader, load_datasets, steps_per_epoch
 from umbel.engine import fit
 from umbel.errors import CheckpointError, ConfigError
-from umbel.evaluation import evaluate
+from umbel.evaluation import evaluate, scores_to_json
 from umbel.model import MultiTaskModel, build_model
 from umbel.optim import build_optimizer
 from umbel.plugins import Plugins
 from umbel.precision import choose_precision
 from umbel.randomness import keyed_seed
 from umbel.runtime.local import LocalRuntime
+from umbel.score import check_formula
 from umbel.task import Task
 from umbel.types import Losses, Sample
 
@@ -120,6 +121,7 @@ def build_runtime(recipe: Recipe, tasks: dict[str, Task[Any]], model: MultiTaskM
 
 def prepare(recipe: Recipe, tree: DictConfig, plugins: Plugins, directory: Path) -> Run:
     """Build everything a training run needs; writes nothing."""
+    check_formula(recipe.score, recipe.tasks)
     tasks, model = build(recipe, plugins, pretrained=True)
     train_data, val_data = load_datasets(tasks, "train"), load_datasets(tasks, "val")
     epoch_steps = steps_per_epoch(tasks, train_data, world_size=1)
@@ -141,7 +143,7 @@ def train(run: Run, *, resume: bool = False) -> dict[str, float]:
     if resume:
         _resume(run, find_checkpoint(run.checkpoints))
     run.directory.mkdir(parents=True, exist_ok=True)
-    OmegaConf.save(run.tree, run.directory / RECIPE_FILE, resolve=False)
+    OmegaConf.save(_with_learnt_options(run), run.directory / RECIPE_FILE, resolve=False)
     hook = run.plugins.manager.hook
     hook.umbel_run_started(run=run)
     scores: dict[str, float] = {}
@@ -154,7 +156,11 @@ def train(run: Run, *, resume: bool = False) -> dict[str, float]:
         due = last or (config.eval_every and step % config.eval_every == 0)
         run.minutes = before + (time.perf_counter() - started) / 60
         if due:
-            scores.update(_evaluate(run, step))
+            try:
+                scores.update(_evaluate(run, step))
+            except BaseException:
+                _save(run, step, None)  # a metric that fails must not cost the training before it
+                raise
             run.minutes = before + (time.perf_counter() - started) / 60
         if due or (config.save_every and step % config.save_every == 0):
             _save(run, step, scores if due else None)
@@ -165,13 +171,23 @@ def train(run: Run, *, resume: bool = False) -> dict[str, float]:
         fit(run.runtime, run.tasks, loader, seed=config.seed, start=run.runtime.steps_done, after_step=after_step)
         if not scores:
             scores.update(_evaluate(run, run.runtime.steps_done))
-        write_json(run.directory / SCORES_FILE, scores)
+            _save(run, run.runtime.steps_done, scores)
+        write_json(run.directory / SCORES_FILE, scores_to_json(scores))
     except BaseException as caught:
         error = caught
         raise
     finally:
         hook.umbel_run_finished(run=run, error=error)
     return scores
+
+
+def _with_learnt_options(run: Run) -> DictConfig:
+    """The recipe as written, plus what the tasks read from their data; interpolations stay unresolved."""
+    tree = run.tree.copy()
+    for name, task in run.tasks.items():
+        for key, value in task.learnt_options().items():
+            OmegaConf.update(tree, f"tasks.{name}.options.{key}", value, force_add=True)
+    return tree
 
 
 def _evaluate(run: Run, step: int) -> dict[str, float]:
@@ -182,8 +198,7 @@ def _evaluate(run: Run, step: int) -> dict[str, float]:
 
 def _save(run: Run, step: int, scores: Mapping[str, float] | None) -> None:
     improved = []
-    keys = {f"best-{name}": f"{name}/{task.main_metric}" for name, task in run.tasks.items()} | {"best": "score"}
-    for pointer, key in keys.items():
+    for pointer, key in _pointers(run).items():
         if scores and scores[key] > run.best.get(key, [float("-inf")])[0]:
             run.best[key] = [scores[key], step]
             improved.append(pointer)
@@ -207,6 +222,15 @@ def _resume(run: Run, checkpoint: Checkpoint) -> None:
     run.runtime.precision = str(state["precision"])
     run.best = {key: list(value) for key, value in state["best"].items()}
     run.minutes = float(state["minutes"])
+    for pointer, key in _pointers(run).items():  # a run that was stopped between a checkpoint and its pointers
+        folder = checkpoint_folder(run.checkpoints, int(run.best[key][1])) if key in run.best else None
+        if folder is not None and folder.is_dir():
+            point_to(run.checkpoints, pointer, folder)
+
+
+def _pointers(run: Run) -> dict[str, str]:
+    """Which score each `best` pointer follows."""
+    return {f"best-{name}": f"{name}/{task.main_metric}" for name, task in run.tasks.items()} | {"best": "score"}
 
 
 def _device(name: str) -> torch.device:
@@ -216,6 +240,8 @@ def _device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError:
         raise ConfigError(f"'{name}' is not a device", where="train.device", hint="auto, cpu, cuda or cuda:N") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
+    if device.type not in ("cpu", "cuda"):
+        raise ConfigError(f"'{name}' is not supported", where="train.device", hint="auto, cpu, cuda or cuda:N")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ConfigError(f"'{name}' is not available here", where="train.device", hint="use auto or cpu")
     return device

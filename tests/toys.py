@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,8 +119,8 @@ class BrightTask(Task[BrightOptions]):
     def decode(self, output: Tensor, view: View) -> list[float]:
         return [float(value) for value in output]
 
-    def merge(self, predictions: Sequence[float]) -> float:
-        return sum(predictions) / len(predictions)
+    def merge(self, predictions: Iterable[float]) -> float:
+        return float(np.mean(list(predictions)))
 
     def metric(self) -> Metric:
         return ShareError()

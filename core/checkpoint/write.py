@@ -40,7 +40,7 @@ def write_checkpoint(
     Raises:
         CheckpointError: if the disk refuses; earlier checkpoints are untouched and nothing half-written is left.
     """
-    final = root / f"step-{step:08d}"
+    final = checkpoint_folder(root, step)
     temporary = root / f"{final.name}.tmp-{uuid.uuid4().hex[:8]}"
     try:
         temporary.mkdir(parents=True)
@@ -77,6 +77,11 @@ def point_to(root: Path, name: str, checkpoint: Path) -> None:
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise _refusal(root / name, error) from None
+
+
+def checkpoint_folder(root: Path, step: int) -> Path:
+    """Where the checkpoint of a step is, or would be."""
+    return root / f"step-{step:08d}"
 
 
 def checkpoint_folders(root: Path) -> list[Path]:

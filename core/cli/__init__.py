@@ -1,6 +1,6 @@
 """The command line: one light module a verb; heavy imports happen when the verb runs.
 
-Exit codes: 0 ok, 1 findings or failed training, 2 usage or recipe, 3 unreadable input, 70 a defect in umbel or a plugin.
+Exit codes: 0 ok, 1 findings or failed training, 2 usage or recipe, 3 unreadable input, 70 a defect.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def build_cli() -> click.Group:
 
     for command in (check, evaluate, plugins, predict, show, train):
         cli.add_command(command)
-    Plugins.discover().manager.hook.umbel_commands(cli=cli)
+    Plugins.discover().add_commands(cli)
     return cli
 
 
@@ -45,11 +45,11 @@ def main(arguments: list[str] | None = None) -> None:
     debug = "--debug" in given
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
-        build_cli().main(
+        code = build_cli().main(
             [argument for argument in given if argument != "--debug"], prog_name="umbel", standalone_mode=False
         )
-    except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
+        if isinstance(code, int):  # what a verb's Exit asks for
+            sys.exit(code)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -69,4 +69,6 @@ def _explain(error: BaseException) -> tuple[str, int]:
         return str(error), error.exit_code
     if isinstance(error, (click.Abort, KeyboardInterrupt)):
         return "interrupted", 130
-    return f"{type(error).__name__}: {error} (a defect in umbel or a plugin; add --debug for the traceback)", 70
+    lines = str(error).strip().splitlines() or [""]
+    text = lines[-1] if "Traceback" in str(error) else " ".join(lines)  # a loader worker's comes with its traceback
+    return f"{type(error).__name__}: {text} (a defect in umbel or a plugin; add --debug for the traceback)", 70

@@ -9,7 +9,7 @@ import click
 @click.argument("target", metavar="RUN|RECIPE")
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--checkpoint", default="latest", show_default=True, metavar="NAME|DIR",
-              help="latest, best, best-TASK or step-NNNNNNNN of the run; or a checkpoint's or another run's folder.")  # fmt: skip
+              help="latest, best, best-TASK or step-NNNNNNNN of the run; or the folder of a checkpoint or run.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def evaluate(target: str, overrides: tuple[str, ...], checkpoint: str, as_json: bool) -> None:
     """Score a trained RUN on its validation data, or a RECIPE with the weights of --checkpoint."""
@@ -17,6 +17,7 @@ def evaluate(target: str, overrides: tuple[str, ...], checkpoint: str, as_json: 
 
     from umbel.api import load
     from umbel.cli.tables import scores_table
+    from umbel.evaluation import scores_to_json
 
     scores = load(target, checkpoint, overrides).evaluate()
-    click.echo(json.dumps(scores, indent=1) if as_json else scores_table(scores))
+    click.echo(json.dumps(scores_to_json(scores), indent=1) if as_json else scores_table(scores))

@@ -16,7 +16,7 @@ import click
 @click.option("--out", type=click.Path(path_type=Path), default=Path("predictions"), show_default=True)
 @click.option("--checkpoint", default="latest", show_default=True, metavar="NAME")
 def predict(run: Path, paths: tuple[Path, ...], names: tuple[str, ...], out: Path, checkpoint: str) -> None:
-    """Predict images or folders of images with a trained RUN: one annotated picture and JSON entry an image and task."""
+    """Predict images or folders of images with a trained RUN: an annotated picture and JSON entry an image and task."""
     from umbel.api import load
     from umbel.prediction import predict_files
     from umbel.trained import select_tasks

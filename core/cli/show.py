@@ -57,7 +57,7 @@ def _section(title: str, options: type) -> str:
             default = field.default_factory()
         else:
             default = field.default
-        if default == MISSING:
+        if default is dataclasses.MISSING or default == MISSING:
             text = "required"
         elif dataclasses.is_dataclass(default):
             text = "see below"
