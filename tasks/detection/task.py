@@ -61,6 +61,10 @@ class Detection(Task[DetectionOptions]):
         if not splits and names:
             return Categories((), ()).reordered(names)
         found = Categories.of(self._annotations(splits[0] if splits else "train"))
+        if not found.names and not names:
+            raise DataError(
+                "has no categories", where=str(self._source("train").annotations), hint="name them: class_names: [...]"
+            )
         return found.reordered(names) if names else found
 
     def head(self, features: FeatureSpec) -> nn.Module:

@@ -158,6 +158,13 @@ def test_classes_are_known_without_data_when_the_recipe_names_them(make_task):
         _ = make_task("absent").categories
 
 
+def test_data_without_categories_needs_class_names(coco_folder, make_task):
+    root = coco_folder([], categories=[])
+    with pytest.raises(DataError, match=r"train\.json: has no categories .*class_names"):
+        _ = make_task(root).categories
+    assert len(make_task(root, class_names=["a"]).dataset("train")) == 1
+
+
 def test_unknown_formats_and_splits_are_named(coco_folder, make_task):
     root = coco_folder([])
     with pytest.raises(ConfigError, match=r"format is 'cocoa'.*coco"):

@@ -75,6 +75,16 @@ def test_gains_scale_as_spec_quotes():
     assert (gains.box, gains.cls, gains.obj) == pytest.approx((0.05, 0.28125, 2.56))
 
 
+def test_task_scales_gains_when_asked(coco_folder, make_task, wave):
+    maps = [wave((2, 3, n, n, 7), 0.3, 0.0, 1.0) for n in (4, 2, 1)]
+    rows = {"rows": torch.tensor([[0, 1, 0.5, 0.5, 0.5, 0.5]])}
+    plain = make_task(coco_folder(), size=(32, 64)).loss(maps, rows).parts
+    scaled = make_task(coco_folder(), size=(32, 64), gain_scaling="ultralytics").loss(maps, rows).parts
+    assert scaled["box"].item() == pytest.approx(plain["box"].item())
+    assert scaled["obj"].item() == pytest.approx(plain["obj"].item() * 0.01)  # (64 / 640) squared
+    assert scaled["cls"].item() == pytest.approx(plain["cls"].item() * 2 / 80)
+
+
 def naive_matches(row, grid, anchors, threshold):
     """Rule of SPEC 2.5 with loops, in exact steps of float32."""
     ny, nx = grid
@@ -90,7 +100,7 @@ def naive_matches(row, grid, anchors, threshold):
         offsets += [(0, -0.5)] if (ny - y) % 1 < 0.5 and ny - y > 1 else []
         for ox, oy in offsets:
             column, line = min(max(int(x - ox), 0), nx - 1), min(max(int(y - oy), 0), ny - 1)
-            found.append((int(row[0]), a, line, column, int(row[1])))
+            found.append((int(row[0]), a, line, column, int(row[1]), x - column, y - line, w, h, aw, ah))
     return found
 
 
@@ -110,6 +120,7 @@ def test_matches_equal_the_rule_in_loops(rows):
     grid, sizes = (8, 16), [(1.0, 1.5), (2.0, 4.0), (4.0, 3.0)]
     found = match(torch.tensor(rows, dtype=torch.float32).view(-1, 6), grid, torch.tensor(sizes), 4.0)
     cells = torch.stack((found.image_M, found.anchor_M, found.row_M, found.column_M, found.class_M), dim=1)
+    cells = torch.cat((cells, found.boxes_M4, found.anchors_M2), dim=1)
     expected = [cell for row in rows for cell in naive_matches(row, grid, sizes, 4.0)]
     assert sorted(map(tuple, cells.tolist())) == sorted(expected)
 
