@@ -35,7 +35,7 @@ class _Header(NamedTuple):
 def read_image(path: Path) -> np.ndarray:
     """Decode an image file.
 
-    Alpha is dropped, 16-bit values lose their low byte, animations give their first frame.
+    Alpha is dropped, 16-bit values become 8-bit, animations give their first frame.
 
     Returns:
         (H, W, 3) uint8 RGB, rotated as its EXIF orientation says.

@@ -1,0 +1,51 @@
+"""Declaring and checking options."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+from omegaconf import OmegaConf
+
+from umbel import check_choice, check_range, option
+from umbel.options import option_docs
+
+
+@dataclass
+class Example:
+    root: str = option(doc="folder")
+    sizes: list[int] = option([1, 2], "sides")
+    table: dict[str, list[int]] = option({"a": [1]}, "nested")
+
+
+def test_every_instance_has_its_own_containers():
+    one, other = Example("x"), Example("y")
+    one.sizes.append(3)
+    one.table["a"].append(2)
+    assert other.sizes == [1, 2]
+    assert other.table == {"a": [1]}
+
+
+def test_docs_and_defaults_are_found():
+    assert option_docs(Example) == {"root": "folder", "sizes": "sides", "table": "nested"}
+
+
+def test_an_option_without_default_is_missing_for_omegaconf():
+    assert OmegaConf.missing_keys(OmegaConf.structured(Example)) == {"root"}
+
+
+@pytest.mark.parametrize("value", [0, 0.5, 1])
+def test_range_includes_its_ends(value):
+    check_range("rate", value, 0, 1)
+
+
+@pytest.mark.parametrize("value", [-1e-9, 1.0001, float("nan"), float("inf")])
+def test_range_refuses_the_rest_and_not_a_number(value):
+    with pytest.raises(ValueError, match=r"rate is .*must lie in 0\.\.1"):
+        check_range("rate", value, 0, 1)
+
+
+def test_choice_lists_what_there_is():
+    check_choice("mode", None, (None, "a"))
+    with pytest.raises(ValueError, match="mode is 'c'; choose one of 'a', 'b'"):
+        check_choice("mode", "c", iter(("a", "b")))

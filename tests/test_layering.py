@@ -1,0 +1,211 @@
+"""Who may import whom, what core may not know, and calls that are banned: read from the syntax, nothing is imported."""
+
+from __future__ import annotations
+
+import ast
+import re
+import statistics
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import umbel
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = {"core": "umbel", "tasks": "umbel.tasks", "backbones": "umbel.backbones", "recipes": "umbel.recipes"}
+KINDS = ("segmentation", "classification", "detection", "depth")
+FORBIDDEN_IN_CORE = ("umbel.tasks", "umbel.backbones", "umbel.recipes", "timm", "albumentations")
+BANNED_CALLS = {
+    "cv2.imread": "read_image",
+    "cv2.imwrite": "write_image",
+    "yaml.load": "OmegaConf",
+    "yaml.unsafe_load": "OmegaConf",
+    "torch.hub.load": "load_tensors",
+    "torch.hub.load_state_dict_from_url": "load_tensors",
+    "eval": "ast",
+    "exec": "nothing",
+    "os.system": "subprocess with a list",
+}
+BANNED_IMPORTS = ("pickle", "dill", "cloudpickle", "marshal", "shelve", "torch.hub")
+
+
+def sources(*folders: str) -> list[Path]:
+    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+
+
+ALL = sources(*PACKAGES)
+CORE = sources("core")
+GUESTS = sources("tasks", "backbones", "recipes")
+
+
+def module_name(path: Path) -> str:
+    folder, *rest = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join([PACKAGES[folder], *(part for part in rest if part != "__init__")])
+
+
+MODULES = {module_name(path): path for path in ALL}
+
+
+def label(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def imports(node: ast.AST) -> Iterator[tuple[str, str]]:
+    """Every import below a node, as (module, name); name is "" for `import module`."""
+    for child in ast.walk(node):
+        if isinstance(child, ast.Import):
+            yield from ((alias.name, "") for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            assert child.level == 0, "relative import"
+            yield from ((child.module or "", alias.name) for alias in child.names)
+
+
+def within(module: str, package: str) -> bool:
+    return module == package or module.startswith(package + ".")
+
+
+def dotted(node: ast.AST) -> str:
+    if isinstance(node, ast.Attribute):
+        return f"{dotted(node.value)}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) else "?"
+
+
+def docstrings(module: ast.Module) -> set[int]:
+    """Ids of the nodes that are documentation."""
+    return {
+        id(node.body[0].value)
+        for node in ast.walk(module)
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+    }
+
+
+def words(module: ast.Module) -> Iterator[str]:
+    """Identifiers and string literals of a module, documentation left out."""
+    skipped = docstrings(module)
+    for node in ast.walk(module):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in skipped:
+            yield node.value
+        for field in ("id", "attr", "name", "arg", "module", "asname"):
+            value = getattr(node, field, None)
+            if isinstance(value, str):
+                yield value
+
+
+def eager_imports(path: Path) -> set[str]:
+    """Modules of umbel that importing this one imports: not those in functions or under TYPE_CHECKING."""
+
+    def visit(body: list[ast.stmt]) -> Iterator[tuple[str, str]]:
+        for statement in body:
+            if isinstance(statement, (ast.Import, ast.ImportFrom)):
+                yield from imports(statement)
+            elif isinstance(statement, (ast.ClassDef, ast.Try)):
+                yield from visit(statement.body)
+            elif isinstance(statement, ast.If) and "TYPE_CHECKING" not in ast.dump(statement.test):
+                yield from visit(statement.body + statement.orelse)
+
+    found: set[str] = set()
+    for module, name in visit(tree(path).body):
+        if not within(module, "umbel"):
+            continue
+        if module == "umbel" and name in umbel._HOME:
+            found.add(umbel._HOME[name])  # the public names are imported on first use
+        elif f"{module}.{name}" in MODULES:
+            found.add(f"{module}.{name}")
+        else:
+            found.add(module)
+    return found - {module_name(path)}
+
+
+def test_the_folders_were_found():
+    assert len(CORE) > 20
+    assert len(GUESTS) > 10
+
+
+@pytest.mark.parametrize("path", CORE, ids=label)
+def test_core_imports_no_task_and_no_backbone(path):
+    found = [
+        module
+        for module, name in imports(tree(path))
+        for f in FORBIDDEN_IN_CORE
+        if within(f"{module}.{name}".rstrip("."), f)
+    ]
+    assert not found
+
+
+@pytest.mark.parametrize("path", CORE, ids=label)
+def test_core_names_no_kind(path):
+    parts = {part.lower(): word for word in words(tree(path)) for part in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", word)}
+    assert not [parts[kind] for kind in KINDS if kind in parts]
+
+
+@pytest.mark.parametrize("path", GUESTS, ids=label)
+def test_plugins_use_public_names_only(path):
+    own = ".".join(module_name(path).split(".")[:3]) if path.parent.parent != ROOT else PACKAGES[path.parent.name]
+    private = [
+        f"{module} {name}"
+        for module, name in imports(tree(path))
+        if within(module, "umbel")
+        and not (module == "umbel" and name in umbel.__all__)
+        and not within(f"{module}.{name}".rstrip("."), own)
+    ]
+    assert not private
+
+
+def test_no_module_imports_itself_in_a_circle():
+    graph = {name: {other for other in eager_imports(path) if other in MODULES} for name, path in MODULES.items()}
+    done: set[str] = set()
+
+    def walk(name: str, trail: tuple[str, ...]) -> None:
+        assert name not in trail, " -> ".join((*trail, name))
+        if name not in done:
+            for other in sorted(graph[name]):
+                walk(other, (*trail, name))
+            done.add(name)
+
+    for name in sorted(graph):
+        walk(name, ())
+    assert sum(map(len, graph.values())) > len(graph) / 2
+
+
+def test_files_are_short():
+    lengths = {label(path): len(path.read_text().splitlines()) for path in sources("core", "tasks", "backbones")}
+    assert not {name: length for name, length in lengths.items() if length > 350}
+    assert statistics.median(lengths.values()) <= 100
+
+
+def test_no_file_of_odds_and_ends():
+    assert not [label(path) for path in ALL if path.stem in ("utils", "util", "helpers", "misc", "common")]
+
+
+@pytest.mark.parametrize("path", ALL, ids=label)
+def test_banned_calls(path):
+    module = tree(path)
+    faults = [f"import {name}" for name, _ in imports(module) if name in BANNED_IMPORTS]
+    faults += [f"from {name} import {item}" for name, item in imports(module) if f"{name}.{item}" in BANNED_IMPORTS]
+    for node in ast.walk(module):
+        if isinstance(node, ast.Attribute) and dotted(node) in BANNED_CALLS:
+            faults.append(f"line {node.lineno}: {dotted(node)}; use {BANNED_CALLS[dotted(node)]}")
+        if not isinstance(node, ast.Call):
+            continue
+        name = dotted(node.func)
+        keywords = {keyword.arg: keyword.value for keyword in node.keywords}
+        weights_only = keywords.get("weights_only")
+        if isinstance(node.func, ast.Name) and name in BANNED_CALLS:
+            faults.append(f"line {node.lineno}: {name}(); use {BANNED_CALLS[name]}")
+        if name.endswith("Compose") and "seed" in keywords:
+            faults.append(f"line {node.lineno}: Compose(seed=) gives all transforms one stream; use apply_keyed")
+        if name == "torch.load" and not (isinstance(weights_only, ast.Constant) and weights_only.value is True):
+            faults.append(f"line {node.lineno}: torch.load without weights_only=True")
+        if isinstance(weights_only, ast.Constant) and weights_only.value is not True:
+            faults.append(f"line {node.lineno}: weights_only={weights_only.value}")
+        shell = keywords.get("shell")
+        if isinstance(shell, ast.Constant) and shell.value:
+            faults.append(f"line {node.lineno}: shell=True")
+    assert not faults
