@@ -20,7 +20,7 @@ class SampleKey(NamedTuple):
     """Names one draw of one item: the augmentation of a sample is a pure function of (seed, task, epoch, index)."""
 
     epoch: int
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index on purpose
 
 
 @dataclass(frozen=True)

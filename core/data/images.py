@@ -59,7 +59,8 @@ def read_image(path: Path) -> np.ndarray:
         logging.setLogLevel(level)
     if image is None:
         raise DataError("cannot be decoded: it is damaged or of an unusual kind", where=str(path), hint=_SUPPORTED)
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    rgb: np.ndarray = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return rgb
 
 
 def read_label_map(path: Path) -> np.ndarray:
