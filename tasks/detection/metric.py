@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,8 @@ from torchmetrics import Metric
 from torchmetrics.detection import MeanAveragePrecision
 
 from umbel.tasks.detection.targets import BoxTarget, Detections
+
+logging.getLogger("faster_coco_eval").setLevel(logging.WARNING)  # it logs a table of 14 lines at every evaluation
 
 
 class DetectionMetric(Metric):

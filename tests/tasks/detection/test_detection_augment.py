@@ -57,6 +57,14 @@ def test_crops_keep_to_their_range_and_hold_a_centre(seed, aspect):
     assert len(crop_boxes(target_of(boxes), x, y, width, height).classes_N) >= 1
 
 
+def test_large_crops_keep_their_area_by_a_milder_aspect():
+    options = DetectionOptions(root="", crop_scale=[0.9, 1.0], crop_aspect=[0.05, 20.0])
+    augment = DetectionAugment(options, (64, 64))
+    for seed in range(20):
+        _, _, width, height = augment._crop_window((500, 500), target_of([]), np.random.default_rng(seed))
+        assert 0.9 <= np.sqrt(width * height) / 500 + 0.002
+
+
 def test_images_without_boxes_or_with_crowds_only_are_cropped_at_random():
     options = DetectionOptions(root="")
     for target in (target_of([]), target_of([(0, 0, 4, 4)], crowd=[True])):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 
 import numpy as np
 import pytest
@@ -97,6 +98,12 @@ def test_processes_with_unequal_shares_agree_with_one(golden, monkeypatch):
     joined = copy.deepcopy(shares[0])
     joined._sync_dist(gather)
     assert {k: v.item() for k, v in joined.compute().items()} == pytest.approx(score(pairs))
+
+
+def test_evaluation_logs_and_prints_nothing(golden, caplog, capfd):
+    caplog.set_level(logging.INFO)
+    score(images_of(golden("coco_map50.json")["cases"]["basic"]))
+    assert (caplog.messages, capfd.readouterr().out) == ([], "")
 
 
 def test_reset_forgets(golden):
