@@ -16,6 +16,7 @@ __version__ = "0.1.0"
 _HOME = {
     "Backbone": "umbel.backbone",
     "Batch": "umbel.types",
+    "ClassMap": "umbel.data.class_map",
     "CheckpointError": "umbel.errors",
     "ConfigError": "umbel.errors",
     "DataError": "umbel.errors",
@@ -32,15 +33,19 @@ _HOME = {
     "View": "umbel.types",
     "apply_keyed": "umbel.randomness",
     "check_choice": "umbel.options",
+    "check_interval": "umbel.options",
     "check_range": "umbel.options",
+    "check_unique": "umbel.options",
     "encode_image": "umbel.data.images",
     "hookimpl": "umbel.hooks",
     "keyed_generator": "umbel.randomness",
     "list_images": "umbel.data.files",
     "load": "umbel.api",
     "load_tensors": "umbel.checkpoint.tensors",
+    "map_classes": "umbel.data.class_map",
     "option": "umbel.options",
     "palette": "umbel.drawing",
+    "pick_format": "umbel.data.formats",
     "put_label": "umbel.drawing",
     "read_image": "umbel.data.images",
     "read_json": "umbel.data.files",
@@ -64,11 +69,14 @@ if TYPE_CHECKING:
     from umbel.checkpoint.tensors import load_tensors as load_tensors
     from umbel.config import TaskConfig as TaskConfig
     from umbel.config import TtaConfig as TtaConfig
+    from umbel.data.class_map import ClassMap as ClassMap
+    from umbel.data.class_map import map_classes as map_classes
     from umbel.data.files import list_images as list_images
     from umbel.data.files import read_json as read_json
     from umbel.data.files import read_lines as read_lines
     from umbel.data.files import resolve_under as resolve_under
     from umbel.data.files import write_json as write_json
+    from umbel.data.formats import pick_format as pick_format
     from umbel.data.images import encode_image as encode_image
     from umbel.data.images import read_image as read_image
     from umbel.data.images import read_label_map as read_label_map
@@ -83,7 +91,9 @@ if TYPE_CHECKING:
     from umbel.errors import UmbelError as UmbelError
     from umbel.hooks import hookimpl as hookimpl
     from umbel.options import check_choice as check_choice
+    from umbel.options import check_interval as check_interval
     from umbel.options import check_range as check_range
+    from umbel.options import check_unique as check_unique
     from umbel.options import option as option
     from umbel.randomness import apply_keyed as apply_keyed
     from umbel.randomness import keyed_generator as keyed_generator

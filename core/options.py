@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import field, fields
 from typing import Any
 
@@ -14,7 +15,7 @@ def option(default: Any = MISSING, doc: str = "") -> Any:
     """A dataclass field with a default and a sentence of documentation for `umbel show --schema`.
 
     Args:
-        default: the default value; lists and dicts are copied for every instance; leave it out to make the key required.
+        default: the default value; lists and dicts are copied for every instance; without one the key is required.
         doc: what the option does, with units.
     """
     if isinstance(default, (list, dict)):
@@ -38,3 +39,16 @@ def check_range(name: str, value: float, low: float, high: float) -> None:
     """Raise ValueError unless low <= value <= high; for use in `__post_init__`."""
     if not low <= value <= high:
         raise ValueError(f"{name} is {value!r}; it must lie in {low:g}..{high:g}")
+
+
+def check_interval(name: str, values: Sequence[float], low: float, high: float) -> None:
+    """Raise ValueError unless `values` is [smallest, largest] within low..high; for use in `__post_init__`."""
+    if len(values) != 2 or not low <= values[0] <= values[1] <= high:
+        raise ValueError(f"{name} is {list(values)}; expected [smallest, largest] within {low:g}..{high:g}")
+
+
+def check_unique(name: str, values: Iterable[str]) -> None:
+    """Raise ValueError if a value is given twice; for use in `__post_init__`."""
+    twice = [value for value, count in Counter(values).items() if count > 1]
+    if twice:
+        raise ValueError(f"{name} repeat: {', '.join(map(str, twice))}")

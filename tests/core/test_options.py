@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 from omegaconf import OmegaConf
 
-from umbel import check_choice, check_range, option
+from umbel import check_choice, check_interval, check_range, check_unique, option
 from umbel.options import option_docs
 
 
@@ -49,3 +49,20 @@ def test_choice_lists_what_there_is():
     check_choice("mode", None, (None, "a"))
     with pytest.raises(ValueError, match="mode is 'c'; choose one of 'a', 'b'"):
         check_choice("mode", "c", iter(("a", "b")))
+
+
+@pytest.mark.parametrize("values", [[0, 1], [0.5, 0.5], (0.2, 0.3)])
+def test_interval_may_be_the_whole_range_or_a_point(values):
+    check_interval("scale", values, 0, 1)
+
+
+@pytest.mark.parametrize("values", [[], [0.5], [0, 0.5, 1], [0.6, 0.5], [-0.1, 1], [0, 1.1], [float("nan"), 1]])
+def test_interval_refuses_other_lengths_orders_and_ends(values):
+    with pytest.raises(ValueError, match=r"scale is .*expected \[smallest, largest\] within 0\.\.1"):
+        check_interval("scale", values, 0, 1)
+
+
+def test_unique_names_what_repeats():
+    check_unique("names", iter("abc"))
+    with pytest.raises(ValueError, match="names repeat: a, c"):
+        check_unique("names", list("abcac"))

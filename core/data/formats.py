@@ -1,0 +1,54 @@
+"""Choosing the reader of a data set: by the name a recipe gives, or by the look of its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from umbel.errors import ConfigError, DataError
+
+
+class Recognisable(Protocol):
+    """What `auto` asks of a reader."""
+
+    looks_for: str  # what `matches` wants to see, for the error message
+
+    def matches(self, options: Any) -> bool:
+        """Whether the options' `root` is laid out this way."""
+
+
+class FormatOptions(Protocol):
+    """What is read of a task's options."""
+
+    root: str
+    format: str
+
+
+FormatT = TypeVar("FormatT", bound=Recognisable)
+
+
+def pick_format(formats: Mapping[str, FormatT], options: FormatOptions) -> FormatT:
+    """The reader that `options.format` names or, for "auto", the only one that recognises `options.root`.
+
+    Raises:
+        ConfigError: the name is unknown.
+        DataError: `root` is no folder, or `auto` recognises nothing or several formats; lists what was looked for.
+    """
+    if options.format != "auto" and options.format not in formats:
+        raise ConfigError(f"format is {options.format!r}", hint=f"choose auto or one of {', '.join(formats)}")
+    if not Path(options.root).is_dir():
+        raise DataError("no such folder", where=options.root, hint="set root to the folder of the data set")
+    if options.format != "auto":
+        return formats[options.format]
+    found = [name for name, candidate in formats.items() if candidate.matches(options)]
+    if len(found) == 1:
+        return formats[found[0]]
+    wanted = "; ".join(f"{name}: {formats[name].looks_for}" for name in found or formats)
+    if found:
+        raise DataError(
+            f"is laid out in {len(found)} known ways: {', '.join(found)}",
+            where=options.root,
+            hint=f"set format to one of them; found {wanted}",
+        )
+    raise DataError("is laid out in no known way", where=options.root, hint=f"looked for {wanted}")
