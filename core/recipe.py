@@ -16,6 +16,7 @@ from umbel.errors import ConfigError
 from umbel.plugins import Plugins
 
 MAX_BYTES = 1_000_000
+_MERGE_ERRORS = (OmegaConfBaseException, TypeError, ValueError, AttributeError)  # a list into a mapping is a TypeError
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -137,7 +138,7 @@ def _parse_overrides(overrides: Sequence[str]) -> DictConfig:
 def _merge(base: DictConfig, change: DictConfig, source: str) -> DictConfig:
     try:
         merged = OmegaConf.merge(base, change)
-    except OmegaConfBaseException as error:
+    except _MERGE_ERRORS as error:
         key = "" if "full_key" in str(error) else ".".join(_faulty_key(base, OmegaConf.to_container(change)))
         raise ConfigError(f"{key + ': ' if key else ''}{_one_line(error)}", where=source) from None
     assert isinstance(merged, DictConfig)
@@ -165,7 +166,7 @@ def _faulty_key(base: DictConfig, change: Any, path: tuple[str, ...] = ()) -> tu
             nested = {part: nested}
         try:
             OmegaConf.merge(base, OmegaConf.create(nested))
-        except OmegaConfBaseException:
+        except _MERGE_ERRORS:
             return _faulty_key(base, value, inner) if isinstance(value, dict) else inner
     return path
 
