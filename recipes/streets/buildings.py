@@ -9,11 +9,12 @@ import numpy as np
 from umbel.recipes.streets.canvas import Canvas, Shader
 from umbel.recipes.streets.labels import BUILDING
 from umbel.recipes.streets.lighting import Light
-from umbel.recipes.streets.textures import cell_values, lookup
+from umbel.recipes.streets.textures import cell_values, lookup, wrapped
 
 _WALLS = (
-    (0.58, 0.33, 0.26), (0.66, 0.42, 0.32), (0.50, 0.36, 0.30), (0.82, 0.75, 0.62), (0.86, 0.82, 0.74), (0.72, 0.70, 0.66),
-    (0.80, 0.66, 0.46), (0.62, 0.66, 0.70), (0.84, 0.72, 0.66), (0.60, 0.58, 0.54), (0.70, 0.76, 0.70), (0.90, 0.88, 0.84),
+    (0.58, 0.33, 0.26), (0.66, 0.42, 0.32), (0.50, 0.36, 0.30), (0.82, 0.75, 0.62),
+    (0.86, 0.82, 0.74), (0.72, 0.70, 0.66), (0.80, 0.66, 0.46), (0.62, 0.66, 0.70),
+    (0.84, 0.72, 0.66), (0.60, 0.58, 0.54), (0.70, 0.76, 0.70), (0.90, 0.88, 0.84),
 )  # fmt: skip
 _ROOFS = ((0.42, 0.20, 0.15), (0.30, 0.28, 0.29), (0.24, 0.25, 0.29), (0.50, 0.30, 0.2))
 _SIGNBOARDS = ((0.65, 0.12, 0.12), (0.1, 0.25, 0.5), (0.12, 0.4, 0.25), (0.85, 0.65, 0.15), (0.2, 0.2, 0.22))
@@ -117,7 +118,8 @@ def _draw_roof(canvas: Canvas, house: House, eaves: np.ndarray, light: Light) ->
         def shader(world: np.ndarray, depth: np.ndarray, colour: np.ndarray = colour) -> np.ndarray:
             rows = (np.mod(world[:, 1], 0.32) < 0.07) * np.clip(0.1 * canvas.camera.focal / depth / 3, 0, 1)
             tone = 1 - 0.22 * rows + 0.05 * lookup("fine", world[:, 0] + world[:, 2], world[:, 1], 6)
-            return tone[:, None].astype(np.float32) * colour
+            tiled: np.ndarray = tone[:, None].astype(np.float32) * colour
+            return tiled
 
         canvas.polygon(slope, shader, BUILDING)
     for first, second, top in ((eaves[0], eaves[3], ridge[0]), (eaves[1], eaves[2], ridge[1])):
@@ -188,14 +190,14 @@ def _facade(
 
 def _masonry(house: House, u: np.ndarray, v: np.ndarray, detail: np.ndarray) -> np.ndarray:
     """Brightness (P,) of the bare wall."""
-    tone = 1 + 0.035 * lookup("cloud", u, v, 9) + 0.03 * lookup("fine", u, v, 31) * detail
+    tone: np.ndarray = 1 + 0.035 * lookup("cloud", u, v, 9) + 0.03 * lookup("fine", u, v, 31) * detail
     if house.brick:
         course = np.floor(v / 0.15)
-        shifted = u / 0.42 + 0.5 * np.mod(course, 2)
-        mortar = (np.mod(v, 0.15) < 0.028) | (np.mod(shifted, 1) < 0.07)
+        shifted = u / 0.42 + 0.5 * wrapped(course, 2)
+        mortar = (wrapped(v, 0.15) < 0.028) | (wrapped(shifted, 1) < 0.07)
         tone += detail * (0.22 * (cell_values(shifted + 64, course + 64, house.salt) - 0.5) + 0.28 * mortar)
     elif house.salt & 2:
-        tone -= 0.1 * detail * (np.mod(v, 0.6) < 0.03)
+        tone -= 0.1 * detail * (wrapped(v, 0.6) < 0.03)
     return tone
 
 

@@ -13,6 +13,12 @@ import numpy as np
 NEAR = 0.4  # metres; what is closer is cut off
 
 
+def above(point: np.ndarray, height: float) -> np.ndarray:
+    """The world points (..., 3) higher up."""
+    raised: np.ndarray = point + np.array([0.0, height, 0.0])
+    return raised
+
+
 def cross(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Cross product of two vectors (3,); a tenth of the time of numpy's, which is written for arrays of them."""
     (a, b, c), (x, y, z) = first.tolist(), second.tolist()
@@ -78,7 +84,7 @@ class Camera:
 
     def to_pixels(self, seen: np.ndarray) -> np.ndarray:
         """Points (N, 3) in camera axes, all in front of the camera, as pixels (N, 2)."""
-        pixels: np.ndarray = seen[:, :2] * (self.focal / seen[:, 2:]) + np.array(self.centre)
+        pixels: np.ndarray = seen[:, :2] * (self.focal / seen[:, 2:]) + self.centre
         return pixels
 
     def project(self, point: np.ndarray) -> tuple[float, float, float]:

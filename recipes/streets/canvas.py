@@ -6,6 +6,7 @@ Colour buffers hold red, green, blue in 0..1 and glow: the share of a pixel that
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import cv2
@@ -61,13 +62,13 @@ class Canvas:
         outline = self.outline(corners)
         if outline is None:
             return
+        left, top, right, bottom = _bounds(outline, self.labels.shape)
+        if right <= left or bottom <= top:
+            return
         if normal is None:
             normal = cross(corners[1] - corners[0], corners[2] - corners[0])
         plane = self.camera.inverse_depth(corners[0], normal)
         if plane is None:
-            return
-        left, top, right, bottom = _bounds(outline, self.labels.shape)
-        if right <= left or bottom <= top:
             return
         window = (slice(top, bottom), slice(left, right))
         a, b, c = plane
@@ -113,9 +114,22 @@ class Canvas:
         self.instances[window][visible] = 0
 
     def put(
-        self, where: tuple[np.ndarray, np.ndarray], colours: np.ndarray, inverse: np.ndarray, label: int, instance: int
+        self,
+        where: tuple[np.ndarray, ...],
+        colours: np.ndarray,
+        inverse: np.ndarray | np.float32,
+        label: np.ndarray | int,
+        instance: int,
     ) -> None:
-        """Write pixels that passed the depth test: rows and columns (P,), colours (P, 4), inverse depths (P,)."""
+        """Write pixels that passed the depth test.
+
+        Args:
+            where: rows and columns (P,).
+            colours: (P, 4).
+            inverse: inverse depths (P,) or one.
+            label: class ids (P,) or one.
+            instance: id in the instance map.
+        """
         self.colour[where] = colours
         self.inverse_depth[where] = inverse
         self.labels[where] = label
@@ -124,13 +138,14 @@ class Canvas:
     def outline(self, corners: np.ndarray) -> np.ndarray | None:
         """Pixels (M, 2) of a world polygon (N, 3) cut at the near plane and to the picture; None if nothing is left."""
         seen = self.camera.to_camera(corners)
-        depths = seen[:, 2]
-        if depths.min() < NEAR:
-            if depths.max() < NEAR:
+        depths = seen[:, 2].tolist()  # of few numbers, Python finds the smallest sooner than numpy
+        if min(depths) < NEAR:
+            if max(depths) < NEAR:
                 return None
             seen = _clip(seen, np.array([0.0, 0.0, 1.0, -NEAR]))
         pixels = self.camera.to_pixels(seen)
-        if np.abs(pixels).max() > 6000:  # beyond what fixed-point filling holds
+        numbers = pixels.ravel().tolist()
+        if max(numbers) > 6000 or min(numbers) < -6000:  # beyond what fixed-point filling holds
             slope_x = self.camera.columns / self.camera.focal
             slope_y = self.camera.rows / self.camera.focal
             for side in ([1, 0, slope_x, 0], [-1, 0, slope_x, 0], [0, 1, slope_y, 0], [0, -1, slope_y, 0]):
@@ -147,9 +162,9 @@ def fill(mask: np.ndarray, outline: np.ndarray, value: int = 255) -> None:
 
 
 def _bounds(outline: np.ndarray, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
-    low, high = np.floor(outline.min(0)), np.ceil(outline.max(0))
-    left, top = max(int(low[0]), 0), max(int(low[1]), 0)
-    return left, top, min(int(high[0]) + 1, shape[1]), min(int(high[1]) + 1, shape[0])
+    xs, ys = outline.T.tolist()
+    left, top = max(math.floor(min(xs)), 0), max(math.floor(min(ys)), 0)
+    return left, top, min(math.ceil(max(xs)) + 1, shape[1]), min(math.ceil(max(ys)) + 1, shape[0])
 
 
 def _clip(points: np.ndarray, side: np.ndarray) -> np.ndarray:

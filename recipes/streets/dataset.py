@@ -1,6 +1,6 @@
 """Writing the three data sets of the demonstration: segmentation with depth, classification, detection.
 
-Every picture is a pure function of (seed, data set, split, index), so that any number of processes writes the same bytes.
+Every picture is a pure function of (seed, data set, split, index): any number of processes writes the same bytes.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _FOLDERS = ("seg", "cls", "det")
 class Counts:
     """Numbers of pictures by data set and split."""
 
-    seg_train: int = 400
-    seg_val: int = 80
-    cls_train: int = 900
-    cls_val: int = 180
-    det_train: int = 500
-    det_val: int = 100
+    seg_train: int = 320
+    seg_val: int = 64
+    cls_train: int = 720
+    cls_val: int = 144
+    det_train: int = 400
+    det_val: int = 80
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
@@ -62,8 +62,8 @@ def render_dataset(
 ) -> None:
     """Write root/seg, root/cls and root/det unless they are there already.
 
-    A finished folder is marked by streets.json, written last; a folder that was left half-written, was made from another
-    seed or other counts, or has lost files is made again.
+    A finished folder is marked by streets.json, written last; a folder that was left half-written, was made from
+    another seed or other counts, or has lost files is made again.
 
     Args:
         root: where to write.
@@ -190,7 +190,8 @@ def _write_lists(root: Path, counts: Counts) -> None:
 def _coco(boxes: dict[_Job, tuple[Box, ...]], split: str) -> dict[str, Any]:
     """A COCO annotation file; pictures without signs are listed too."""
     jobs = [job for job in boxes if job.folder == "det" and job.split == split]
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for job in jobs:
         height, width = DETECTION_SIZE
         number = job.index + 1

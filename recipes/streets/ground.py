@@ -10,7 +10,7 @@ import numpy as np
 from umbel.recipes.streets.canvas import Canvas
 from umbel.recipes.streets.labels import LANE_MARKING, ROAD, SIDEWALK, VEGETATION
 from umbel.recipes.streets.lighting import Light
-from umbel.recipes.streets.textures import cell_values, lookup
+from umbel.recipes.streets.textures import cell_values, lookup, wrapped
 
 FARTHEST = 300.0  # metres of ground drawn; behind it stands the skyline
 _STRAIGHT = 90.0  # the road bends up to this distance, then goes on straight
@@ -85,8 +85,9 @@ def draw_ground(canvas: Canvas, road: Road, light: Light, shadow: np.ndarray) ->
     if plane is None:
         return
     a, b, c = plane
-    ys, xs = np.mgrid[: canvas.camera.rows, : canvas.camera.columns].astype(np.float32)
-    inverse = np.float32(a) * xs + np.float32(b) * ys + np.float32(c)
+    xs = np.arange(canvas.camera.columns, dtype=np.float32)
+    ys = np.arange(canvas.camera.rows, dtype=np.float32)[:, None]
+    inverse = np.float32(a) * xs + (np.float32(b) * ys + np.float32(c))
     where = np.nonzero((inverse > 1 / FARTHEST) & (inverse > canvas.inverse_depth))
     if not len(where[0]):
         return
@@ -99,10 +100,7 @@ def draw_ground(canvas: Canvas, road: Road, light: Light, shadow: np.ndarray) ->
     shade = 1 - cv2.blur(shadow, (3, 3))[where].astype(np.float32) * np.float32((1 - light.shadow) / 255)
     colours *= sun.astype(np.float32)
     colours *= shade[:, None]
-    canvas.colour[where[0], where[1], :3] = colours
-    canvas.colour[where[0], where[1], 3] = 0
-    canvas.inverse_depth[where] = found
-    canvas.labels[where] = labels
+    canvas.put(where, np.pad(colours, ((0, 0), (0, 1))), found, labels, 0)
 
 
 def _surface(
@@ -116,7 +114,7 @@ def _surface(
     detail = np.clip(0.06 / footprint, 0, 1)  # fine texture fades before it could flicker
     fine, broad = lookup("fine", s, t, 23), lookup("cloud", s, t, 5)
     labels = np.full(len(s), ROAD, np.uint8)
-    base = 0.30 + 0.05 * cell_values(np.full(1, road.seed), np.zeros(1), 5)[0]
+    base = 0.34 + 0.05 * cell_values(np.full(1, road.seed), np.zeros(1), 5)[0]
     value = base + fine * detail * 0.028 + broad * 0.014
     value += 0.016 * np.cos(t * np.float32(4 * np.pi / road.lane_width))  # wheel tracks
     value -= 0.05 * (lookup("coarse", s, t, 1.3) > 1.7)  # repairs
@@ -127,7 +125,9 @@ def _surface(
         slush = np.clip(0.5 + 0.5 * np.cos(t * np.float32(4 * np.pi / road.lane_width)) + broad * 0.3, 0, 1) * 0.35
         colours += slush[:, None] * (0.85 - colours)
 
-    marked = _markings(road, s, t) & (outside < 0) & (lookup("fine", s, t, 9) < 2.2)
+    driven = np.nonzero(outside < 0)[0]
+    painted = _markings(road, s[driven], t[driven]) & (lookup("fine", s[driven], t[driven], 9) < 2.2)
+    marked = driven[painted]
     labels[marked] = LANE_MARKING
     paint = np.float32(0.86) - np.float32(0.05) * np.abs(broad[marked])
     colours[marked] = paint[:, None] * np.float32(1 - 0.25 * light.wet)
@@ -137,7 +137,7 @@ def _surface(
     colours[edge] = (np.where(outside[edge] < 0.07, 0.36, 0.66) + fine[edge] * 0.02)[:, None]
     walk = outside >= _KERB
     labels[walk] = SIDEWALK
-    joint = (np.mod(s[walk], 0.8) < 0.05) | (np.mod(t[walk], 0.8) < 0.05)
+    joint = (wrapped(s[walk], 0.8) < 0.05) | (wrapped(t[walk], 0.8) < 0.05)
     tone = 1 + 0.09 * (cell_values(s[walk] / 0.8 + 4096, t[walk] / 0.8 + 4096, road.seed) - 0.5)
     tone += fine[walk] * detail[walk] * 0.035 + broad[walk] * 0.03 - joint * np.clip(detail[walk], 0.25, 1) * 0.17
     colours[walk] = tone[:, None] * np.array(road.paving, np.float32) * np.float32(1 - 0.25 * light.wet)
@@ -164,8 +164,8 @@ def _markings(road: Road, s: np.ndarray, t: np.ndarray) -> np.ndarray:
         shifted = np.abs(np.abs(t) - road.lane_width / 2)
         lane = shifted - road.lane_width * np.round(shifted / road.lane_width)
         inner = shifted < driven - road.lane_width
-    dash = np.mod(s + 64, 8.0) < 3.2
-    painted = (np.abs(lane) < 0.075) & inner & dash
+    dash = wrapped(s + 64, 8.0) < 3.2
+    painted: np.ndarray = (np.abs(lane) < 0.075) & inner & dash
     if not odd and road.double_line:
         painted = np.where(np.abs(t) < road.lane_width / 2, np.abs(np.abs(t) - 0.13) < 0.065, painted)
     painted |= np.abs(np.abs(t) - (driven - 0.14)) < 0.06
@@ -178,7 +178,7 @@ def _markings(road: Road, s: np.ndarray, t: np.ndarray) -> np.ndarray:
         for gap in (before, after):
             near = (gap > -5.6) & (gap < -0.5)
             painted &= ~near
-            painted |= (gap > -4.4) & (gap < -1.2) & (np.mod(t + 0.25, 1.0) < 0.5)
+            painted |= (gap > -4.4) & (gap < -1.2) & (wrapped(t + 0.25, 1.0) < 0.5)
             own = t > 0.1 if gap is before else t < -0.1  # stop line of the lanes that drive towards it
             painted |= (gap > -5.5) & (gap < -5.1) & own & (np.abs(t) < driven)
     return painted

@@ -29,4 +29,4 @@ SIGN_KINDS = (
     "traffic_light",
 )
 # COCO ids with gaps, as real annotation files have them: a reader that takes ids for indices fails on these.
-SIGN_CATEGORY_IDS = {name: number for name, number in zip(SIGN_KINDS, (2, 3, 5, 8, 13, 21, 34, 55), strict=True)}
+SIGN_CATEGORY_IDS = dict(zip(SIGN_KINDS, (2, 3, 5, 8, 13, 21, 34, 55), strict=True))

@@ -72,6 +72,8 @@ def random_light(rng: np.random.Generator) -> Light:
     rain = time in ("overcast", "night") and not snow and rng.random() < 0.35
     wet = float(rng.uniform(0.5, 1.0)) if rain else 0.0
     fog = float(rng.choice([rng.uniform(0.0012, 0.004), rng.uniform(0.008, 0.03)], p=(0.82, 0.18)))
+    if fog > 0.006 and time == "day":
+        time = "overcast"  # no sun comes through fog
     azimuth = rng.uniform(0, 2 * math.pi)
     height = {"day": rng.uniform(0.5, 1.1), "dusk": rng.uniform(0.12, 0.35)}.get(time, 1.0)
     sun = np.array([math.cos(azimuth) * math.cos(height), math.sin(height), math.sin(azimuth) * math.cos(height)])
@@ -80,7 +82,7 @@ def random_light(rng: np.random.Generator) -> Light:
     table = {
         #            direct               ambient              zenith               horizon              shadow
         "day": ((0.62, 0.57, 0.48), (0.5, 0.54, 0.6), (0.27, 0.47, 0.80), (0.72, 0.82, 0.92), 0.52),
-        "overcast": ((0.05, 0.05, 0.05), (0.74, 0.76, 0.79), (0.62, 0.66, 0.71), (0.80, 0.82, 0.84), 0.97),
+        "overcast": ((0.05, 0.05, 0.05), (0.74, 0.76, 0.79), (0.54, 0.58, 0.64), (0.72, 0.745, 0.77), 0.97),
         "dusk": ((0.55, 0.33, 0.16), (0.4, 0.37, 0.43), (0.24, 0.29, 0.48), (0.93, 0.62, 0.40), 0.62),
         "night": ((0.0, 0.0, 0.0), (0.12, 0.135, 0.18), (0.015, 0.02, 0.05), (0.09, 0.09, 0.13), 1.0),
     }

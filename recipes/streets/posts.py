@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from umbel.recipes.streets.camera import above
 from umbel.recipes.streets.canvas import Canvas
 from umbel.recipes.streets.labels import POLE
 from umbel.recipes.streets.lighting import Light, rgb
@@ -21,7 +22,8 @@ def draw_post(
     front = np.array([-side[2], 0.0, side[0]])
     front *= np.sign(front @ towards) or 1.0
     rise = np.array([0.0, height, 0.0])
-    for start, end in ((-1.0, -0.35), (-0.35, 0.4), (0.4, 1.0)):
+    thin = radius * canvas.camera.focal < 1.2 * float(np.linalg.norm(towards))  # under three pixels
+    for start, end in ((-1.0, 1.0),) if thin else ((-1.0, -0.35), (-0.35, 0.4), (0.4, 1.0)):
         lean = (start + end) / 2
         normal = front * (1 - abs(lean)) + side * lean
         left, right = foot + side * start * radius, foot + side * end * radius
@@ -46,13 +48,14 @@ class Lamp:
     @property
     def head(self) -> np.ndarray:
         """(3,) world point of the light."""
-        return self.foot + (0, self.height, 0) + self.arm
+        hung: np.ndarray = above(self.foot, self.height) + self.arm
+        return hung
 
     def draw(self, canvas: Canvas, light: Light) -> None:
         steel = np.array([0.36, 0.38, 0.40])
         draw_post(canvas, self.foot, self.height, 0.055, steel, light)
         draw_post(canvas, self.foot, 1.1, 0.085, steel * 0.85, light)
-        top = self.foot + (0, self.height, 0)
+        top = above(self.foot, self.height)
         thick = np.array([0.0, 0.09, 0.0])
         canvas.polygon(
             np.stack([top, self.head, self.head + thick, top + thick]), light.paint(steel, -self._side()), POLE

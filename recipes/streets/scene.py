@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 
 from umbel.recipes.streets.buildings import draw_house, shadow_box
-from umbel.recipes.streets.camera import Camera
+from umbel.recipes.streets.camera import Camera, above
 from umbel.recipes.streets.canvas import Canvas
 from umbel.recipes.streets.ground import draw_ground
 from umbel.recipes.streets.labels import SIDEWALK
-from umbel.recipes.streets.lighting import Light, random_light
+from umbel.recipes.streets.lighting import random_light
 from umbel.recipes.streets.sky import draw_sky, draw_skyline
 from umbel.recipes.streets.street import Street, own_lane, random_street
 from umbel.recipes.streets.vegetation import draw_plant
@@ -168,10 +168,11 @@ def _shadows(canvas: Canvas, street: Street) -> np.ndarray:
             cast_shadow(canvas, shadow, plant.shadow(), light)
         for vehicle in street.vehicles:
             cast_shadow(canvas, shadow, vehicle.corners(), light)
-        for post in [*street.lamps, *street.signs]:
-            foot = post.foot[None] + np.array([[-0.06, 0, 0], [0.06, 0, 0], [0, 0, 0.06]])
-            top = post.head[1] if hasattr(post, "head") else post.centre[1]
-            cast_shadow(canvas, shadow, np.concatenate([foot, foot + (0, top, 0)]), light)
+        tops = [(lamp.foot, lamp.height) for lamp in street.lamps]
+        tops += [(sign.foot, float(sign.centre[1])) for sign in street.signs]
+        for point, height in tops:
+            foot = point + np.array([[-0.06, 0, 0], [0.06, 0, 0], [0, 0, 0.06]])
+            cast_shadow(canvas, shadow, np.concatenate([foot, above(foot, height)]), light)
     return shadow
 
 

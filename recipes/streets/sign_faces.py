@@ -97,10 +97,17 @@ def _walker(picture: np.ndarray, scale: float, centre: tuple[float, float], colo
 
     thick = max(2, round(0.11 * scale * SIDE))
     cv2.circle(picture, spot(0.05, -0.42), max(2, round(0.09 * scale * SIDE)), _ink(colour), -1, cv2.LINE_AA)
-    for start, end in (
-        ((0.03, -0.28), (0.0, 0.05)), ((0.0, 0.05), (0.17, 0.24)), ((0.17, 0.24), (0.2, 0.48)), ((0.0, 0.05), (-0.1, 0.26)),
-        ((-0.1, 0.26), (-0.25, 0.45)), ((0.02, -0.22), (0.2, -0.03)), ((0.02, -0.22), (-0.16, -0.02)),
-    ):  # fmt: skip
+    hip = (0.0, 0.05)
+    limbs = (
+        ((0.03, -0.28), hip),
+        (hip, (0.17, 0.24)),
+        ((0.17, 0.24), (0.2, 0.48)),
+        (hip, (-0.1, 0.26)),
+        ((-0.1, 0.26), (-0.25, 0.45)),
+        ((0.02, -0.22), (0.2, -0.03)),
+        ((0.02, -0.22), (-0.16, -0.02)),
+    )
+    for start, end in limbs:
         cv2.line(picture, spot(*start), spot(*end), _ink(colour), thick, cv2.LINE_AA)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from umbel.recipes.streets.camera import above
 from umbel.recipes.streets.canvas import Canvas
 from umbel.recipes.streets.labels import POLE, TRAFFIC_SIGN
 from umbel.recipes.streets.lighting import Light
@@ -63,7 +64,8 @@ class Sign:
             colours = picture[rows, columns].copy()
             glow = colours[:, 3:]
             colours[:, :3] *= lit * (1 - glow) + glow
-            return np.clip(colours, 0, 1)
+            clipped: np.ndarray = np.clip(colours, 0, 1, out=colours)
+            return clipped
 
         canvas.polygon(corners, shader, TRAFFIC_SIGN, normal=normal, instance=instance)
 
@@ -84,7 +86,7 @@ class Sign:
             draw_post(canvas, self.foot, float(reach[1]) + self.size * 0.3, 0.04, steel, light)
             return
         draw_post(canvas, self.foot, float(reach[1]) + 0.25, 0.09, steel * 0.7, light)
-        top, thick = self.foot + (0, reach[1], 0), np.array([0.0, 0.11, 0.0])
+        top, thick = above(self.foot, float(reach[1])), np.array([0.0, 0.11, 0.0])
         end = top + aside
         arm = np.stack([top, end, end + thick, top + thick])
         canvas.polygon(arm, light.paint(steel * 0.7, np.array([0.0, 0.3, -0.9])), POLE)

@@ -14,9 +14,12 @@ from umbel.recipes.streets.textures import cell_values, lookup, noise
 def draw_skyline(canvas: Canvas, light: Light, rng: np.random.Generator) -> None:
     """Hills and towers at the end of the ground, all around."""
     centre_x, centre_y = canvas.camera.centre
-    right, down, forward = canvas.camera.axes
+    right, down, forward = canvas.camera.axes.astype(np.float32)
     ys, xs = np.mgrid[: canvas.camera.rows, : canvas.camera.columns].astype(np.float32)
-    x, y = (xs - np.float32(centre_x)) / canvas.camera.focal, (ys - np.float32(centre_y)) / canvas.camera.focal
+    x, y = (
+        (xs - np.float32(centre_x)) / np.float32(canvas.camera.focal),
+        (ys - np.float32(centre_y)) / np.float32(canvas.camera.focal),
+    )
     low = y < max(float(forward[1]), -0.3) + 0.3
     free = np.nonzero((canvas.inverse_depth < 1 / FARTHEST) & low)
     if not len(free[0]):
@@ -52,7 +55,7 @@ def draw_skyline(canvas: Canvas, light: Light, rng: np.random.Generator) -> None
 def draw_sky(canvas: Canvas, light: Light, rng: np.random.Generator) -> None:
     """Fill what is left with sky; its depth stays infinite."""
     free = np.nonzero(canvas.inverse_depth == 0)
-    drift = rng.uniform(0, 256, 2)
+    drift = rng.uniform(0, 256, 2).tolist()
     cover = float(rng.uniform(-0.3, 1.6))
     if not len(free[0]):
         return
@@ -65,17 +68,18 @@ def draw_sky(canvas: Canvas, light: Light, rng: np.random.Generator) -> None:
     height = np.clip(ray[:, 1], 0.02, 1)
     share = np.sqrt(height)[:, None]
     colours = np.ones((len(x), 4), np.float32)
-    colours[:, :3] = light.horizon * (1 - share) + light.zenith * share
+    horizon, zenith = light.horizon.astype(np.float32), light.zenith.astype(np.float32)
+    colours[:, :3] = horizon * (1 - share) + zenith * share
     if light.time != "night":
         u, v = ray[:, 0] / (height + 0.12), ray[:, 2] / (height + 0.12)
         density = lookup("cloud", u + drift[0], v + drift[1], 40) + 0.3 * lookup("cloud", u + drift[1], v, 150)
         opacity = np.clip((density - cover) * 0.7, 0, 1) * np.clip(height * 5, 0, 1)
-        white = np.clip(light.horizon * 0.35 + 0.65, 0, 1) if light.time == "day" else light.horizon * 0.94
+        white = np.clip(horizon * 0.35 + 0.65, 0, 1) if light.time == "day" else horizon * 0.94
         colours[:, :3] += (opacity * 0.85)[:, None] * (white - colours[:, :3])
         glare = np.clip(ray @ light.sun.astype(np.float32), 0, 1) ** 60
-        colours[:, :3] += (glare * 0.7)[:, None] * np.clip(light.direct * 1.5, 0, 1)
+        colours[:, :3] += (glare * 0.7)[:, None] * np.clip(light.direct * 1.5, 0, 1).astype(np.float32)
     else:
         star = cell_values(free[1], free[0], int(drift[0] * 99)) > 0.9993
         colours[star, :3] = 0.55
-    canvas.colour[free] = np.clip(colours, 0, 1)
+    canvas.colour[free] = np.clip(colours, 0, 1, out=colours)
     canvas.labels[free] = SKY

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from umbel.recipes.streets.camera import above
 from umbel.recipes.streets.canvas import Canvas
 from umbel.recipes.streets.labels import VEGETATION
 from umbel.recipes.streets.lighting import Light
@@ -64,7 +65,7 @@ def random_plant(rng: np.random.Generator, foot: np.ndarray, shape: str) -> Plan
 def draw_plant(canvas: Canvas, plant: Plant, light: Light) -> None:
     """Trunk and crown."""
     low, high = plant.crown
-    x, y, depth = canvas.camera.project(plant.foot + (0, (low + high) / 2, 0))
+    x, y, depth = canvas.camera.project(above(plant.foot, (low + high) / 2))
     if depth < 1.5:
         return
     size = canvas.camera.focal / depth

@@ -1,153 +1,22 @@
-"""Shapes of vehicles as flat faces, in metres: x to the vehicle's right, y up, z to its front, origin on the ground."""
+"""Shapes of vehicles: x to the vehicle's right, y up, z to its front, metres, origin on the ground below its middle."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
-from umbel.recipes.streets.camera import cross
+from umbel import keyed_generator
+from umbel.recipes.streets.solids import Face, box, cabin, lights, ordered, pane, plate, prism, wheels
 
-Profile = list[tuple[float, float]]
-"""side view: (z, y) of the corners"""
-
-
-@dataclass(frozen=True)
-class Face:
-    """A flat polygon (N, 3) with its outward unit normal (3,) and what it is made of."""
-
-    corners: np.ndarray
-    normal: np.ndarray
-    material: str
+VARIANTS = 32
 
 
-def build(kind: str, rng: np.random.Generator) -> list[Face]:
-    """Faces of a vehicle of a kind of labels.VEHICLE_KINDS, with some variation of its proportions."""
+@cache
+def shape(kind: str, variant: int) -> tuple[Face, ...]:
+    """Faces of a vehicle of a kind of labels.VEHICLE_KINDS; each of its VARIANTS has other proportions."""
     makers = {"bus": _bus, "car": _car, "motorcycle": _motorcycle, "pickup": _pickup, "truck": _truck, "van": _van}
-    faces = makers[kind](rng)
-    stretch = rng.uniform((0.96, 0.96, 0.95), (1.04, 1.05, 1.06))
-    return [Face(face.corners * stretch, face.normal, face.material) for face in faces]
-
-
-def _face(points: list[tuple[float, float, float]] | np.ndarray, material: str, outward: np.ndarray) -> Face:
-    corners = np.asarray(points, dtype=float)
-    normal = cross(corners[1] - corners[0], corners[2] - corners[0])
-    normal = normal / max(math.sqrt(normal @ normal), 1e-9)
-    return Face(corners, normal if normal @ outward >= 0 else -normal, material)
-
-
-def _prism(profile: Profile, half: float, material: str, centre_x: float = 0.0) -> list[Face]:
-    """A side view drawn out to both sides."""
-    middle = np.array([centre_x, *np.mean([(y, z) for z, y in profile], axis=0)])
-    faces = []
-    for side in (-1.0, 1.0):
-        points = [(centre_x + side * half, y, z) for z, y in profile]
-        faces.append(_face(points, material, np.array([side, 0.0, 0.0])))
-    for (z, y), (next_z, next_y) in zip(profile, profile[1:] + profile[:1], strict=True):
-        points = [
-            (centre_x - half, y, z),
-            (centre_x + half, y, z),
-            (centre_x + half, next_y, next_z),
-            (centre_x - half, next_y, next_z),
-        ]
-        faces.append(_face(points, material, np.array(points).sum(0) / 4 - middle))
-    return faces
-
-
-def _box(x: tuple[float, float], y: tuple[float, float], z: tuple[float, float], material: str) -> list[Face]:
-    profile = [(z[0], y[0]), (z[0], y[1]), (z[1], y[1]), (z[1], y[0])]
-    return _prism(profile, (x[1] - x[0]) / 2, material, (x[0] + x[1]) / 2)
-
-
-def _inset(face: Face, share: float, material: str) -> Face:
-    """The face shrunk towards its middle and lifted a little."""
-    middle = face.corners.mean(0)
-    return Face(middle + (face.corners - middle) * share + face.normal * 0.012, face.normal, material)
-
-
-def _cabin(
-    base: tuple[float, float], roof: tuple[float, float], y: tuple[float, float], half: float, lean: float
-) -> list[Face]:
-    """Body above the belt line: z of base and roof (rear, front), heights, half width and how far the sides lean in."""
-    low = [(-half, y[0], base[0]), (half, y[0], base[0]), (half, y[0], base[1]), (-half, y[0], base[1])]
-    top = half - lean
-    high = [(-top, y[1], roof[0]), (top, y[1], roof[0]), (top, y[1], roof[1]), (-top, y[1], roof[1])]
-    middle = np.mean(low + high, axis=0)
-    faces = [_face(high, "body", np.array([0.0, 1.0, 0.0]))]
-    for index in range(4):
-        after = (index + 1) % 4
-        quad = [low[index], low[after], high[after], high[index]]
-        face = _face(quad, "body", np.mean(quad, axis=0) - middle)
-        if index % 2 == 0:
-            faces += [face, _inset(face, 0.88, "glass")]
-        else:  # a side has a pillar between two panes
-            faces.append(face)
-            corners = face.corners
-            for start, end in ((0.05, 0.48), (0.53, 0.95)):
-                pane = np.stack(
-                    [
-                        corners[0] + (corners[1] - corners[0]) * start,
-                        corners[0] + (corners[1] - corners[0]) * end,
-                        corners[3] + (corners[2] - corners[3]) * end,
-                        corners[3] + (corners[2] - corners[3]) * start,
-                    ]
-                )
-                centre = pane.mean(0)
-                pane = centre + (pane - centre) * (1.0, 0.8, 1.0)
-                slope = face.normal
-                pane = pane - ((pane - corners[0]) @ slope)[:, None] * slope + slope * 0.012
-                faces.append(Face(pane, slope, "glass"))
-    return faces
-
-
-def _wheels(axles: tuple[float, ...], half: float, radius: float) -> list[Face]:
-    """Wheels on both sides: tyre, rim and the tread seen from the front and the rear."""
-    angles = np.linspace(0, 2 * np.pi, 14, endpoint=False)
-    circle = np.stack([np.zeros(14), np.sin(angles), np.cos(angles)], axis=1)
-    faces = []
-    for z in axles:
-        for side in (-1.0, 1.0):
-            outward = np.array([side, 0.0, 0.0])
-            hub = np.array([side * (half + 0.015), radius, z])
-            faces.append(Face(hub + circle * radius * 1.18 - outward * 0.008 + (0, 0.02, 0), outward, "dark"))
-            faces.append(Face(hub + circle * radius, outward, "tyre"))
-            faces.append(Face(hub + circle * radius * 0.62 + outward * 0.012, outward, "rim"))
-            faces.append(Face(hub + circle * radius * 0.2 + outward * 0.024, outward, "dark"))
-            inner = side * (half - 0.2)
-            faces += _box(_ordered(inner, side * half), (0.0, radius), (z - radius * 0.85, z + radius * 0.85), "tyre")
-    return faces
-
-
-def _ordered(first: float, second: float) -> tuple[float, float]:
-    return min(first, second), max(first, second)
-
-
-def _plate(x: tuple[float, float], y: tuple[float, float], z: float, material: str) -> Face:
-    """An upright rectangle facing front (z > 0) or rear."""
-    points = [(x[0], y[0], z), (x[1], y[0], z), (x[1], y[1], z), (x[0], y[1], z)]
-    return _face(points, material, np.array([0.0, 0.0, z]))
-
-
-def _pane(side: float, half: float, y: tuple[float, float], z: tuple[float, float], material: str) -> Face:
-    """A rectangle on a flank: side is -1 or 1."""
-    x = side * (half + 0.012)
-    points = [(x, y[0], z[0]), (x, y[0], z[1]), (x, y[1], z[1]), (x, y[1], z[0])]
-    return _face(points, material, np.array([side, 0.0, 0.0]))
-
-
-def _lights(half: float, front: float, rear: float, y: tuple[float, float], wide: float) -> list[Face]:
-    """Head lamps, tail lamps and number plates."""
-    faces = []
-    for side in (-1, 1):
-        x = _ordered(side * (half - 0.06), side * (half - 0.06 - wide))
-        faces += [_plate(x, y, front, "head"), _plate(x, (y[0], y[1] + 0.04), rear, "tail")]
-    low = y[0] - 0.26
-    faces += [
-        _plate((-0.26, 0.26), (low, low + 0.13), front, "number"),
-        _plate((-0.26, 0.26), (low, low + 0.13), rear, "number"),
-    ]
-    return faces
+    return tuple(makers[kind](keyed_generator("streets", "shape", kind, variant)))
 
 
 def _car(rng: np.random.Generator) -> list[Face]:
@@ -168,12 +37,12 @@ def _car(rng: np.random.Generator) -> list[Face]:
     ]
     base = {"saloon": (-1.75, 1.05), "hatch": (-1.78, 1.05), "estate": (-2.15, 1.05)}[tail]
     top = {"saloon": (-1.05, 0.25), "hatch": (-1.35, 0.25), "estate": (-1.85, 0.25)}[tail]
-    faces = _prism(profile, half, "body") + _cabin(base, top, (belt - 0.02, roof), half - 0.04, 0.2)
-    faces += _wheels((-1.32, 1.32), half, 0.33) + _lights(half, 2.135, rear - 0.012, (0.6, 0.76), 0.36)
-    faces.append(_plate((-0.42, 0.42), (0.5, 0.66), 2.13, "dark"))
+    faces = prism(profile, half, "body") + cabin(base, top, (belt - 0.02, roof), half - 0.04, 0.2)
+    faces += wheels((-1.32, 1.32), half, 0.33) + lights(half, 2.135, rear - 0.012, (0.6, 0.76), 0.36)
+    faces.append(plate((-0.42, 0.42), (0.5, 0.66), 2.13, "dark"))
     for side in (-1.0, 1.0):
-        faces.append(_pane(side, half, (0.24, 0.34), (-1.0, 1.0), "dark"))
-        faces += _box(_ordered(side * 0.9, side * 1.06), (belt, belt + 0.15), (0.72, 0.84), "body")
+        faces.append(pane(side, half, (0.24, 0.34), (-1.0, 1.0), "dark"))
+        faces += box(ordered(side * 0.9, side * 1.06), (belt, belt + 0.15), (0.72, 0.84), "body")
     return faces
 
 
@@ -190,10 +59,10 @@ def _van(rng: np.random.Generator) -> list[Face]:
         (2.5, 0.7),
         (2.48, 0.28),
     ]
-    faces = _prism(profile, half, "body") + _wheels((-1.55, 1.6), half, 0.35)
-    faces += _lights(half, 2.515, -2.535, (0.72, 0.95), 0.28)
+    faces = prism(profile, half, "body") + wheels((-1.55, 1.6), half, 0.35)
+    faces += lights(half, 2.515, -2.535, (0.72, 0.95), 0.28)
     screen = [(-0.84, 1.36, 1.68), (0.84, 1.36, 1.68), (0.78, roof - 0.14, 1.1), (-0.78, roof - 0.14, 1.1)]
-    slope = _face(screen, "glass", np.array([0.0, 1.0, 1.0]))
+    slope = flat_face(screen, "glass", np.array([0.0, 1.0, 1.0]))
     faces.append(Face(slope.corners + slope.normal * 0.05, slope.normal, "glass"))
     passengers = rng.random() < 0.4
     for side in (-1.0, 1.0):
@@ -203,19 +72,19 @@ def _van(rng: np.random.Generator) -> list[Face]:
             (side * (half + 0.012), roof - 0.3, 1.02),
             (side * (half + 0.012), roof - 0.3, 0.6),
         ]
-        faces.append(_face(window, "glass", np.array([side, 0.0, 0.0])))
+        faces.append(flat_face(window, "glass", np.array([side, 0.0, 0.0])))
         if passengers:
             faces += [
-                _pane(side, half, (1.28, roof - 0.3), (-0.7, 0.45), "glass"),
-                _pane(side, half, (1.28, roof - 0.3), (-2.1, -0.85), "glass"),
+                pane(side, half, (1.28, roof - 0.3), (-0.7, 0.45), "glass"),
+                pane(side, half, (1.28, roof - 0.3), (-2.1, -0.85), "glass"),
             ]
         else:
             faces += [
-                _pane(side, half, (0.45, roof - 0.2), (-0.72, -0.69), "dark"),
-                _pane(side, half, (0.45, roof - 0.2), (0.5, 0.53), "dark"),
+                pane(side, half, (0.45, roof - 0.2), (-0.72, -0.69), "dark"),
+                pane(side, half, (0.45, roof - 0.2), (0.5, 0.53), "dark"),
             ]
-        faces.append(_plate(_ordered(side * 0.08, side * 0.8), (1.3, roof - 0.3), -2.545, "glass"))
-    faces.append(_plate((-0.5, 0.5), (0.5, 0.66), 2.51, "dark"))
+        faces.append(plate(ordered(side * 0.08, side * 0.8), (1.3, roof - 0.3), -2.545, "glass"))
+    faces.append(plate((-0.5, 0.5), (0.5, 0.66), 2.51, "dark"))
     return faces
 
 
@@ -223,16 +92,16 @@ def _pickup(rng: np.random.Generator) -> list[Face]:
     half, belt, roof = 0.95, 1.1, float(rng.uniform(1.72, 1.85))
     back = float(rng.uniform(-0.95, -0.5))  # where the bed begins
     nose = [(back, 0.42), (back, belt), (1.2, belt), (2.55, 1.02), (2.65, 0.8), (2.62, 0.42)]
-    faces = _prism(nose, half, "body") + _cabin(
+    faces = prism(nose, half, "body") + cabin(
         (back + 0.05, 1.25), (back + 0.2, 0.6), (belt - 0.02, roof), half - 0.05, 0.18
     )
     for side in (-1.0, 1.0):
-        faces += _box(_ordered(side * half, side * (half - 0.1)), (0.5, belt - 0.04), (-2.65, back), "body")
-    faces += _box((-half, half), (0.5, belt - 0.04), (-2.7, -2.62), "body")
-    faces += _box((-half + 0.1, half - 0.1), (0.45, 0.62), (-2.62, back), "dark")
-    faces += _wheels((-1.65, 1.65), half, 0.4) + _lights(half, 2.665, -2.715, (0.72, 0.9), 0.24)
-    faces.append(_plate((-0.6, 0.6), (0.62, 0.92), 2.66, "dark"))
-    faces += _box((-half, half), (0.42, 0.56), (2.6, 2.74), "rim")
+        faces += box(ordered(side * half, side * (half - 0.1)), (0.5, belt - 0.04), (-2.65, back), "body")
+    faces += box((-half, half), (0.5, belt - 0.04), (-2.7, -2.62), "body")
+    faces += box((-half + 0.1, half - 0.1), (0.45, 0.62), (-2.62, back), "dark")
+    faces += wheels((-1.65, 1.65), half, 0.4) + lights(half, 2.665, -2.715, (0.72, 0.9), 0.24)
+    faces.append(plate((-0.6, 0.6), (0.62, 0.92), 2.66, "dark"))
+    faces += box((-half, half), (0.42, 0.56), (2.6, 2.74), "rim")
     return faces
 
 
@@ -241,25 +110,25 @@ def _truck(rng: np.random.Generator) -> list[Face]:
     load = float(rng.uniform(3.1, 3.7))
     rear = float(rng.uniform(-5.0, -3.6))
     cab = [(1.9, 0.5), (1.9, roof), (3.2, roof), (3.55, 1.5), (3.6, 0.45)]
-    faces = _prism(cab, half, "body")
-    screen = _face(
+    faces = prism(cab, half, "body")
+    screen = flat_face(
         [(-1.08, 1.55, 3.56), (1.08, 1.55, 3.56), (1.06, roof - 0.15, 3.29), (-1.06, roof - 0.15, 3.29)],
         "glass",
         np.array([0.0, 0.3, 1.0]),
     )
     faces.append(Face(screen.corners + screen.normal * 0.04, screen.normal, "glass"))
-    faces += _box((-half, half), (1.0, load), (rear, 1.75), "cargo")
-    faces += _box((-0.5, 0.5), (0.6, 1.0), (rear, 1.9), "dark")
+    faces += box((-half, half), (1.0, load), (rear, 1.75), "cargo")
+    faces += box((-0.5, 0.5), (0.6, 1.0), (rear, 1.9), "dark")
     for side in (-1.0, 1.0):
-        faces.append(_pane(side, half, (1.5, roof - 0.25), (2.25, 3.2), "glass"))
-        faces += _box(_ordered(side * 1.22, side * 1.45), (1.6, 2.1), (3.3, 3.4), "dark")
-        faces.append(_pane(side, half, (0.55, 0.85), (rear + 2.2, 1.2), "rim"))
-    faces += _wheels((rear + 0.8, rear + 1.85, 2.7), half - 0.04, 0.48) + _lights(
+        faces.append(pane(side, half, (1.5, roof - 0.25), (2.25, 3.2), "glass"))
+        faces += box(ordered(side * 1.22, side * 1.45), (1.6, 2.1), (3.3, 3.4), "dark")
+        faces.append(pane(side, half, (0.55, 0.85), (rear + 2.2, 1.2), "rim"))
+    faces += wheels((rear + 0.8, rear + 1.85, 2.7), half - 0.04, 0.48) + lights(
         half, 3.615, rear - 0.012, (0.75, 0.95), 0.3
     )
     faces += [
-        _plate((-0.03, 0.03), (1.05, load - 0.05), rear - 0.012, "dark"),
-        _plate((-0.8, 0.8), (0.95, 1.25), 3.61, "dark"),
+        plate((-0.03, 0.03), (1.05, load - 0.05), rear - 0.012, "dark"),
+        plate((-0.8, 0.8), (0.95, 1.25), 3.61, "dark"),
     ]
     return faces
 
@@ -277,23 +146,23 @@ def _bus(rng: np.random.Generator) -> list[Face]:
         (end, 1.3),
         (end, 0.3),
     ]
-    faces = _prism(profile, half, "body") + _wheels((-end * 0.55, end * 0.52), half, 0.48)
-    faces += _lights(half, end + 0.02, -end - 0.05, (0.62, 0.84), 0.36)
+    faces = prism(profile, half, "body") + wheels((-end * 0.55, end * 0.52), half, 0.48)
+    faces += lights(half, end + 0.02, -end - 0.05, (0.62, 0.84), 0.36)
     panes = round(2 * end / 1.5)
     for side in (-1.0, 1.0):
-        faces.append(_pane(side, half, (0.34, 0.8), (-end + 0.05, end - 0.05), "stripe"))
+        faces.append(pane(side, half, (0.34, 0.8), (-end + 0.05, end - 0.05), "stripe"))
         for index in range(panes):
             start = -end + 0.35 + index * (2 * end - 0.6) / panes
             width = (2 * end - 0.6) / panes - 0.12
             door = side > 0 and index in (panes - 1, panes // 2)
-            faces.append(_pane(side, half, (0.5 if door else 1.35, 2.45), (start, start + width), "glass"))
+            faces.append(pane(side, half, (0.5 if door else 1.35, 2.45), (start, start + width), "glass"))
     faces += [
-        _plate((-1.14, 1.14), (1.15, 2.45), end + 0.02, "glass"),
-        _plate((-0.8, 0.8), (2.52, 2.8), end + 0.015, "display"),
+        plate((-1.14, 1.14), (1.15, 2.45), end + 0.02, "glass"),
+        plate((-0.8, 0.8), (2.52, 2.8), end + 0.015, "display"),
     ]
     faces += [
-        _plate((-1.0, 1.0), (1.7, 2.5), -end - 0.045, "glass"),
-        _plate((-1.25, 1.25), (0.34, 0.58), end + 0.01, "stripe"),
+        plate((-1.0, 1.0), (1.7, 2.5), -end - 0.045, "glass"),
+        plate((-1.25, 1.25), (0.34, 0.58), end + 0.01, "stripe"),
     ]
     return faces
 
@@ -307,25 +176,25 @@ def _motorcycle(rng: np.random.Generator) -> list[Face]:
             outward, hub = np.array([side, 0.0, 0.0]), np.array([side * 0.07, 0.32, z])
             faces.append(Face(hub + circle * 0.32, outward, "tyre"))
             faces.append(Face(hub + circle * 0.21 + outward * 0.01, outward, "rim"))
-        faces += _box((-0.07, 0.07), (0.0, 0.64), (z - 0.2, z + 0.2), "tyre")
-        faces += _box((-0.07, 0.07), (0.16, 0.48), (z - 0.31, z + 0.31), "tyre")
-    faces += _prism([(-0.35, 0.28), (-0.4, 0.62), (0.35, 0.66), (0.3, 0.28)], 0.17, "dark")
-    faces += _prism([(-0.1, 0.62), (-0.1, 0.9), (0.3, 0.98), (0.45, 0.7)], 0.16, "body")
-    faces += _prism([(-0.95, 0.8), (-0.95, 0.9), (-0.1, 0.86), (-0.1, 0.68)], 0.13, "body")
-    faces += _prism([(-0.8, 0.88), (-0.78, 0.95), (-0.1, 0.9), (-0.12, 0.84)], 0.14, "dark")
-    faces += _prism([(0.42, 0.95), (0.55, 1.0), (0.78, 0.34), (0.68, 0.3)], 0.09, "rim")
-    faces += _box((-0.38, 0.38), (1.02, 1.07), (0.34, 0.4), "dark")
-    faces += _box((-0.12, 0.12), (0.82, 1.08), (0.5, 0.62), "body")
-    faces += [_plate((-0.09, 0.09), (0.86, 1.02), 0.635, "head"), _plate((-0.1, 0.1), (0.78, 0.87), -0.965, "tail")]
+        faces += box((-0.07, 0.07), (0.0, 0.64), (z - 0.2, z + 0.2), "tyre")
+        faces += box((-0.07, 0.07), (0.16, 0.48), (z - 0.31, z + 0.31), "tyre")
+    faces += prism([(-0.35, 0.28), (-0.4, 0.62), (0.35, 0.66), (0.3, 0.28)], 0.17, "dark")
+    faces += prism([(-0.1, 0.62), (-0.1, 0.9), (0.3, 0.98), (0.45, 0.7)], 0.16, "body")
+    faces += prism([(-0.95, 0.8), (-0.95, 0.9), (-0.1, 0.86), (-0.1, 0.68)], 0.13, "body")
+    faces += prism([(-0.8, 0.88), (-0.78, 0.95), (-0.1, 0.9), (-0.12, 0.84)], 0.14, "dark")
+    faces += prism([(0.42, 0.95), (0.55, 1.0), (0.78, 0.34), (0.68, 0.3)], 0.09, "rim")
+    faces += box((-0.38, 0.38), (1.02, 1.07), (0.34, 0.4), "dark")
+    faces += box((-0.12, 0.12), (0.82, 1.08), (0.5, 0.62), "body")
+    faces += [plate((-0.09, 0.09), (0.86, 1.02), 0.635, "head"), plate((-0.1, 0.1), (0.78, 0.87), -0.965, "tail")]
     if rng.random() < 0.75:
-        faces += _prism([(-0.45, 0.9), (-0.38, 1.4), (-0.12, 1.5), (0.05, 1.4), (-0.1, 0.9)], 0.21, "jacket")
-        faces += _prism(
+        faces += prism([(-0.45, 0.9), (-0.38, 1.4), (-0.12, 1.5), (0.05, 1.4), (-0.1, 0.9)], 0.21, "jacket")
+        faces += prism(
             [(-0.2, 1.5), (-0.26, 1.62), (-0.2, 1.76), (-0.04, 1.8), (0.08, 1.72), (0.09, 1.56), (0.0, 1.48)],
             0.13,
             "helmet",
         )
         for side in (-1.0, 1.0):
-            faces += _prism([(-0.1, 1.44), (0.02, 1.38), (0.4, 1.1), (0.34, 1.02)], 0.06, "jacket", side * 0.28)
-            faces += _prism([(-0.4, 0.86), (-0.36, 1.0), (0.12, 0.86), (0.2, 0.74)], 0.08, "trousers", side * 0.22)
-            faces += _prism([(0.06, 0.8), (0.2, 0.8), (0.06, 0.3), (-0.08, 0.3)], 0.07, "trousers", side * 0.22)
+            faces += prism([(-0.1, 1.44), (0.02, 1.38), (0.4, 1.1), (0.34, 1.02)], 0.06, "jacket", side * 0.28)
+            faces += prism([(-0.4, 0.86), (-0.36, 1.0), (0.12, 0.86), (0.2, 0.74)], 0.08, "trousers", side * 0.22)
+            faces += prism([(0.06, 0.8), (0.2, 0.8), (0.06, 0.3), (-0.08, 0.3)], 0.07, "trousers", side * 0.22)
     return faces

@@ -10,11 +10,13 @@ import numpy as np
 from umbel.recipes.streets.canvas import Canvas
 from umbel.recipes.streets.labels import VEHICLE
 from umbel.recipes.streets.lighting import Light, rgb
-from umbel.recipes.streets.vehicle_shapes import Face, build
+from umbel.recipes.streets.solids import Face
+from umbel.recipes.streets.vehicle_shapes import VARIANTS, shape
 
 _PAINTS = (
-    (0.86, 0.87, 0.88), (0.10, 0.10, 0.11), (0.50, 0.52, 0.55), (0.70, 0.72, 0.74), (0.65, 0.08, 0.09), (0.10, 0.20, 0.48),
-    (0.12, 0.30, 0.22), (0.80, 0.55, 0.10), (0.35, 0.24, 0.17), (0.75, 0.70, 0.58), (0.25, 0.45, 0.62), (0.30, 0.31, 0.34),
+    (0.86, 0.87, 0.88), (0.10, 0.10, 0.11), (0.50, 0.52, 0.55), (0.70, 0.72, 0.74),
+    (0.65, 0.08, 0.09), (0.10, 0.20, 0.48), (0.12, 0.30, 0.22), (0.80, 0.55, 0.10),
+    (0.35, 0.24, 0.17), (0.75, 0.70, 0.58), (0.25, 0.45, 0.62), (0.30, 0.31, 0.34),
 )  # fmt: skip
 _LIVERIES = ((0.80, 0.12, 0.10), (0.92, 0.72, 0.12), (0.12, 0.35, 0.62), (0.20, 0.50, 0.30), (0.88, 0.88, 0.86))
 _PLAIN = {"dark": 0.055, "tyre": 0.045, "rim": 0.52, "number": 0.82}
@@ -27,6 +29,7 @@ class Vehicle:
     Args:
         kind: one of labels.VEHICLE_KINDS.
         faces: its shape.
+        stretch: (3,) factors of its width, height and length.
         position: (3,) world point under its middle.
         heading: radians to the right of z; it drives that way.
         colours: (3,) by material.
@@ -36,6 +39,7 @@ class Vehicle:
 
     kind: str
     faces: tuple[Face, ...]
+    stretch: np.ndarray
     position: np.ndarray
     heading: float
     colours: dict[str, tuple[float, float, float]]
@@ -44,7 +48,8 @@ class Vehicle:
 
     def to_world(self, points: np.ndarray) -> np.ndarray:
         """Points (N, 3) of the vehicle in the world."""
-        return self._turn(points) + self.position
+        placed: np.ndarray = self._turn(points * self.stretch) + self.position
+        return placed
 
     def _turn(self, points: np.ndarray) -> np.ndarray:
         sin, cos = math.sin(self.heading), math.cos(self.heading)
@@ -53,8 +58,7 @@ class Vehicle:
 
     def corners(self) -> np.ndarray:
         """Corners (8, 3) of its box in the world."""
-        points = np.concatenate([face.corners for face in self.faces])
-        low, high = points.min(0), points.max(0)
+        low, high = np.min([face.low for face in self.faces], 0), np.max([face.high for face in self.faces], 0)
         box = np.array([[x, y, z] for y in (low[1], high[1]) for x in (low[0], high[0]) for z in (low[2], high[2])])
         return self.to_world(box)
 
@@ -66,7 +70,9 @@ class Vehicle:
         ends = np.cumsum([len(face.corners) for face in self.faces])
         points = np.split(self.to_world(np.concatenate([face.corners for face in self.faces])), ends[:-1])
         towards = canvas.camera.position - np.array([corners[0] for corners in points])
-        for index in np.nonzero((towards * normals).sum(1) > 0)[0]:
+        smallest = 1.5 * math.sqrt(towards[0] @ towards[0]) / canvas.camera.focal  # of a pixel and a half
+        large = np.array([face.extent for face in self.faces]) > smallest
+        for index in np.nonzero(((towards * normals).sum(1) > 0) & large)[0]:
             face, normal = self.faces[index], normals[index]
             canvas.polygon(points[index], self._paint(face, normal, light), VEHICLE, normal=normal, instance=instance)
 
@@ -107,5 +113,6 @@ def random_vehicle(rng: np.random.Generator, kind: str, position: np.ndarray, he
         "trousers": (0.12, 0.13, 0.2),
         "helmet": _LIVERIES[int(rng.integers(len(_LIVERIES)))],
     }
-    faces = tuple(build(kind, rng))
-    return Vehicle(kind, faces, position, heading, colours, lit, braking=bool(rng.random() < 0.25))
+    faces = shape(kind, int(rng.integers(VARIANTS)))
+    stretch = rng.uniform((0.95, 0.95, 0.94), (1.05, 1.06, 1.07))
+    return Vehicle(kind, faces, stretch, position, heading, colours, lit, braking=bool(rng.random() < 0.25))
