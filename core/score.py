@@ -37,7 +37,10 @@ def overall_score(formula: str, scores: Mapping[str, float], main_metrics: Mappi
     if formula == "mean":
         values = [scores[f"{task}/{metric}"] for task, metric in main_metrics.items()]
         return sum(values) / len(values)
-    return _value(_parse(formula), scores, main_metrics)
+    try:
+        return _value(_parse(formula), scores, main_metrics)
+    except RecursionError:
+        raise ConfigError(f"'{formula[:40]}...' is nested too deeply", where="score") from None
 
 
 def check_formula(formula: str, tasks: Collection[str]) -> None:
@@ -74,7 +77,13 @@ def _value(node: ast.expr, scores: Mapping[str, float], mains: Mapping[str, str]
         return _OPERATORS[type(node.op)](left, right)
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         return -_value(node.operand, scores, mains)
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _FUNCTIONS and node.args:
+    if (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in _FUNCTIONS
+        and node.args
+        and not node.keywords
+    ):
         return _FUNCTIONS[node.func.id]([_value(argument, scores, mains) for argument in node.args])
     key = _metric_key(node, mains)
     if key in scores:
