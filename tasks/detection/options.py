@@ -20,6 +20,7 @@ class DetectionOptions:
     val_images: str = option("val", "folder of the validation images")
     val_annotations: str = option("annotations/val.json", "annotations of the validation images")
     class_names: list[str] = option([], "classes in the order of the head's outputs; [] takes those of the data, by id")
+    category_ids: list[int] = option([], "id of each of class_names in annotations and results; [] takes the data's")
     bad_boxes: str = option("error", "boxes that are not finite, empty, inverted or outside the image: error or drop")
 
     depth_mult: float = option(1.0, "factor on the 3 bottlenecks of every CSP layer of the neck")
@@ -98,6 +99,10 @@ class DetectionOptions:
     def _check_shapes(self) -> None:
         if len(set(self.class_names)) != len(self.class_names):
             raise ValueError(f"class_names holds a name twice: {self.class_names}")
+        if self.category_ids and not (len(set(self.category_ids)) == len(self.category_ids) == len(self.class_names)):
+            raise ValueError(
+                f"category_ids is {self.category_ids}; give one for each of class_names {self.class_names}"
+            )
         if self.neck_channels is not None and (len(self.neck_channels) != 3 or min(self.neck_channels) < 2):
             raise ValueError(f"neck_channels is {self.neck_channels}; expected 3 numbers of channels, 2 or more each")
         if self.anchors is not None and (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -56,8 +56,10 @@ class Detection(Task[DetectionOptions]):
     @cached_property
     def categories(self) -> Categories:
         """Classes of the head: the recipe's, else those of the training data, else those of the validation data."""
-        splits = [split for split in ("train", "val") if self._source(split).annotations.exists()]
         names = tuple(self.options.class_names)
+        if self.options.category_ids:
+            return Categories(names, tuple(self.options.category_ids))
+        splits = [split for split in ("train", "val") if self._source(split).annotations.exists()]
         if not splits and names:
             return Categories((), ()).reordered(names)
         found = Categories.of(self._annotations(splits[0] if splits else "train"))
@@ -66,6 +68,9 @@ class Detection(Task[DetectionOptions]):
                 "has no categories", where=str(self._source("train").annotations), hint="name them: class_names: [...]"
             )
         return found.reordered(names) if names else found
+
+    def learnt_options(self) -> dict[str, Any]:
+        return {"class_names": list(self.categories.names), "category_ids": list(self.categories.ids)}
 
     def head(self, features: FeatureSpec) -> nn.Module:
         options = self.options
@@ -149,22 +154,24 @@ class Detection(Task[DetectionOptions]):
         restored = Detections(boxes, prediction.scores_N, prediction.classes_N, size)
         return restored.select((boxes[:, 2:] > boxes[:, :2]).all(1))
 
-    def merge(self, predictions: Sequence[Detections]) -> Detections:
+    def merge(self, predictions: Iterable[Detections]) -> Detections:
+        """Weighted boxes fusion or NMS of all views, then the best `keep` of each class."""
         options = self.options
         weights = options.wbf_weights
-        if len(predictions) == 1:
-            merged = predictions[0]
+        views = list(predictions)
+        if len(views) == 1:
+            merged = views[0]
         elif options.merge == "nms":
-            merged = merge_by_nms(predictions, options.nms_iou)
-        elif weights and len(weights) != len(predictions):
+            merged = merge_by_nms(views, options.nms_iou)
+        elif weights and len(weights) != len(views):
             raise ConfigError(
-                f"wbf_weights has {len(weights)} values for {len(predictions)} test views",
+                f"wbf_weights has {len(weights)} values for {len(views)} test views",
                 where=f"tasks.{self.name}.options.wbf_weights",
                 hint="give one a view, or [] for equal weights",
             )
         else:
             merged = merge_by_wbf(
-                predictions,
+                views,
                 iou=options.wbf_iou,
                 skip=options.wbf_skip,
                 conf_type=options.wbf_conf_type,

@@ -158,6 +158,16 @@ def test_classes_are_known_without_data_when_the_recipe_names_them(make_task):
         _ = make_task("absent").categories
 
 
+def test_what_was_learnt_from_the_data_replaces_it(coco_folder, make_task):
+    task = make_task(coco_folder([]))
+    learnt = task.learnt_options()
+    assert learnt == {"class_names": ["yield", "stop"], "category_ids": [-3, 12]}
+    assert make_task("absent", **learnt).categories == task.categories
+    assert len(make_task(task.options.root, **learnt).dataset("val")) == 1
+    with pytest.raises(DataError, match="other ids: yield is -3, not 3"):
+        make_task(task.options.root, class_names=["yield", "stop"], category_ids=[3, 12]).dataset("val")
+
+
 def test_data_without_categories_needs_class_names(coco_folder, make_task):
     root = coco_folder([], categories=[])
     with pytest.raises(DataError, match=r"train\.json: has no categories .*class_names"):

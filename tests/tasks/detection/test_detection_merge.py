@@ -131,11 +131,11 @@ def test_task_merges_views_and_caps(make_task, kind):
         torch.tensor([[0.0, 0, 10, 10], [50, 0, 60, 10]]), torch.tensor([0.8, 0.3]), torch.zeros(2).long(), (99, 99)
     )
     two = Detections(torch.tensor([[2.0, 0, 12, 10]]), torch.tensor([0.4]), torch.zeros(1).long(), (99, 99))
-    merged = task.merge([one, two])
+    merged = task.merge(iter([one, two]))
     score, left = (0.6, 2 / 3) if kind == "wbf" else (0.8, 0.0)
     assert merged.scores_N.tolist() == pytest.approx([score])
     assert merged.boxes_N4[0, 0].item() == pytest.approx(left, abs=1e-4)
-    assert len(task.merge([one]).scores_N) == 1
+    assert len(task.merge(iter([one])).scores_N) == 1
 
 
 def test_no_detection_in_any_view(make_task):

@@ -126,6 +126,8 @@ def test_input_size_must_suit_the_strides(make_task):
         {"neck_channels": [8, 8]},
         {"class_names": ["a", "a"]},
         {"test_size": [64]},
+        {"category_ids": [1, 2], "class_names": ["a"]},
+        {"category_ids": [1, 1], "class_names": ["a", "b"]},
         {"wbf_weights": [0.0]},
         {"conf": 2.0},
         {"hue": 0.6},
