@@ -29,6 +29,7 @@ from umbel import (
 @dataclass
 class TinyOptions:
     width: int = option(8, "channels")
+    norm: bool = option(True, "BatchNorm after the convolution")
     dropout: float = option(0.1, "dropout, to have randomness inside the model")
 
 
@@ -40,7 +41,7 @@ class TinyBackbone(Backbone):
         self.spec = FeatureSpec((options.width,), (8,))
         self.mean, self.std = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
         self.conv = nn.Conv2d(3, options.width, 8, 8)
-        self.norm = nn.BatchNorm2d(options.width)
+        self.norm = nn.BatchNorm2d(options.width) if options.norm else nn.Identity()
         self.drop = nn.Dropout(options.dropout)
 
     def forward(self, images: Tensor, task: str) -> tuple[Tensor, ...]:
