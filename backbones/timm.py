@@ -36,8 +36,6 @@ class TimmBackbone(Backbone):
         self.trunk = built.module
         self.spec, self.mean, self.std = built.spec, built.mean, built.std
         self._channels_last = built.channels_last
-        self._report = load_weights(self.trunk, options.model, options.weights) if options.weights else ""
-
         batch_norm = has_batch_norm(self.trunk)
         self._frozen_stats = options.norm_stats == "frozen" or (options.norm_stats is None and bool(options.weights))
         self._selection = Selection()
@@ -85,15 +83,20 @@ class TimmBackbone(Backbone):
         _checkpoint_blocks(self.trunk, mode and self.options.grad_checkpointing and not self.options.freeze)
         return self
 
-    def load_report(self) -> str:
-        """One line: where the weights are from and how batch statistics behave."""
-        report = self._report or f"random initialisation of {self.options.model}"
+    def summary(self) -> str:
+        """The model and how its batch statistics behave."""
         if not has_batch_norm(self.trunk):
-            return report
+            return self.options.model
         if self._frozen_stats:
-            return f"{report}; batch statistics frozen"
+            return f"{self.options.model}, batch statistics frozen"
         tasks = next((layer.tasks for layer in self.trunk.modules() if isinstance(layer, TaskBatchNorm2d)), ())
-        return f"{report}; batch statistics {'per task' if tasks else 'shared'}"
+        return f"{self.options.model}, batch statistics {'per task' if tasks else 'shared'}"
+
+    def load_pretrained(self) -> str:
+        """Load `weights` into the trunk; see `Backbone.load_pretrained`."""
+        if not self.options.weights:
+            return "random initialisation"
+        return load_weights(self.trunk, self.options.model, self.options.weights)
 
 
 def _checkpoint_blocks(trunk: nn.Module, enable: bool) -> None:

@@ -46,6 +46,10 @@ class Backbone(nn.Module):
         """Stage of each parameter by name, 0 at the stem, for layer-wise learning rates; the default knows one stage."""
         return {name: 0 for name, _ in self.named_parameters()}
 
+    def summary(self) -> str:
+        """What the trunk is, in a few words for the log, once its tasks are bound."""
+        return type(self).__name__
+
     def load_pretrained(self) -> str:
         """Load the weights that the options name, once, before training; a checkpoint brings its own instead.
 

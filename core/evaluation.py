@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from torch.utils.data import Dataset
+from torchmetrics import Metric
 
 from umbel.data.loader import dataset_length
 from umbel.errors import PluginError
@@ -49,6 +50,11 @@ def evaluate_task(runtime: Runtime, task: Task[Any], dataset: Dataset[Sample]) -
             samples = [dataset[index] for index in range(start, min(start + task.config.batch_size, length))]
             images = [image_tensor(sample.image, runtime.device) for sample in samples]
             metric.update(predict(runtime.forward, task, images, fill), [sample.target for sample in samples])
+    return compute_scores(task, metric)
+
+
+def compute_scores(task: Task[Any], metric: Metric) -> dict[str, float]:
+    """What a task's metric says, as floats; PluginError if the main metric is not among it."""
     scores = {key: float(value) for key, value in metric.compute().items()}
     if task.main_metric not in scores:
         raise PluginError(

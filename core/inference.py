@@ -62,7 +62,7 @@ def _predict_together(
         members = [index for index, of_image in enumerate(views) if of_image == view]
         batch = torch.stack([view.apply(images[index], fill) for index in members])
         for index, prediction in zip(members, task.decode(forward(batch, task.name), view), strict=True):
-            merged[index] = task.merge(iter([task.restore(prediction, view, _size(images[index]))]))
+            merged[index] = task.merge([task.restore(prediction, view, _size(images[index]))])
     return merged
 
 

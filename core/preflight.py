@@ -12,9 +12,13 @@ from omegaconf import DictConfig
 
 from umbel.config import Recipe
 from umbel.data.loader import CompositeLoader, dataset_length
+from umbel.errors import TrainingError
+from umbel.evaluation import compute_scores
 from umbel.inference import image_tensor, predict
 from umbel.plugins import Plugins
 from umbel.run import Run, prepare
+from umbel.score import check_formula
+from umbel.types import Batch
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,9 @@ def preflight(recipe: Recipe, tree: DictConfig, plugins: Plugins) -> Preflight:
     run = prepare(recipe, tree, plugins, Path("unused"))
     run.runtime.model.train()
     first = next(iter(CompositeLoader(run.tasks, run.train_data, recipe.train.seed, 0, 1)))
-    reports = [_try_task(run, name, first[name]) for name in run.tasks]
+    metrics: set[str] = set()
+    reports = [_try_task(run, name, first[name], metrics) for name in run.tasks]
+    check_formula(recipe.score, run.tasks, metrics)
     model = run.runtime.model
     return Preflight(
         reports,
@@ -61,14 +67,17 @@ def preflight(recipe: Recipe, tree: DictConfig, plugins: Plugins) -> Preflight:
     )
 
 
-def _try_task(run: Run, name: str, batch: object) -> TaskReport:
-    from umbel.types import Batch
-
-    assert isinstance(batch, Batch)
+def _try_task(run: Run, name: str, batch: Batch, metrics: set[str]) -> TaskReport:
     task, runtime = run.tasks[name], run.runtime
     started = time.perf_counter()
     placed = runtime.place(batch)
     losses = task.loss(runtime.forward(placed.images, name), placed.targets)
+    if not torch.isfinite(losses.total):
+        raise TrainingError(
+            f"the loss of task '{name}' is {float(losses.total)} on its first batch",
+            where=f"samples {', '.join(batch.ids[:4])}",
+            hint="check these samples' labels",
+        )
     runtime.backward(losses.total)
     seconds = time.perf_counter() - started
     runtime.model.zero_grad(set_to_none=True)
@@ -77,7 +86,7 @@ def _try_task(run: Run, name: str, batch: object) -> TaskReport:
         image = image_tensor(sample.image, runtime.device)
         metric = task.metric()
         metric.update(predict(runtime.forward, task, [image], runtime.model.fill), [sample.target])
-        metric.compute()
+        metrics |= {f"{name}/{key}" for key in compute_scores(task, metric)}
     samples = dataset_length(run.train_data[name])
     return TaskReport(
         name,

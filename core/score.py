@@ -43,15 +43,23 @@ def overall_score(formula: str, scores: Mapping[str, float], main_metrics: Mappi
         raise ConfigError(f"'{formula[:40]}...' is nested too deeply", where="score") from None
 
 
-def check_formula(formula: str, tasks: Collection[str]) -> None:
-    """Find what is wrong with a formula before any metric is known.
+def check_formula(formula: str, tasks: Collection[str], metrics: Collection[str] | None = None) -> None:
+    """Find what is wrong with a formula before any score is known.
+
+    Args:
+        formula: see `overall_score`.
+        tasks: names of the tasks.
+        metrics: "task/metric" names where they are known already.
 
     Raises:
-        ConfigError: if it is not arithmetic, or names a task there is not.
+        ConfigError: if it is not arithmetic, or names a task or metric there is not.
     """
     if formula == "mean":
         return
     for node in ast.walk(_parse(formula)):
+        if metrics is not None and isinstance(node, ast.Attribute) and _metric_key(node, {}) not in metrics:
+            known = ", ".join(sorted(name.replace("/", ".") for name in metrics))
+            raise ConfigError(f"there is no metric '{ast.unparse(node)}'", where="score", hint=f"metrics: {known}")
         if isinstance(node, ast.Name) and node.id not in tasks and node.id not in _FUNCTIONS:
             raise ConfigError(f"there is no task '{node.id}'", where="score", hint=f"tasks: {', '.join(tasks)}")
         if isinstance(node, ast.expr) and not isinstance(node, _ALLOWED):

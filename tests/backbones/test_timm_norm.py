@@ -70,7 +70,7 @@ def test_only_the_running_task_s_statistics_move(model):
     assert moved(road, statistics(backbone, "_road"))
     assert not moved(cars, statistics(backbone, "_cars"))
     assert not moved(common, statistics(backbone, "running_mean"))
-    assert "per task" in backbone.load_report()
+    assert "per task" in backbone.summary()
 
 
 def test_per_task_equals_a_trunk_that_saw_this_task_alone():
@@ -102,7 +102,7 @@ def test_a_task_without_statistics_is_refused():
 def test_default_from_scratch_depends_on_the_number_of_tasks(names, policy):
     backbone = build()
     backbone.bind_tasks(names)
-    assert policy in backbone.load_report()
+    assert policy in backbone.summary()
 
 
 def test_frozen_statistics_stay_through_training():
@@ -182,4 +182,4 @@ def test_trunk_without_batch_norm_ignores_the_policy():
     names = set(backbone.state_dict())
     backbone.bind_tasks(("a", "b"))
     assert set(backbone.state_dict()) == names
-    assert "statistics" not in backbone.load_report()
+    assert "statistics" not in backbone.summary()

@@ -18,7 +18,9 @@ from umbel.backbones.timm import TimmBackbone
 
 
 def build(model: str, weights: object, **settings) -> TimmBackbone:
-    return TimmBackbone(TimmOptions(model=model, weights=str(weights), **settings))
+    backbone = TimmBackbone(TimmOptions(model=model, weights=str(weights), **settings))
+    backbone.load_pretrained()
+    return backbone
 
 
 def images() -> Tensor:
@@ -52,7 +54,7 @@ def test_classifier_weights_give_the_classifier_s_levels(model, suffix, tmp_path
         expected = {tuple(level.shape): level for level in net.forward_intermediates(images(), intermediates_only=True)}
     for level in levels:
         torch.testing.assert_close(level, expected[tuple(level.shape)])
-    assert re.match(r"loaded (\d+) of \1 trunk tensors from .*; ignored \d+ \(", backbone.load_report())
+    assert re.match(r"loaded (\d+) of \1 trunk tensors from .*; ignored \d+ \(", backbone.load_pretrained())
 
 
 def test_original_convnext_names_load(tmp_path):
@@ -83,10 +85,10 @@ def test_real_weights_fill_the_trunk(shared):
         pytest.skip(f"no {path}")
     backbone = build("tf_efficientnet_lite0", path)
     assert backbone.mean == backbone.std == (0.5, 0.5, 0.5)
-    report = backbone.load_report()
+    report = backbone.load_pretrained()
     assert re.match(r"loaded (\d+) of \1 trunk tensors", report)
     assert "classifier" in report or "bn2" in report or "conv_head" in report
-    assert report.endswith("batch statistics frozen")
+    assert backbone.summary() == "tf_efficientnet_lite0, batch statistics frozen"
     backbone.bind_tasks(("a", "b"))
     backbone.train()
     net = timm.create_model("tf_efficientnet_lite0").eval()

@@ -1,0 +1,49 @@
+"""umbel demo."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("demo"), show_default=True, help="Folder for it all."
+)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--quick", is_flag=True, help="A minute instead of ten: fewer pictures, fewer steps, poor scores.")
+@click.option("--data-only", is_flag=True, help="Render the data sets and stop.")
+def demo(out: Path, seed: int, quick: bool, data_only: bool) -> None:
+    """Render street scenes, train three tasks on them, evaluate, and draw examples.
+
+    What is there already is used again: finished data sets, an interrupted run, a finished run.
+    """
+    from umbel.recipes.streets.dataset import Counts, render_dataset
+    from umbel.recipes.streets.showcase import draw_examples, train_or_reuse
+
+    counts = Counts(40, 8, 60, 12, 40, 8) if quick else Counts()
+    with click.progressbar(length=1000, label="street scenes", file=click.get_text_stream("stderr")) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.update(1000 * done // total - bar.pos)
+
+        render_dataset(out / "data", seed=seed, counts=counts, processes=os.cpu_count() or 1, progress=show)
+    if data_only:
+        click.echo(out / "data")
+        return
+    overrides = [f"{key}={value}" for key, value in _overrides(out, seed, quick).items()]
+    scores = train_or_reuse(out / "run", overrides)
+    for key, value in scores.items():
+        click.echo(f"{key:24} {value:.4f}")
+    for path in draw_examples(out / "run", out / "pictures"):
+        click.echo(path)
+
+
+def _overrides(out: Path, seed: int, quick: bool) -> dict[str, str | int]:
+    roots = {f"tasks.{name}.options.root": str(out / "data" / folder) for name, folder in _FOLDERS.items()}
+    return {**roots, "train.seed": seed, **({"train.steps": 12} if quick else {})}
+
+
+_FOLDERS = {"road": "seg", "vehicles": "cls", "signs": "det"}

@@ -1,0 +1,53 @@
+"""Training the demonstration, or using what is there, and drawing what it learnt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from umbel import ConfigError, Sample, Task, Trained, load, put_label, read_json, resize_image, train, write_image
+
+COLUMNS = 4
+TILE_HEIGHT = 192
+
+
+def train_or_reuse(run: Path, overrides: Sequence[str]) -> dict[str, float]:
+    """Scores of the demonstration's run: read if it has ended, gone on with if it was interrupted, else trained."""
+    if (run / "scores.json").is_file() and (run / "overrides.json").is_file():
+        if read_json(run / "overrides.json") != list(overrides):
+            raise ConfigError("holds a run of another demonstration", where=str(run), hint="choose another --out")
+        scores: dict[str, float] = read_json(run / "scores.json")
+        return scores
+    return train("demo", overrides, out=run, resume=(run / "checkpoints" / "latest").is_file())
+
+
+def draw_examples(run: Path, out: Path) -> Iterator[Path]:
+    """One sheet a task: validation images with the prediction above the truth; yields the files written."""
+    trained = load(run)
+    for name, task in trained.tasks.items():
+        path = out / f"{name}.jpg"
+        write_image(path, _sheet(trained, name, task))
+        yield path
+
+
+def _sheet(trained: Trained, name: str, task: Task[object]) -> np.ndarray:
+    dataset = task.dataset("val")
+    step = max(1, len(dataset) // COLUMNS)  # type: ignore[arg-type]
+    samples: list[Sample] = [dataset[index * step] for index in range(COLUMNS)]
+    predicted = [task.draw(s.image, trained.predict(s.image, name)[name]) for s in samples]
+    truth = [task.draw(s.image, s.target) for s in samples]
+    return np.concatenate([_row(predicted, "predicted"), _row(truth, "truth")])
+
+
+def _row(pictures: Sequence[np.ndarray], caption: str) -> np.ndarray:
+    tiles = []
+    for picture in pictures:
+        width = round(picture.shape[1] * TILE_HEIGHT / picture.shape[0])
+        tile = np.full((TILE_HEIGHT + 8, width + 8, 3), 255, np.uint8)
+        tile[4:-4, 4:-4] = resize_image(picture, (TILE_HEIGHT, width))
+        tiles.append(tile)
+    row = np.concatenate(tiles, axis=1)
+    put_label(row, caption, (6, TILE_HEIGHT), (255, 255, 255))
+    return row
