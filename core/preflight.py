@@ -74,7 +74,7 @@ def _try_task(run: Run, name: str, batch: Batch, metrics: set[str]) -> TaskRepor
     losses = task.loss(runtime.forward(placed.images, name), placed.targets)
     if not torch.isfinite(losses.total):
         raise TrainingError(
-            f"the loss of task '{name}' is {float(losses.total)} on its first batch",
+            f"the loss of task '{name}' is {float(losses.total.detach())} on its first batch",
             where=f"samples {', '.join(batch.ids[:4])}",
             hint="check these samples' labels",
         )
