@@ -27,7 +27,12 @@ def test_learning_rates_are_the_golden_ones(golden: Callable[[str], Any]) -> Non
 def test_rate_is_flat_beyond_the_end_and_without_a_cosine() -> None:
     config = OptimConfig(lr=1.0, warmup_steps=2, min_lr=0.1)
     assert lr_factor(10**6, 10, config) == pytest.approx(0.1)
-    assert [lr_factor(step, 10, OptimConfig(warmup_steps=2, schedule="constant")) for step in range(4)] == [0, 0.5, 1, 1]
+    assert [lr_factor(step, 10, OptimConfig(warmup_steps=2, schedule="constant")) for step in range(4)] == [
+        0,
+        0.5,
+        1,
+        1,
+    ]
     assert lr_factor(0, 10, OptimConfig(warmup_steps=0)) == 1.0
 
 
@@ -43,9 +48,7 @@ class TwoParameters(MultiTaskModel):
 @pytest.mark.parametrize(
     ("case", "decay", "clip"), [("wd0_noclip", 0.0, None), ("wd1e1_noclip", 0.1, None), ("wd1e4_clip01", 1e-4, 0.1)]
 )
-def test_steps_are_the_golden_ones(
-    golden: Callable[[str], Any], case: str, decay: float, clip: float | None
-) -> None:
+def test_steps_are_the_golden_ones(golden: Callable[[str], Any], case: str, decay: float, clip: float | None) -> None:
     model = TwoParameters()
     config = OptimConfig(lr=1.0, weight_decay=decay, warmup_steps=0, schedule="constant", clip_norm=clip)
     optimizer = torch.optim.AdamW(

@@ -74,9 +74,7 @@ def test_what_is_no_task_class_names_its_distribution(distribute: Callable[..., 
         (KINDS.format(kinds="{}").replace("umbel_tasks()", "umbel_tasks(colour)"), "colour"),
     ],
 )
-def test_broken_plugin_is_named_and_the_others_load(
-    distribute: Callable[..., Path], source: str, reason: str
-) -> None:
+def test_broken_plugin_is_named_and_the_others_load(distribute: Callable[..., Path], source: str, reason: str) -> None:
     distribute("umbel-broken", {"broken_module": source})
     distribute("umbel-good", {"good_module": tasks_module({"good": "toys:BrightTask"})})
     found = Plugins.discover()

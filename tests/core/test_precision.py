@@ -20,9 +20,7 @@ def test_stated_precision_is_taken(wanted: str) -> None:
     assert precision.choose_precision(wanted, model, task, False) == wanted
 
 
-@pytest.mark.parametrize(
-    ("bf16_seconds", "expected"), [(0.5, "bf16"), (0.86, "bf16"), (0.88, "fp32"), (1.5, "fp32")]
-)
+@pytest.mark.parametrize(("bf16_seconds", "expected"), [(0.5, "bf16"), (0.86, "bf16"), (0.88, "fp32"), (1.5, "fp32")])
 @pytest.mark.parametrize("frozen", [False, True])
 def test_auto_follows_the_clock_and_changes_nothing(
     monkeypatch: pytest.MonkeyPatch, bf16_seconds: float, expected: str, frozen: bool

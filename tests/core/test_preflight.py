@@ -58,5 +58,7 @@ def test_loss_that_is_not_finite_is_found(
     monkeypatch.setattr(BrightTask, "loss", nan_loss)
     plugins = new_plugins()
     recipe, tree = load_recipe(str(recipe_file), (), plugins)
-    with pytest.raises(TrainingError, match=r"samples bright-\d+, .*the loss of task 'first' is nan on its first batch"):
+    with pytest.raises(
+        TrainingError, match=r"samples bright-\d+, .*the loss of task 'first' is nan on its first batch"
+    ):
         preflight(recipe, tree, plugins)

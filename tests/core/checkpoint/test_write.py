@@ -17,7 +17,10 @@ from umbel.checkpoint.read import find_checkpoint, open_checkpoint
 from umbel.checkpoint.write import checkpoint_folders, point_to, write_checkpoint
 from umbel.errors import CheckpointError
 
-TENSORS = {"model": {"w": torch.arange(6.0).reshape(2, 3), "n": torch.tensor(3)}, "optimizer": {"w/step": torch.ones(())}}
+TENSORS = {
+    "model": {"w": torch.arange(6.0).reshape(2, 3), "n": torch.tensor(3)},
+    "optimizer": {"w/step": torch.ones(())},
+}
 
 
 def write(root: Path, step: int, value: float = 0.0) -> Path:
@@ -62,7 +65,13 @@ def test_any_tensor_survives(
 
 def test_tied_and_strided_tensors_are_written_once_a_name(tmp_path: Path) -> None:
     whole = torch.arange(24.0).reshape(1, 2, 3, 4)
-    tensors = {"a": whole, "b": whole, "c": whole[:, 1], "d": whole.to(memory_format=torch.channels_last), "e": whole.mT}
+    tensors = {
+        "a": whole,
+        "b": whole,
+        "c": whole[:, 1],
+        "d": whole.to(memory_format=torch.channels_last),
+        "e": whole.mT,
+    }
     read = open_checkpoint(write_checkpoint(tmp_path, 1, {"model": tensors}, {})).tensors("model")
     for name, value in tensors.items():
         assert torch.equal(read[name], value)

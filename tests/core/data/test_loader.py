@@ -69,9 +69,9 @@ def test_ranks_share_the_samples_of_a_step(world: int) -> None:
 def test_augmentation_is_a_function_of_seed_task_epoch_and_index() -> None:
     def image(seed: int = 1, name: str = "a", epoch: int = 0, index: int = 2) -> np.ndarray:
         task = toy(name, 1, 5)
-        return TrainingView(task, BrightDataset("same", task.options, (16, 8)), seed).sample(
-            SampleKey(epoch, index)
-        ).image
+        return (
+            TrainingView(task, BrightDataset("same", task.options, (16, 8)), seed).sample(SampleKey(epoch, index)).image
+        )
 
     assert (image() == image()).all()
     for other in (image(seed=2), image(name="b"), image(epoch=1), image(index=3)):
