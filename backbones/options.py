@@ -20,6 +20,10 @@ class TimmOptions:
         "or a timm tag such as convnext_large.fb_in22k, which is downloaded",
     )
     drop_path: float = option(0.0, "stochastic depth: rate of the last block, growing linearly from 0 at the first")
+    layer_scale: float | None = option(
+        None,
+        "first value of ConvNeXt's layer scale; null is timm's 1e-6, which needs long training from scratch: 1 for short",
+    )
     out_strides: list[int] = option([], "strides of the levels for the heads; [] is all of 4, 8, 16, 32 there are")
     level_norm: bool | None = option(
         None,
@@ -39,6 +43,8 @@ class TimmOptions:
 
     def __post_init__(self) -> None:
         check_range("drop_path", self.drop_path, 0.0, 0.99)
+        if self.layer_scale is not None:
+            check_range("layer_scale", self.layer_scale, 1e-9, 10.0)
         check_choice("norm_stats", self.norm_stats, (None, *NORM_STATS))
         for stride in self.out_strides:
             check_range("out_strides", stride, 1, 256)

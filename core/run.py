@@ -102,9 +102,10 @@ def build(recipe: Recipe, plugins: Plugins, *, pretrained: bool) -> tuple[dict[s
     backbone_class = plugins.backbone_class(recipe.backbone.name, "backbone.name")
     torch.manual_seed(keyed_seed(recipe.train.seed, "backbone"))
     backbone = backbone_class(recipe.backbone.options)  # type: ignore[call-arg]
-    if pretrained:
-        log.info("backbone: %s", backbone.load_pretrained())
+    loaded = backbone.load_pretrained() if pretrained else ""
     model = build_model(backbone, tasks, recipe.train.seed)
+    if loaded:
+        log.info("backbone: %s; %s", backbone.summary(), loaded)
     model.to(_device(recipe.train.device))
     if recipe.train.channels_last:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from umbel import check_choice, check_range, option
+from umbel import check_choice, check_interval, check_range, check_unique, option
 
 
 @dataclass
@@ -41,24 +41,20 @@ class ClassificationOptions:
     tta_average: str = option("probabilities", "what several views average: probabilities or logits")
 
     def __post_init__(self) -> None:
+        check_unique("class_names", self.class_names)
         if self.mid_channels is not None:
             check_range("mid_channels", self.mid_channels, 1, 65536)
         check_range("reduction", self.reduction, 1, 65536)
         check_range("dropout", self.dropout, 0.0, 0.99)
         check_range("label_smoothing", self.label_smoothing, 0.0, 1.0)
         check_choice("smoothing_rule", self.smoothing_rule, ("torch", "organisers"))
-        _check_ordered("crop_scale", self.crop_scale, 0.01, 1.0)
-        _check_ordered("crop_ratio", self.crop_ratio, 0.01, 100.0)
+        check_interval("crop_scale", self.crop_scale, 0.01, 1.0)
+        check_interval("crop_ratio", self.crop_ratio, 0.01, 100.0)
         for name in ("hflip", "jitter_prob", "erase_prob", "saturation", "brightness", "contrast"):
             check_range(name, getattr(self, name), 0.0, 1.0)
-        _check_ordered("erase_area", self.erase_area, 1e-6, 1.0)
-        _check_ordered("erase_ratio", self.erase_ratio, 0.01, 100.0)
+        check_interval("erase_area", self.erase_area, 1e-6, 1.0)
+        check_interval("erase_ratio", self.erase_ratio, 0.01, 100.0)
         if self.test_size is not None and (len(self.test_size) != 2 or min(self.test_size) < 1):
             raise ValueError(f"test_size is {self.test_size}; expected [height, width] in pixels, or null")
         check_range("pad_multiple", self.pad_multiple, 1, 1024)
         check_choice("tta_average", self.tta_average, ("probabilities", "logits"))
-
-
-def _check_ordered(name: str, values: list[float], low: float, high: float) -> None:
-    if len(values) != 2 or not low <= values[0] <= values[1] <= high:
-        raise ValueError(f"{name} is {values}; expected [smallest, largest] within {low:g}..{high:g}")

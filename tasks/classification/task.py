@@ -76,11 +76,12 @@ class Classification(Task[ClassificationOptions]):
     def decode(self, output: Tensor, view: View) -> list[ClassScores]:
         return [ClassScores(probabilities) for probabilities in output.detach().float().softmax(dim=1).cpu()]
 
-    def merge(self, predictions: Sequence[ClassScores]) -> ClassScores:
+    def merge(self, predictions: Iterable[ClassScores]) -> ClassScores:
         """Mean of the probabilities of all views, or the softmax of the mean of their logits."""
-        if len(predictions) == 1:
-            return predictions[0]
-        views_VK = torch.stack([prediction.probabilities for prediction in predictions])
+        views = list(predictions)
+        if len(views) == 1:
+            return views[0]
+        views_VK = torch.stack([view.probabilities for view in views])
         if self.options.tta_average == "probabilities":
             return ClassScores(views_VK.mean(dim=0))
         tiny = torch.finfo(torch.float32).tiny  # log p is a logit up to a constant, which softmax removes again

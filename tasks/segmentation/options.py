@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from umbel import check_choice, check_range, option
+from umbel import check_choice, check_interval, check_range, check_unique, option
 
 
 @dataclass
@@ -12,13 +12,27 @@ class SegmentationOptions:
     """Data, head, loss and augmentation. The augmentation defaults are SPEC section 11's."""
 
     root: str = option(doc="folder of the data set")
-    format: str = option("auto", "layout of the data set: auto or folders")
-    images: str = option("images", "folders: images, under root")
+    format: str = option(
+        "auto", "layout of the data set: auto, folders, bdd100k, challenge, cityscapes, camvid or polygons"
+    )
+    images: str = option("images", "folders, polygons: images, under root")
     masks: str = option("masks", "folders: one-channel masks of class ids, under root, with the stems of the images")
-    train_list: str = option("train.txt", "folders: text file of training stems, one a line, under root")
-    val_list: str = option("val.txt", "folders: text file of validation stems, one a line, under root")
-    class_names: list[str] = option([], "class names by id; empty reads root/classes.txt, one name a line")
-    ignore_index: int = option(255, "mask value of unlabelled pixels: neither trained on nor evaluated")
+    train_list: str = option("train.txt", "folders: training stems, one a line; camvid: two columns of files")
+    val_list: str = option("val.txt", "folders, camvid: the same for validation")
+    train_polygons: str = option("polygons_train.json", "polygons: annotations of training images, under root")
+    val_polygons: str = option("polygons_val.json", "polygons: annotations of validation images, under root")
+    background: str | None = option(None, "polygons: class of the pixels in no polygon; null leaves them unlabelled")
+    paint_order: str = option("file", "polygons: which is painted over: file (the earlier), area (the larger) or class")
+    class_names: list[str] = option(
+        [],
+        "class names by id; folders: the meaning of the masks, in place of classes.txt; else an order of known names",
+    )
+    class_map: dict[str, str | None] = option(
+        {}, "stored class to class; names that become one are merged, null makes the pixels unlabelled"
+    )
+    ignore_index: int = option(
+        255, "label of unlabelled pixels: neither trained on nor evaluated; folders: and their value in the masks"
+    )
 
     width: int = option(512, "channels of the UPerNet decoder")
     dropout: float = option(0.1, "probability that a channel is dropped before each classifier")
@@ -47,6 +61,8 @@ class SegmentationOptions:
     pad_multiple: int = option(32, "test views are padded to a multiple of this: the backbone's largest stride")
 
     def __post_init__(self) -> None:
+        check_unique("class_names", self.class_names)
+        check_choice("paint_order", self.paint_order, ("file", "area", "class"))
         check_range("ignore_index", self.ignore_index, 0, 255)
         check_range("width", self.width, 2, 8192)
         check_range("aux_width", self.aux_width, 2, 8192)
@@ -55,20 +71,15 @@ class SegmentationOptions:
         check_range("aux_weight", self.aux_weight, 0.0, 1e6)
         for weight in self.class_weights:
             check_range("class_weights", weight, 0.0, 1e6)
-        _check_ordered("scale", self.scale, 0.01, 100.0)
+        check_interval("scale", self.scale, 0.01, 100.0)
         check_range("scale_step", self.scale_step, 0.0, 100.0)
         check_range("rotation", self.rotation, 0.0, 180.0)
         for name in ("hflip", "jitter_prob", "blur_prob", "brightness", "contrast", "saturation"):
             check_range(name, getattr(self, name), 0.0, 1.0)
         check_range("hue", self.hue, 0.0, 90.0)
-        _check_ordered("blur_kernel", self.blur_kernel, 1, 99)
+        check_interval("blur_kernel", self.blur_kernel, 1, 99)
         if any(side % 2 == 0 for side in self.blur_kernel):
             raise ValueError(f"blur_kernel is {self.blur_kernel}; both ends must be odd")
         if self.test_size is not None and (len(self.test_size) != 2 or min(self.test_size) < 1):
             raise ValueError(f"test_size is {self.test_size}; expected [height, width] in pixels, or null")
         check_range("pad_multiple", self.pad_multiple, 1, 1024)
-
-
-def _check_ordered(name: str, values: list[float] | list[int], low: float, high: float) -> None:
-    if len(values) != 2 or not low <= values[0] <= values[1] <= high:
-        raise ValueError(f"{name} is {values}; expected [smallest, largest] within {low:g}..{high:g}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from umbel import ConfigError, FeatureSpec, Losses, Sample, Size, Task, View
+from umbel import ConfigError, FeatureSpec, Losses, Sample, Size, Task, View, map_classes
 from umbel.tasks.segmentation.dataset import SegmentationDataset
 from umbel.tasks.segmentation.draw import draw_labels
-from umbel.tasks.segmentation.formats import find_format, read_class_names
+from umbel.tasks.segmentation.formats import find_format
 from umbel.tasks.segmentation.head import SegmentationHead
+from umbel.tasks.segmentation.label_table import LabelTable
 from umbel.tasks.segmentation.loss import segmentation_loss
 from umbel.tasks.segmentation.metric import MeanIoU
 from umbel.tasks.segmentation.options import SegmentationOptions
@@ -31,10 +32,25 @@ class Segmentation(Task[SegmentationOptions]):
     Options = SegmentationOptions
     main_metric = "miou"
 
+    @property
+    def _where(self) -> str:
+        return f"tasks.{self.name}.options"
+
     @cached_property
     def class_names(self) -> list[str]:
-        """Names by class id."""
-        return read_class_names(self.options)
+        """Names by class id; the data is read only when the recipe does not list them."""
+        options = self.options
+        names = list(options.class_names)
+        if not names:
+            stored = find_format(options).class_names(options)
+            names = list(map_classes(stored, options.class_map, where=self._where).names)
+        if options.ignore_index < len(names):
+            raise ConfigError(
+                f"is {options.ignore_index}, the id of the class {names[options.ignore_index]!r}",
+                where=f"{self._where}.ignore_index",
+                hint=f"set it to a value of {len(names)}..255; class_map leaves classes out",
+            )
+        return names
 
     @cached_property
     def class_weights(self) -> Tensor | None:
@@ -57,8 +73,10 @@ class Segmentation(Task[SegmentationOptions]):
         return Augmenter(self.options, self.config.input_size)
 
     def dataset(self, split: str) -> SegmentationDataset:
-        records = find_format(self.options).records(self.options, split)
-        return SegmentationDataset(records, self.class_names, self.options.ignore_index)
+        found = find_format(self.options).read(self.options, split)
+        stored = [name for name in found.values.values() if name is not None]
+        class_map = map_classes(stored, self.options.class_map, self.class_names, where=self._where)
+        return SegmentationDataset(found.records, LabelTable(found.values, class_map, self.options.ignore_index))
 
     def augment(self, sample: Sample, rng: np.random.Generator) -> Sample:
         image, labels = self.augmenter(sample.image, sample.target, rng)
@@ -91,8 +109,11 @@ class Segmentation(Task[SegmentationOptions]):
         """Logits (K, *size)."""
         return original_logits(prediction, view, size)
 
-    def merge(self, predictions: Sequence[Tensor]) -> LabelMap:
+    def merge(self, predictions: Iterable[Tensor]) -> LabelMap:
         return merge_views(predictions)
+
+    def learnt_options(self) -> dict[str, Any]:
+        return {"class_names": self.class_names}
 
     def metric(self) -> MeanIoU:
         return MeanIoU(self.class_names, self.options.ignore_index)

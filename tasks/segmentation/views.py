@@ -5,7 +5,7 @@ Legend: K classes, h and w pixels of a view, H and W pixels of the original imag
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
@@ -45,15 +45,21 @@ def original_logits(logits_Khw: Tensor, view: View, size: Size) -> Tensor:
     return upsample(unflipped[None], size)[0]
 
 
-def mean_probabilities(views_KHW: Sequence[Tensor]) -> Tensor:
-    """Mean over views of the softmax of their logits: (K, H, W)."""
-    total = torch.softmax(views_KHW[0], dim=0)
-    for logits in views_KHW[1:]:
-        total += torch.softmax(logits, dim=0)
-    return total / len(views_KHW)
+def pool_views(views_KHW: Iterable[Tensor]) -> Tensor:
+    """Class scores (K, H, W) from the logits of every view: the sum of their probabilities, of one view its logits.
+
+    One map of probabilities is kept while the views come.
+    """
+    views = iter(views_KHW)
+    scores, summed = next(views), False
+    for logits in views:
+        if not summed:
+            scores, summed = torch.softmax(scores, dim=0), True
+        scores += torch.softmax(logits, dim=0)
+        del logits  # or it would be alive while the next view is computed
+    return scores
 
 
-def merge_views(views_KHW: Sequence[Tensor]) -> LabelMap:
-    """The likeliest class of every pixel over all views; a single view needs no softmax for that."""
-    scores = views_KHW[0] if len(views_KHW) == 1 else mean_probabilities(views_KHW)
-    return LabelMap(scores.max(dim=0).indices.to(torch.uint8).cpu())
+def merge_views(views_KHW: Iterable[Tensor]) -> LabelMap:
+    """The likeliest class of every pixel over all views."""
+    return LabelMap(pool_views(views_KHW).max(dim=0).indices.to(torch.uint8).cpu())

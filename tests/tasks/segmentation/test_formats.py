@@ -93,7 +93,7 @@ def test_label_out_of_range_names_file_value_and_classes(make_segmentation, seg_
     labels = np.zeros((12, 16), dtype)
     labels[5, 5] = value
     write_image(seg_root / "masks/a.png", labels)
-    with pytest.raises(DataError, match=rf"a\.png.*label {value}.*0\.\.2.*255.*sky, road, tree"):
+    with pytest.raises(DataError, match=rf"a\.png.*label {value}, .*0 sky, 1 road, 2 tree, 255 unlabelled"):
         build(make_segmentation).dataset("train")[0]
 
 
@@ -131,3 +131,39 @@ def test_batches_hold_uint8_labels(make_segmentation, seg_root):
     assert batch.images.shape == (2, 3, 32, 64)
     assert batch.targets.shape == (2, 32, 64)
     assert batch.targets.dtype == torch.uint8
+
+
+def test_names_of_the_file_are_mapped(make_segmentation, seg_root):
+    changes = {"tree": "road", "sky": None}
+    plain, mapped = (build(make_segmentation, class_map=m).dataset("train")[0].target for m in ({}, changes))
+    assert set(np.unique(plain)) == {0, 1, 2, 255}
+    assert np.array_equal(mapped, np.where((plain == 1) | (plain == 2), 0, 255))
+    assert build(make_segmentation, class_map=changes).class_names == ["road"]
+
+
+def test_class_names_are_the_result_of_the_map(make_segmentation, seg_root):
+    task = make_segmentation(class_names=["green", "sky", "road"], class_map={"tree": "green"})
+    plain = build(make_segmentation).dataset("train")[1].target
+    assert task.class_names == ["green", "sky", "road"]
+    assert np.array_equal(task.dataset("train")[1].target, np.array([1, 2, 0] + [255] * 253)[plain])
+
+
+def test_a_misspelt_old_name_is_suggested(make_segmentation, seg_root):
+    with pytest.raises(ConfigError, match=r"tasks\.road\.options\.class_map: 'skye'.*did you mean 'sky'"):
+        _ = build(make_segmentation, class_map={"skye": None}).class_names
+
+
+def test_a_map_needs_the_names_of_the_file(make_segmentation, seg_root):
+    (seg_root / "classes.txt").unlink()
+    with pytest.raises(DataError, match=r"classes\.txt: no such file"):
+        make_segmentation(class_map={"sky": None}).dataset("train")
+
+
+def test_ignore_index_may_be_no_class(make_segmentation, seg_root):
+    with pytest.raises(ConfigError, match=r"ignore_index: is 1, .*'road'"):
+        _ = build(make_segmentation, ignore_index=1).class_names
+    with pytest.raises(ConfigError, match=r"ignore_index: is 2, .*'tree'"):
+        build(make_segmentation, ignore_index=2, class_map={"tree": "sky"}).dataset("train")
+    (seg_root / "classes.txt").write_text("\n".join(f"c{i}" for i in range(256)))
+    with pytest.raises(ConfigError, match="is 255, the id of the class 'c255'"):
+        _ = build(make_segmentation).class_names

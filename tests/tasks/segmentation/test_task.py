@@ -68,6 +68,29 @@ def test_json_holds_size_and_shares(make_segmentation):
     assert make_segmentation().to_json(LabelMap(labels)) == {"size": [4, 8], "pixel_share": {"sky": 0.75, "tree": 0.25}}
 
 
+def test_with_class_names_nothing_asks_for_the_data(make_segmentation):
+    task = make_segmentation(root="/nowhere", class_map={"anything": "sky"}, class_weights=[1.0, 2.0, 3.0])
+    assert task.learnt_options() == {"class_names": ["sky", "road", "tree"]}
+    head = task.head(SPEC).eval()
+    [view] = task.views((40, 60))
+    [decoded] = task.decode(head(pyramid(torch.zeros(1, 3, 64, 64))), view)
+    prediction = task.merge(iter([task.restore(decoded, view, (40, 60))]))
+    assert task.draw(np.zeros((40, 60, 3), np.uint8), prediction).shape == (40, 60, 3)
+    assert task.to_json(prediction)["size"] == [40, 60]
+    metric = task.metric()
+    metric.update([prediction], [prediction.labels])
+    assert metric.compute()["pixel_accuracy"] == 1
+
+
+def test_learnt_options_make_the_same_task(make_segmentation, seg_root):
+    changes = {"tree": "plant", "road": None}
+    learnt = make_segmentation(class_names=[], class_map=changes).learnt_options()
+    assert learnt == {"class_names": ["sky", "plant"]}
+    again = make_segmentation(class_map=changes, **learnt)
+    first = make_segmentation(class_names=[], class_map=changes)
+    assert np.array_equal(again.dataset("val")[0].target, first.dataset("val")[0].target)
+
+
 def test_the_plugin_module_imports_nothing_heavy():
     code = (
         "import sys, umbel.tasks.segmentation as plugin; print(plugin.umbel_tasks());"
@@ -87,6 +110,8 @@ def test_the_plugin_module_imports_nothing_heavy():
         ({"test_size": [0, 5]}, "test_size is"),
         ({"aux_weight": -1.0}, "aux_weight"),
         ({"hflip": 1.5}, "hflip is 1.5"),
+        ({"class_names": ["a", "b", "a"]}, "class_names repeat: a"),
+        ({"paint_order": "z"}, "paint_order is 'z'"),
     ],
 )
 def test_options_out_of_range_are_refused(options, message):

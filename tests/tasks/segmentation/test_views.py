@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +13,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from umbel import TtaConfig, View
-from umbel.tasks.segmentation.views import content_logits, make_views, mean_probabilities, original_logits
+from umbel.tasks.segmentation.views import content_logits, make_views, original_logits, pool_views
 
 GREY = (128, 128, 128)
 
@@ -35,7 +38,8 @@ def test_golden_average_of_views_from_the_original(golden, make_segmentation, sc
         [logits] = task.decode(F.conv2d(shown, weight, padding=1), view)
         restored.append(task.restore(logits, view, (10, 14)))
     expected = np.array(numbers["sum_softmax_from_original"])
-    found = (mean_probabilities(restored) * len(restored)).numpy().reshape(expected.shape)
+    scores = pool_views(restored) if len(restored) > 1 else restored[0].softmax(dim=0)
+    found = scores.numpy().reshape(expected.shape)
     assert np.abs(found - expected).max() <= 1e-4 * np.abs(expected).max()
     labels = task.merge(restored).labels.numpy()
     assert (labels == np.array(numbers["pred_from_original"]).reshape(labels.shape)).all()
@@ -106,3 +110,28 @@ def test_merge_averages_probabilities_not_logits(make_segmentation):
     sure, other = torch.tensor([100.0, 0.0, 0.0]), torch.tensor([0.0, 3.0, 0.0])
     views = [value.view(3, 1, 1) for value in (sure, other, other)]
     assert make_segmentation().merge(views).labels.item() == 1
+
+
+def test_merge_holds_no_view_while_the_next_is_computed(make_segmentation):
+    """The first one is held: whether there is a second is not known before it is asked for."""
+    made: list[weakref.ref[torch.Tensor]] = []
+
+    def views() -> Iterator[torch.Tensor]:
+        for index in range(4):
+            assert sum(ref() is not None for ref in made[:1]) == (index == 1)
+            assert not any(ref() is not None for ref in made[1:])
+            logits = torch.full((3, 2, 2), float(index))
+            made.append(weakref.ref(logits))
+            yield logits
+            del logits
+
+    make_segmentation().merge(views())
+    assert len(made) == 4
+
+
+def test_merge_leaves_the_views_as_they_are(make_segmentation):
+    views = [torch.randn(3, 4, 5) for _ in range(3)]
+    before = [view.clone() for view in views]
+    merged = make_segmentation().merge(iter(views))
+    assert all(torch.equal(*pair) for pair in zip(views, before, strict=True))
+    assert torch.equal(merged.labels, torch.stack(views).softmax(1).mean(0).argmax(0).to(torch.uint8))
