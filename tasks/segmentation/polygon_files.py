@@ -1,0 +1,186 @@
+"""Readers of polygon annotations in JSON: COCO, VIA, BDD100K/Scalabel, and the plain {file: [{label, points}]}.
+
+Every reader gives the shapes of each image by its file name, in the order of the file. Point coordinates are pixel
+indices: (0, 0) is the middle of the top left pixel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from umbel import DataError, read_json
+
+FARTHEST = 100_000  # pixels from the origin; beyond any image, and safe in OpenCV's fixed-point numbers
+_EXPECTED = "expected COCO, VIA, BDD100K labels or {file: [{label, points}]}"
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One labelled polygon."""
+
+    label: str
+    points: tuple[Point, ...]
+
+
+@dataclass(frozen=True)
+class PolygonFile:
+    """Polygon annotations of a split.
+
+    Args:
+        images: shapes by image file name.
+        class_names: by category id where the file has ids, else sorted.
+    """
+
+    images: dict[str, tuple[Shape, ...]]
+    class_names: tuple[str, ...]
+
+
+def read_polygons(path: Path) -> PolygonFile:
+    """Read any of the supported files, told apart by their structure.
+
+    Raises:
+        DataError: the file is of none of these kinds, or an entry is broken; names file, image and entry.
+    """
+    content = read_json(path)
+    if isinstance(content, dict) and isinstance(content.get("annotations"), list):
+        return _read_coco(content, path)
+    if isinstance(content, dict) and isinstance(content.get("_via_img_metadata"), dict):
+        content = content["_via_img_metadata"]
+    if isinstance(content, dict) and isinstance(content.get("frames"), list):
+        content = content["frames"]
+    if isinstance(content, list):
+        entries = [
+            (_get(entry, "name", str, path, f"entry {i}"), _scalabel(entry, path)) for i, entry in enumerate(content)
+        ]
+    elif isinstance(content, dict):
+        entries = [_plain_or_via(name, entry, path) for name, entry in content.items()]
+    else:
+        raise DataError("holds no polygon annotations", where=str(path), hint=_EXPECTED)
+    images: dict[str, tuple[Shape, ...]] = {}
+    for name, shapes in entries:
+        if name in images:
+            raise DataError(f"has image {name!r} twice", where=str(path))
+        images[name] = tuple(shapes)
+    return PolygonFile(images, tuple(sorted({shape.label for shapes in images.values() for shape in shapes})))
+
+
+def _read_coco(content: dict[str, Any], path: Path) -> PolygonFile:
+    categories: dict[int, str] = {}
+    for entry in _get(content, "categories", list, path, "the file"):
+        number = _get(entry, "id", int, path, "a category")
+        if number in categories:
+            raise DataError(f"category id {number} is given twice", where=str(path))
+        categories[number] = _get(entry, "name", str, path, f"category {number}")
+    files: dict[Any, str] = {}
+    for entry in _get(content, "images", list, path, "the file"):
+        number, name = _get(entry, "id", (int, str), path, "an image"), _get(entry, "file_name", str, path, "an image")
+        if number in files or name in files.values():
+            raise DataError(f"image {number!r} ({name}) is given twice", where=str(path))
+        files[number] = name
+    shapes: dict[str, list[Shape]] = {name: [] for name in files.values()}
+    for position, entry in enumerate(content["annotations"]):
+        what = f"annotation {entry.get('id', position) if isinstance(entry, dict) else position}"
+        image, category = (_get(entry, key, (int, str), path, what) for key in ("image_id", "category_id"))
+        if image not in files:
+            raise DataError(f"{what} is on image {image!r}, which is not in images", where=str(path))
+        if category not in categories:
+            raise DataError(f"{what} has category {category!r}, which is not in categories", where=str(path))
+        rings = entry.get("segmentation")
+        if not isinstance(rings, list):
+            raise DataError(
+                f"{what} has no polygons but {str(rings)[:60]}", where=str(path), hint="run-length masks are not read"
+            )
+        for ring in rings:
+            pairs = (
+                list(zip(ring[::2], ring[1::2], strict=False))
+                if isinstance(ring, list) and len(ring) % 2 == 0
+                else ring
+            )
+            shapes[files[image]].append(Shape(categories[category], _points(pairs, path, what)))
+    return PolygonFile(
+        {name: tuple(found) for name, found in shapes.items()},
+        tuple(categories[number] for number in sorted(categories)),
+    )
+
+
+def _plain_or_via(name: str, entry: Any, path: Path) -> tuple[str, Iterable[Shape]]:
+    if isinstance(entry, list):
+        return name, [
+            Shape(
+                _get(shape, "label", str, path, f"image {name!r}"),
+                _points(_get(shape, "points", list, path, f"image {name!r}"), path, f"shape {i} of {name!r}"),
+            )
+            for i, shape in enumerate(entry)
+        ]
+    if not isinstance(entry, dict) or "regions" not in entry:
+        raise DataError(f"{name!r} has no polygons", where=str(path), hint=_EXPECTED)
+    file = _get(entry, "filename", str, path, f"image {name!r}")
+    return file, list(_via(entry["regions"], file, path))
+
+
+def _via(regions: Any, file: str, path: Path) -> Iterator[Shape]:
+    """VGG Image Annotator: regions are a list, in its first version a dict."""
+    listed = list(regions.values()) if isinstance(regions, dict) else regions
+    for position, region in enumerate(_list(listed, path, f"image {file!r} has no list of regions")):
+        what = f"region {position} of {file!r}"
+        shape = _get(region, "shape_attributes", dict, path, what)
+        kind = shape.get("name")
+        if kind not in ("polygon", "polyline"):
+            raise DataError(f"{what} is a {kind}; only polygons are read", where=str(path))
+        xs, ys = (_get(shape, key, list, path, what) for key in ("all_points_x", "all_points_y"))
+        if len(xs) != len(ys):
+            raise DataError(f"{what} has {len(xs)} x for {len(ys)} y", where=str(path))
+        attributes = _get(region, "region_attributes", dict, path, what)
+        labels = [value for value in attributes.values() if isinstance(value, str) and value]
+        if len(labels) != 1:
+            raise DataError(
+                f"{what} has {len(labels)} attributes that could be its class: {attributes}", where=str(path)
+            )
+        yield Shape(labels[0], _points(list(zip(xs, ys, strict=True)), path, what))
+
+
+def _scalabel(frame: Any, path: Path) -> Iterator[Shape]:
+    """BDD100K: every entry of a label's poly2d is filled; labels without one, such as boxes, are passed over."""
+    name = frame["name"]
+    for position, label in enumerate(_list(frame.get("labels") or [], path, f"image {name!r} has no list of labels")):
+        what = f"label {position} of {name!r}"
+        category = _get(label, "category", str, path, what)
+        for part in _list(label.get("poly2d") or [], path, f"{what} has no list poly2d"):
+            if "C" in str(part.get("types", "") if isinstance(part, dict) else ""):
+                raise DataError(
+                    f"{what} has curves; only straight lines are read", where=str(path), hint="use the masks"
+                )
+            yield Shape(category, _points(_get(part, "vertices", list, path, what), path, what))
+
+
+def _points(pairs: Any, path: Path, what: str) -> tuple[Point, ...]:
+    good = isinstance(pairs, list) and all(
+        isinstance(pair, (list, tuple)) and len(pair) == 2 and all(_is_coordinate(value) for value in pair)
+        for pair in pairs
+    )
+    if not good or len(pairs) < 3:
+        raise DataError(
+            f"{what} has no polygon of three or more finite points: {str(pairs)[:80]}", where=str(path), hint=_EXPECTED
+        )
+    return tuple((float(x), float(y)) for x, y in pairs)
+
+
+def _is_coordinate(value: Any) -> bool:
+    return isinstance(value, (int, float)) and abs(value) <= FARTHEST  # false for NaN
+
+
+def _get(entry: Any, key: str, kind: type | tuple[type, ...], path: Path, what: str) -> Any:
+    if not isinstance(entry, dict) or not isinstance(entry.get(key), kind):
+        raise DataError(f"{what} has no proper {key!r}: {str(entry)[:80]}", where=str(path), hint=_EXPECTED)
+    return entry[key]
+
+
+def _list(value: Any, path: Path, problem: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise DataError(f"{problem}: {str(value)[:80]}", where=str(path), hint=_EXPECTED)
+    return value

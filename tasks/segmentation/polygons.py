@@ -1,0 +1,101 @@
+"""Label maps drawn from polygons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from umbel import DataError, Size, resolve_under
+from umbel.tasks.segmentation.class_sets import UNLABELLED
+from umbel.tasks.segmentation.options import SegmentationOptions
+from umbel.tasks.segmentation.polygon_files import Shape, read_polygons
+from umbel.tasks.segmentation.records import Record, Split
+
+_BITS = 4  # of OpenCV's fixed-point coordinates: sixteenths of a pixel
+_FRAME = 2  # pixels around the image: OpenCV bends outlines that leave its canvas along the border
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A label map painted from polygons, in their order: a later one covers an earlier one.
+
+    Args:
+        where: the annotation file.
+        polygons: label value and (N, 2) x, y in pixels of each; every pixel that its outline touches belongs to it.
+        fill: label value of the pixels in none.
+    """
+
+    where: str
+    polygons: tuple[tuple[int, np.ndarray], ...]
+    fill: int
+
+    def read(self, size: Size) -> np.ndarray:
+        """(H, W) uint8."""
+        framed = np.full((size[0] + 2 * _FRAME, size[1] + 2 * _FRAME), self.fill, np.uint8)
+        for value, points in self.polygons:
+            fixed = ((points + _FRAME) * 2**_BITS).round().astype(np.int32)
+            cv2.fillPoly(framed, [fixed], value, shift=_BITS)
+        return np.ascontiguousarray(framed[_FRAME:-_FRAME, _FRAME:-_FRAME])
+
+
+class Polygons:
+    """root/images[/SPLIT] with root/polygons_{train,val}.json of one of the kinds of `polygon_files`."""
+
+    looks_for = "a folder of images and the file of train_polygons or val_polygons"
+
+    def matches(self, options: SegmentationOptions) -> bool:
+        return (Path(options.root) / options.images).is_dir() and any(
+            path.is_file() for path in _files(options).values()
+        )
+
+    def class_names(self, options: SegmentationOptions) -> list[str]:
+        """The background, if it has a name, and the classes of both splits."""
+        names = [options.background] if options.background is not None else []
+        for path in _files(options).values():
+            if path.is_file():
+                names += read_polygons(path).class_names
+        return list(dict.fromkeys(names))
+
+    def read(self, options: SegmentationOptions, split: str) -> Split:
+        path = _files(options)[split]
+        file = read_polygons(path)
+        names = self.class_names(options)
+        if len(names) > UNLABELLED:
+            raise DataError(f"has {len(names)} classes; at most {UNLABELLED} are possible", where=str(path))
+        images = Path(options.root) / options.images
+        if (images / split).is_dir():
+            images = images / split
+        values = {name: value for value, name in enumerate(names)}
+        fill = UNLABELLED if options.background is None else values[options.background]
+        records = []
+        for name, shapes in file.images.items():
+            image = resolve_under(images, name, source=str(path))
+            if not image.is_file():
+                raise DataError(f"no such file, which {path.name} annotates", where=str(image))
+            polygons = tuple(
+                (values[s.label], np.array(s.points)) for s in _ordered(shapes, values, options.paint_order)
+            )
+            records.append(Record(image, Drawing(str(path), polygons, fill), name))
+        return Split(tuple(records), {**dict(enumerate(names)), UNLABELLED: None})
+
+
+def _files(options: SegmentationOptions) -> dict[str, Path]:
+    root = Path(options.root)
+    return {"train": root / options.train_polygons, "val": root / options.val_polygons}
+
+
+def _ordered(shapes: tuple[Shape, ...], values: dict[str, int], order: str) -> list[Shape]:
+    if order == "area":
+        return sorted(shapes, key=lambda shape: -abs(_area(shape)))
+    if order == "class":
+        return sorted(shapes, key=lambda shape: values[shape.label])
+    return list(shapes)
+
+
+def _area(shape: Shape) -> float:
+    """Of the polygon in square pixels, by the shoelace formula; its sign tells the direction."""
+    x, y = np.array(shape.points).T
+    return float(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2

@@ -1,0 +1,113 @@
+"""What a reader of segmentation data gives: images, where their labels come from, and what the labels mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from umbel import DataError, Size, list_images, read_label_map
+
+
+class Labels(Protocol):
+    """Where the label map of one image comes from."""
+
+    @property
+    def where(self) -> str:
+        """The file, for errors."""
+
+    def read(self, size: Size) -> np.ndarray:
+        """(H, W) uint8 or int32 label values as stored, given the size of the image; DataError if that fails."""
+
+
+@dataclass(frozen=True)
+class Mask:
+    """A label map in an image file."""
+
+    path: Path
+
+    @property
+    def where(self) -> str:
+        return str(self.path)
+
+    def read(self, size: Size) -> np.ndarray:
+        labels = read_label_map(self.path)
+        if labels.shape != size:
+            raise DataError(
+                f"is {labels.shape[1]} x {labels.shape[0]} pixels, but its image is {size[1]} x {size[0]}",
+                where=self.where,
+            )
+        return labels
+
+
+@dataclass(frozen=True)
+class Record:
+    """One labelled image.
+
+    Args:
+        image: the image file.
+        labels: its label map.
+        id: unique within the split.
+    """
+
+    image: Path
+    labels: Labels
+    id: str
+
+
+@dataclass(frozen=True)
+class Split:
+    """A split as stored.
+
+    Args:
+        records: the images.
+        values: the class of every label value that may occur; None means unlabelled.
+    """
+
+    records: tuple[Record, ...]
+    values: dict[int, str | None]
+
+
+def pair_files(
+    images: Path, masks: Path, image_ending: str = "", mask_ending: str = "", prefix: str = ""
+) -> list[Record]:
+    """Images with the masks of the same name, sorted by it.
+
+    Args:
+        images: folder of images, `<name><image_ending>.*`; files with another ending are passed over.
+        masks: folder of masks, `<name><mask_ending>.*`.
+        image_ending: what follows the name in the stems of the images.
+        mask_ending: what follows it in the stems of the masks.
+        prefix: put before the names to make the ids.
+
+    Raises:
+        DataError: a folder is missing or empty, a file has no mate, or two have one name; names them.
+    """
+    pictures, labels = files_by_name(images, image_ending), files_by_name(masks, mask_ending)
+    if not pictures:
+        raise DataError(f"holds no image <name>{image_ending}.*", where=str(images))
+    for name in sorted(pictures.keys() ^ labels.keys()):
+        mate, folder, ending = (
+            (pictures[name], masks, mask_ending) if name in pictures else (labels[name], images, image_ending)
+        )
+        raise DataError(f"holds no {name}{ending}.*, the mate of {mate}", where=str(folder))
+    return [Record(path, Mask(labels[name]), prefix + name) for name, path in pictures.items()]
+
+
+def files_by_name(folder: Path, ending: str = "") -> dict[str, Path]:
+    """Image files whose stem has this ending, by the stem without it; DataError when two share one."""
+    found: dict[str, Path] = {}
+    for path in list_images(folder):
+        if not path.stem.endswith(ending):
+            continue
+        name = path.stem.removesuffix(ending)
+        if name in found:
+            raise DataError(
+                f"several files of stem {path.stem!r}: {found[name].name}, {path.name}",
+                where=str(folder),
+                hint="keep one",
+            )
+        found[name] = path
+    return found
