@@ -24,6 +24,11 @@ class TimmOptions:
         None,
         "first value of ConvNeXt's layer scale; null is timm's 1e-6, which needs long training from scratch: 1 for short",
     )
+    norm_layer: str | None = option(
+        None,
+        "norm of the trunk's blocks by timm's name, such as batchnorm2d; null is the model's own. "
+        "Batch norm learns much faster from scratch, but pretrained ConvNeXt weights need their own",
+    )
     out_strides: list[int] = option([], "strides of the levels for the heads; [] is all of 4, 8, 16, 32 there are")
     level_norm: bool | None = option(
         None,

@@ -91,6 +91,8 @@ def _create(options: TimmOptions, indices: tuple[int, ...] | None) -> Any:
         settings["drop_path_rate"] = options.drop_path
     if options.layer_scale is not None:
         settings["ls_init_value"] = options.layer_scale
+    if options.norm_layer is not None:
+        settings["norm_layer"] = options.norm_layer
     if _fixed_size(options.model):
         settings["strict_img_size"] = False
     try:
