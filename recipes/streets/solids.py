@@ -124,8 +124,16 @@ def wheels(axles: tuple[float, ...], half: float, radius: float) -> list[Face]:
             faces.append(Face(hub + circle * radius, outward, "tyre"))
             faces.append(Face(hub + circle * radius * 0.62 + outward * 0.012, outward, "rim"))
             faces.append(Face(hub + circle * radius * 0.2 + outward * 0.024, outward, "dark"))
-            inner = side * (half - 0.2)
-            faces += box(ordered(inner, side * half), (0.0, radius), (z - radius * 0.85, z + radius * 0.85), "tyre")
+            across = ordered(side * (half - 0.2), side * half)
+            for way in (-1.0, 1.0):
+                end = z + way * radius * 0.85
+                tread = [
+                    (across[0], 0.0, end),
+                    (across[1], 0.0, end),
+                    (across[1], radius, end),
+                    (across[0], radius, end),
+                ]
+                faces.append(flat_face(tread, "tyre", np.array([0.0, 0.0, way])))
     return faces
 
 

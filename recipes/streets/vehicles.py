@@ -70,8 +70,8 @@ class Vehicle:
         ends = np.cumsum([len(face.corners) for face in self.faces])
         points = np.split(self.to_world(np.concatenate([face.corners for face in self.faces])), ends[:-1])
         towards = canvas.camera.position - np.array([corners[0] for corners in points])
-        smallest = 1.5 * math.sqrt(towards[0] @ towards[0]) / canvas.camera.focal  # of a pixel and a half
-        large = np.array([face.extent for face in self.faces]) > smallest
+        pixel = math.sqrt(towards[0] @ towards[0]) / canvas.camera.focal
+        large = np.array([face.extent for face in self.faces]) > 3 * pixel  # smaller details are lost anyway
         for index in np.nonzero(((towards * normals).sum(1) > 0) & large)[0]:
             face, normal = self.faces[index], normals[index]
             canvas.polygon(points[index], self._paint(face, normal, light), VEHICLE, normal=normal, instance=instance)

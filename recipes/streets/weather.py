@@ -30,7 +30,7 @@ def light_lamps(canvas: Canvas, lamps: Sequence[np.ndarray], light: Light, *, he
         above = np.clip((world[:, 1] - 0.4) / 2.0, 0, 1)
         beam = np.exp(-((aside / 0.42) ** 2)) * (1 - 0.8 * above) / (1 + (depth / 15) ** 2)
         gain += (beam * np.clip((depth - 2) / 6, 0, 1) * 9.0)[:, None] * np.array([1.0, 0.97, 0.88], np.float32)
-    gain *= np.float32(1.0 if light.night else 0.25)
+    gain *= np.float32(1.0 if light.night else 0.1)
     field = cv2.resize(gain.reshape(*inverse.shape, 3), canvas.labels.shape[::-1], interpolation=cv2.INTER_LINEAR)
     field *= (1 - canvas.colour[:, :, 3:]) * (canvas.labels != SKY)[:, :, None]
     canvas.colour[:, :, :3] *= 1 + field
