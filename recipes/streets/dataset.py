@@ -19,7 +19,7 @@ from umbel import DataError, keyed_generator, read_json, write_image, write_json
 from umbel.recipes.streets.labels import CLASSES, SIGN_CATEGORY_IDS, SIGN_KINDS, VEHICLE_KINDS
 from umbel.recipes.streets.scene import Box, Scene, render_street, render_vehicle
 
-VERSION = 2  # raise it whenever pictures change, so that older folders are rendered again
+VERSION = 3  # raise it whenever pictures change, so that older folders are rendered again
 SEGMENTATION_SIZE = (192, 320)
 CLASSIFICATION_SIZE = (96, 96)
 DETECTION_SIZE = (256, 384)

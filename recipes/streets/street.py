@@ -196,10 +196,10 @@ def _add_vehicles(street: Street, rng: np.random.Generator, side: float, traffic
 def _add_signs(street: Street, rng: np.random.Generator, count: int) -> None:
     """Signs with distinct places, nearer ones more often on the own side."""
     road = street.road
-    places = rng.permutation(np.arange(7.0, 26.0, 3.6))
+    places = rng.permutation(np.arange(6.5, 21.0, 3.4))
     for s in places[:count]:
         side = 1.0 if rng.random() < 0.68 else -1.0
-        at = float(s) + float(rng.uniform(0, 2)) + (3.0 if side < 0 else 0.0)
+        at = float(s) + float(rng.uniform(0, 2)) + (2.5 if side < 0 else 0.0)
         if road.is_crossing(at):
             at = float(road.crossing or 0.0) - road.crossing_half - 1.5
         kind = SIGN_KINDS[int(rng.integers(len(SIGN_KINDS)))]
@@ -207,4 +207,4 @@ def _add_signs(street: Street, rng: np.random.Generator, count: int) -> None:
         foot = road.place(at, side * (road.half + float(rng.uniform(0.4, 0.8))))
         if any(abs(other.foot[2] - at) < 1.2 for other in street.signs):
             continue
-        street.signs.append(random_sign(rng, kind, foot, -side, reach, float(rng.uniform(0.75, 1.0))))
+        street.signs.append(random_sign(rng, kind, foot, -side, reach, float(rng.uniform(0.85, 1.15))))

@@ -50,7 +50,7 @@ def wet_road(canvas: Canvas, light: Light) -> None:
     mirrored = np.ascontiguousarray(picture[top - count : top][::-1])
     mirrored = cv2.blur(mirrored, (5, 25))
     below = picture[top : top + count]
-    share = np.float32(0.42 * light.wet) * np.linspace(1, 0.45, count, dtype=np.float32)[:, None, None]
+    share = np.float32(0.55 * light.wet) * np.linspace(1, 0, count, dtype=np.float32)[:, None, None]
     share = share * road[top : top + count, :, None]
     below += share * (mirrored - below)
 
