@@ -12,10 +12,19 @@ class ClassificationOptions:
     """Data, head, loss and augmentation. The augmentation defaults are SPEC section 11's."""
 
     root: str = option(doc="folder of the data set")
-    format: str = option("auto", "layout of the data set: auto or folders")
-    train: str = option("train", "folders: training images in one folder a class, under root")
-    val: str = option("val", "folders: validation images in one folder a class, under root")
-    class_names: list[str] = option([], "class names by id; empty takes the class folders of train in sorted order")
+    format: str = option("auto", "layout of the data set: auto, folders, list, csv or stanford_cars")
+    train: str = option(
+        "train", "folders: training images in one folder a class, under root; list, csv: name of the list"
+    )
+    val: str = option("val", "the same for validation")
+    image_column: str = option("image", "csv: column of file names, relative to root")
+    label_column: str = option("label", "csv: column of class names")
+    class_names: list[str] = option(
+        [], "class names by id; list: the meaning of its ids, in place of classes.txt; else an order of known names"
+    )
+    class_map: dict[str, str | None] = option(
+        {}, "stored class to class; names that become one are merged, null leaves the images out"
+    )
 
     mid_channels: int | None = option(None, "channels of the head's convolution; null keeps those of the features")
     reduction: int = option(16, "CBAM: factor by which the channel attention narrows")

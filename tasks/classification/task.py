@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from umbel import ConfigError, FeatureSpec, Losses, Sample, Size, Task, View
+from umbel import ConfigError, FeatureSpec, Losses, Sample, Size, Task, View, map_classes
 from umbel.tasks.classification.dataset import ClassificationDataset
 from umbel.tasks.classification.draw import draw_class
-from umbel.tasks.classification.formats import find_format, read_class_names
+from umbel.tasks.classification.formats import find_format
 from umbel.tasks.classification.head import ClassificationHead
 from umbel.tasks.classification.loss import smoothed_cross_entropy
 from umbel.tasks.classification.metric import TopKAccuracy
@@ -32,11 +33,19 @@ class Classification(Task[ClassificationOptions]):
 
     Options = ClassificationOptions
     main_metric = "top1"
+    merge_options = frozenset({"tta_average"})
+
+    @property
+    def _where(self) -> str:
+        return f"tasks.{self.name}.options"
 
     @cached_property
     def class_names(self) -> list[str]:
-        """Names by class id."""
-        return read_class_names(self.options)
+        """Names by class id; the data is read only when the recipe does not list them."""
+        options = self.options
+        if options.class_names:
+            return list(options.class_names)
+        return list(map_classes(find_format(options).class_names(options), options.class_map, where=self._where).names)
 
     @cached_property
     def augmenter(self) -> Augmenter:
@@ -45,7 +54,11 @@ class Classification(Task[ClassificationOptions]):
         return Augmenter(self.options, self.config.input_size)
 
     def dataset(self, split: str) -> ClassificationDataset:
-        return ClassificationDataset(find_format(self.options).records(self.options, split, self.class_names))
+        options = self.options
+        found = find_format(options)
+        class_map = map_classes(found.class_names(options), options.class_map, self.class_names, where=self._where)
+        records = [(record, class_map.targets[record.label]) for record in found.read(options, split)]
+        return ClassificationDataset([replace(record, label=id) for record, id in records if id is not None])
 
     def augment(self, sample: Sample, rng: np.random.Generator) -> Sample:
         return Sample(self.augmenter(sample.image, rng), sample.target, sample.id, sample.size)
@@ -86,6 +99,9 @@ class Classification(Task[ClassificationOptions]):
             return ClassScores(views_VK.mean(dim=0))
         tiny = torch.finfo(torch.float32).tiny  # log p is a logit up to a constant, which softmax removes again
         return ClassScores(views_VK.clamp_min(tiny).log().mean(dim=0).softmax(dim=0))
+
+    def learnt_options(self) -> dict[str, Any]:
+        return {"class_names": self.class_names}
 
     def metric(self) -> TopKAccuracy:
         return TopKAccuracy(len(self.class_names))

@@ -53,6 +53,7 @@ def read_polygons(path: Path) -> PolygonFile:
         content = content["_via_img_metadata"]
     if isinstance(content, dict) and isinstance(content.get("frames"), list):
         content = content["frames"]
+    entries: list[tuple[str, Iterable[Shape]]]
     if isinstance(content, list):
         entries = [
             (_get(entry, "name", str, path, f"entry {i}"), _scalabel(entry, path)) for i, entry in enumerate(content)

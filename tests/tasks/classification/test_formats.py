@@ -31,8 +31,12 @@ def test_classes_are_the_sorted_folders(make_classification, cls_root):
 
 def test_class_names_set_the_order(make_classification, cls_root):
     train = build(make_classification, class_names=["truck", "car"]).dataset("train")
-    assert [sample.label for sample in train.records] == [0, 0, 1, 1]
-    assert train.records[0].id == "truck/0.jpg"
+    assert [(record.id, record.label) for record in train.records] == [
+        ("car/0.jpg", 1),
+        ("car/1.jpg", 1),
+        ("truck/0.jpg", 0),
+        ("truck/1.jpg", 0),
+    ]
 
 
 def test_vehicle_types_are_read(make_classification, shared):
@@ -49,7 +53,7 @@ def test_splits_must_agree(make_classification, cls_root):
 
 
 def test_unknown_class_folder(make_classification, cls_root):
-    with pytest.raises(DataError, match=r"class_names: has the unknown truck"):
+    with pytest.raises(ConfigError, match=r"tasks\.cars\.options\.class_names: lacks the class 'truck'"):
         build(make_classification, class_names=["car"]).dataset("train")
 
 
@@ -63,7 +67,7 @@ def test_empty_class_folder(make_classification, cls_root):
 def test_no_class_folders(make_classification, tmp_path):
     (tmp_path / "train").mkdir()
     with pytest.raises(DataError, match="holds no class folders"):
-        build(make_classification).dataset("train")
+        build(make_classification, format="folders").dataset("train")
 
 
 def test_missing_split(make_classification, cls_root):
@@ -88,7 +92,7 @@ def test_unknown_format(make_classification, cls_root):
 
 
 def test_repeated_class_names(make_classification, cls_root):
-    with pytest.raises(DataError, match="repeat: car"):
+    with pytest.raises(ValueError, match="class_names repeat: car"):
         build(make_classification, class_names=["car", "truck", "car"]).dataset("train")
 
 
@@ -111,3 +115,22 @@ def test_batches_hold_int64_labels(make_classification, cls_root):
     batch = task.collate([task.augment(train[i], np.random.default_rng(i)) for i in range(4)])
     assert batch.images.shape == (4, 3, 64, 64)
     assert torch.equal(batch.targets, torch.tensor([0, 0, 1, 1]))
+
+
+def test_classes_merge_and_drop(make_classification, cls_root):
+    (cls_root / "train/bus").mkdir()
+    write_image(cls_root / "train/bus/0.jpg", np.zeros((4, 4, 3), np.uint8))
+    task = build(make_classification, class_map={"car": "small", "bus": "large", "truck": "large"})
+    assert task.class_names == ["large", "small"]  # in order of appearance: bus comes first
+    assert [(r.id, r.label) for r in task.dataset("train").records] == [
+        ("bus/0.jpg", 0), ("car/0.jpg", 1), ("car/1.jpg", 1), ("truck/0.jpg", 0), ("truck/1.jpg", 0),
+    ]  # fmt: skip
+    dropped = build(make_classification, class_map={"car": None}).dataset("train")
+    assert [(r.id, r.label) for r in dropped.records] == [("bus/0.jpg", 0), ("truck/0.jpg", 1), ("truck/1.jpg", 1)]
+    with pytest.raises(ConfigError, match=r"class_map: 'trucks' is no class.*did you mean 'truck'"):
+        _ = build(make_classification, class_map={"trucks": None}).class_names
+
+
+def test_class_names_are_the_result_of_the_map(make_classification, cls_root):
+    task = build(make_classification, class_map={"car": "auto"}, class_names=["tram", "truck", "auto"])
+    assert [record.label for record in task.dataset("train").records] == [2, 2, 1, 1]

@@ -58,6 +58,25 @@ def test_drawing_marks_the_bottom_and_leaves_the_rest(make_classification):
     assert not np.array_equal(task.draw(image, 1), image)
 
 
+def test_with_class_names_nothing_asks_for_the_data(make_classification):
+    task = make_classification(root="/nowhere", class_map={"anything": "a"})
+    assert task.learnt_options() == {"class_names": list("abcdef")}
+    head = task.head(SPEC).eval()
+    [view] = task.views((40, 60))
+    prediction = task.merge(iter(task.decode(head((torch.randn(1, 8, 2, 2),)), view)))
+    assert task.draw(np.zeros((40, 60, 3), np.uint8), prediction).shape == (40, 60, 3)
+    assert task.to_json(prediction)["class"] in "abcdef"
+    task.metric().update([prediction], [0])
+
+
+def test_learnt_options_make_the_same_task(make_classification, cls_root):
+    changes = {"truck": "lorry"}
+    first = make_classification(class_names=[], class_map=changes)
+    again = make_classification(class_map=changes, **first.learnt_options())
+    assert again.class_names == ["car", "lorry"]
+    assert again.dataset("train").records == first.dataset("train").records
+
+
 def test_the_plugin_module_imports_nothing_heavy():
     code = (
         "import sys, umbel.tasks.classification as plugin; print(plugin.umbel_tasks());"

@@ -38,7 +38,7 @@ def test_decode_gives_float32_probabilities(make_classification):
 def test_merge_averages_what_the_option_says(make_classification, average):
     task = make_classification(tta_average=average)
     logits = torch.randn(4, 6) * 3
-    merged = task.merge(task.decode(logits, View((64, 64)))).probabilities
+    merged = task.merge(iter(task.decode(logits, View((64, 64))))).probabilities
     expected = logits.softmax(1).mean(0) if average == "probabilities" else logits.mean(0).softmax(0)
     assert torch.allclose(merged, expected, atol=1e-6)
 

@@ -1,0 +1,75 @@
+"""Text files that list images with their class id, as in the Open-TransMind challenge. SPEC 1.2."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from umbel import DataError, read_lines
+from umbel.tasks.classification.options import ClassificationOptions
+from umbel.tasks.classification.records import Record, listed_records
+
+MOST = 100_000  # classes; a larger id is a mistake, and would build a huge head
+
+
+class ImageList:
+    """[cls/]{train,val}.txt with lines "NAME ID", ids from 0, and images in [cls/]{train,val}; names in classes.txt."""
+
+    looks_for = "train.txt or val.txt, of root or root/cls, with a folder of images of the same name"
+
+    def matches(self, options: ClassificationOptions) -> bool:
+        return any(
+            _listing(options, split).is_file() and _images(options, split).is_dir() for split in ("train", "val")
+        )
+
+    def class_names(self, options: ClassificationOptions) -> list[str]:
+        """From classes.txt, else the recipe's where it maps nothing, else "0", "1" and so on to the largest id."""
+        path = _base(options) / "classes.txt"
+        if options.class_names and not options.class_map:
+            return list(options.class_names)
+        if path.is_file():
+            return read_lines(path)
+        listings = [_listing(options, split) for split in ("train", "val")]
+        ids = [number for listing in listings if listing.is_file() for _, number in _entries(listing)]
+        if not ids:
+            raise DataError("lists no images", where=str(listings[0]))
+        return [str(number) for number in range(max(ids) + 1)]
+
+    def read(self, options: ClassificationOptions, split: str) -> list[Record]:
+        listing = _listing(options, split)
+        entries = _entries(listing)
+        classes = len(self.class_names(options))
+        for name, number in entries:
+            if number >= classes:
+                raise DataError(
+                    f"{name} has class {number}; there are {classes}, 0..{classes - 1}",
+                    where=str(listing),
+                    hint="ids start at 0",
+                )
+        return listed_records(_images(options, split), entries, listing)
+
+
+def _base(options: ClassificationOptions) -> Path:
+    """The challenge's folder, whether `root` is that or the one above."""
+    inner = Path(options.root) / "cls"
+    return inner if inner.is_dir() else Path(options.root)
+
+
+def _listing(options: ClassificationOptions, split: str) -> Path:
+    name = {"train": options.train, "val": options.val}[split]
+    return _base(options) / f"{name}.txt"
+
+
+def _images(options: ClassificationOptions, split: str) -> Path:
+    return _listing(options, split).with_suffix("")
+
+
+def _entries(listing: Path) -> list[tuple[str, int]]:
+    entries = []
+    for line in read_lines(listing):
+        name, _, number = line.replace("\t", " ").rpartition(" ")
+        if not name.strip() or not (number.isascii() and number.isdecimal()) or len(number) > 9:
+            raise DataError(f"line {line!r} is not a file name and a class id from 0", where=str(listing))
+        if int(number) >= MOST:
+            raise DataError(f"line {line!r} has a class id above {MOST - 1}", where=str(listing))
+        entries.append((name.strip(), int(number)))
+    return entries
