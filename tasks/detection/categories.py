@@ -8,6 +8,7 @@ import numpy as np
 
 from umbel import DataError
 from umbel.tasks.detection.records import Annotations
+from umbel.tasks.detection.targets import ANY_CLASS
 
 
 @dataclass(frozen=True)
@@ -30,13 +31,12 @@ class Categories:
         return Categories(names, tuple(known[name] if name in known else next(free) for name in names))
 
 
-def with_class_order(annotations: Annotations, wanted: Categories, source: str, complete: bool) -> Annotations:
+def with_class_order(annotations: Annotations, wanted: Categories, complete: bool) -> Annotations:
     """Annotations with class indices in the order of `wanted`.
 
     Args:
         annotations: a split as read.
         wanted: the classes of the task.
-        source: the annotation file, for the error.
         complete: the split must know every wanted class, whether or not it has boxes of it.
 
     Raises:
@@ -58,11 +58,12 @@ def with_class_order(annotations: Annotations, wanted: Categories, source: str, 
         listed = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in problems.items() if names)
         raise DataError(
             f"categories differ from those of the task: {listed}",
-            where=source,
+            where=annotations.source,
             hint=f"the task has {', '.join(f'{name} ({number})' for name, number in known.items())}",
         )
     if annotations.class_names == wanted.names:
         return annotations
-    index = np.array([wanted.names.index(name) for name in annotations.class_names], dtype=np.int64)
+    order = [wanted.names.index(name) for name in annotations.class_names]
+    index = np.array([*order, ANY_CLASS], dtype=np.int64)  # ANY_CLASS is the last index and stays what it is
     records = tuple(replace(record, classes_N=index[record.classes_N]) for record in annotations.records)
-    return Annotations(records, wanted.names, wanted.ids)
+    return replace(annotations, records=records, class_names=wanted.names, category_ids=wanted.ids)

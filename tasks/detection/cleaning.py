@@ -5,6 +5,8 @@ Legend: N boxes as written, x1, y1, x2, y2 in pixels.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from umbel import DataError, Size
@@ -14,27 +16,27 @@ from umbel.tasks.detection.targets import BoxTarget
 MIN_SIDE = 1.0  # pixels; what is thinner cannot be learned or matched
 
 
-def clean_boxes(record: Record, size: Size, policy: str, source: str) -> tuple[BoxTarget, int]:
-    """Boxes inside the image, float32, and how many were dropped.
-
-    Boxes over the border are clipped; what is then thinner than one pixel is dropped.
+def find_bad_boxes(record: Record, size: Size | None, policy: str) -> np.ndarray:
+    """(N,) bool: boxes that are not finite, empty, inverted or outside the image.
 
     Args:
         record: the image and its boxes.
-        size: height and width of the image.
-        policy: "drop" drops a box that is not finite, empty, inverted or outside the image; "error" refuses it.
-        source: the annotation file, for the error.
+        size: height and width of the image; None if not known yet: a box in pixels beyond the right or lower border is
+            then missed.
+        policy: "drop" finds bad boxes, "error" refuses them.
 
     Raises:
-        DataError: naming image, annotation and box.
+        DataError: naming annotation file, image and box.
     """
-    height, width = size
+    height, width = (1.0, 1.0) if record.relative else size or (math.inf, math.inf)
     x1, y1, x2, y2 = record.boxes_N4.T
     faults = {
         "is not finite": ~np.isfinite(record.boxes_N4).all(axis=1),
         "has a side of zero": (x1 == x2) | (y1 == y2),
         "is inverted: it ends before it starts": (x2 < x1) | (y2 < y1),
-        f"lies outside the image of {width} x {height} pixels": (x1 >= width) | (y1 >= height) | (x2 <= 0) | (y2 <= 0),
+        "lies outside the image" + (f" of {size[1]} x {size[0]} pixels" if size else ""): (
+            (x1 >= width) | (y1 >= height) | (x2 <= 0) | (y2 <= 0)
+        ),
     }
     bad = np.zeros(len(x1), dtype=bool)
     for fault, hit in faults.items():
@@ -43,11 +45,24 @@ def clean_boxes(record: Record, size: Size, policy: str, source: str) -> tuple[B
             corners = ", ".join(f"{value:g}" for value in record.boxes_N4[first])
             raise DataError(
                 f"{record.box_ids[first]} of image {record.id!r} {fault}: corners {corners}",
-                where=source,
+                where=record.source,
                 hint="correct it, or set bad_boxes: drop",
             )
         bad |= hit
-    clipped = np.clip(np.where(bad[:, None], 0.0, record.boxes_N4), 0.0, [width, height, width, height])
+    return bad
+
+
+def clean_boxes(record: Record, size: Size, policy: str) -> tuple[BoxTarget, int]:
+    """Boxes inside the image, float32, in pixels, and how many were dropped.
+
+    Boxes over the border are clipped; what is then thinner than one pixel is dropped. Arguments and errors are those of
+    `find_bad_boxes`.
+    """
+    height, width = size
+    bad = find_bad_boxes(record, size, policy)
+    scale = [width, height, width, height] if record.relative else 1.0
+    pixels = np.where(bad[:, None], 0.0, record.boxes_N4) * scale
+    clipped = np.clip(pixels, 0.0, [width, height, width, height])
     keep = ~bad & (clipped[:, 2:] - clipped[:, :2] >= MIN_SIDE).all(axis=1)
     target = BoxTarget(clipped.astype(np.float32), record.classes_N, record.crowd_N).select(keep)
     return target, int((~keep).sum())

@@ -1,52 +1,87 @@
-"""Reader of COCO annotations: one JSON file with images, annotations and categories."""
+"""COCO annotations: one JSON file a split with images, annotations and categories."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from umbel import DataError, Size, read_json, resolve_under
-from umbel.tasks.detection.records import Annotations, Record, Source
+from umbel.tasks.detection.entries import first_key, get_field, refuse_twice, to_float
+from umbel.tasks.detection.options import DetectionOptions
+from umbel.tasks.detection.records import Annotations, Box, make_record
+from umbel.tasks.detection.tt100k import FIRST_KEYS
 
-_Box = tuple[list[float], int, bool, str]  # xyxy, class index, crowd, annotation id
+
+class Coco:
+    """root/annotations/{train,val}.json and the folders root/{train,val} of images; all names can be set."""
+
+    looks_for = "annotations/train.json or annotations/val.json (train_annotations, val_annotations)"
+
+    def matches(self, options: DetectionOptions) -> bool:
+        files = [path for path in (self._annotations(options, split) for split in ("train", "val")) if path.is_file()]
+        return any(path.suffix.lower() == ".json" and first_key(path) not in FIRST_KEYS for path in files)
+
+    def splits(self, options: DetectionOptions) -> list[str]:
+        return [split for split in ("train", "val") if self._annotations(options, split).exists()]
+
+    def read(self, options: DetectionOptions, split: str) -> Annotations:
+        images = Path(options.root) / (options.images(split) or split)
+        return read_coco(images, self._annotations(options, split))
+
+    def _annotations(self, options: DetectionOptions, split: str) -> Path:
+        return Path(options.root) / (options.annotations(split) or f"annotations/{split}.json")
 
 
-def read_coco(source: Source) -> Annotations:
+def read_coco(images: Path, path: Path) -> Annotations:
     """Records of a COCO file; category ids, any integers, become 0..K-1 in ascending order.
 
     Images without boxes are kept. `iscrowd` is read; masks and keypoints are not.
+
+    Args:
+        images: folder of the images.
+        path: the JSON file.
 
     Raises:
         DataError: the file is not COCO, an id is unknown or given twice, a name leads out of the image folder, or a
             bbox is not four numbers.
     """
-    path = source.annotations
     content = read_json(path)
-    images, annotations, categories = (_section(content, key, path) for key in ("images", "annotations", "categories"))
-    names = {_field(entry, "id", int, path): _field(entry, "name", str, path) for entry in categories}
-    _refuse_twice((entry["id"] for entry in categories), "category id", path)
-    _refuse_twice((entry["name"] for entry in categories), "category name", path)
-    _refuse_twice((_field(entry, "id", (int, str), path) for entry in images), "image id", path)
-    _refuse_twice((_field(entry, "file_name", str, path) for entry in images), "file_name", path)
+    pictures, annotations, categories = (
+        _section(content, key, path) for key in ("images", "annotations", "categories")
+    )
+    names = {get_field(entry, "id", int, path): get_field(entry, "name", str, path) for entry in categories}
+    refuse_twice((entry["id"] for entry in categories), "category id", path)
+    refuse_twice((entry["name"] for entry in categories), "category name", path)
+    refuse_twice((get_field(entry, "id", (int, str), path) for entry in pictures), "image id", path)
+    refuse_twice((get_field(entry, "file_name", str, path) for entry in pictures), "file_name", path)
     ids = tuple(sorted(names))
-    boxes = _boxes_by_image(annotations, {entry["id"] for entry in images}, {id: k for k, id in enumerate(ids)}, path)
-    records = tuple(_record(entry, boxes.get(entry["id"], []), source) for entry in images)
-    return Annotations(records, tuple(names[id] for id in ids), ids)
+    indices = {id: k for k, id in enumerate(ids)}
+    boxes = _boxes_by_image(annotations, {entry["id"] for entry in pictures}, indices, path)
+    records = tuple(
+        make_record(
+            resolve_under(images, entry["file_name"], source=str(path)),
+            entry["file_name"],
+            path,
+            boxes.get(entry["id"], []),
+            size=_size(entry, path),
+            image_id=entry["id"],
+        )
+        for entry in pictures
+    )
+    return Annotations(records, tuple(names[id] for id in ids), ids, str(path))
 
 
 def _boxes_by_image(
     annotations: list[Any], images: set[Any], indices: Mapping[int, int], path: Path
-) -> dict[Any, list[_Box]]:
-    boxes: dict[Any, list[_Box]] = defaultdict(list)
+) -> dict[Any, list[Box]]:
+    boxes: dict[Any, list[Box]] = defaultdict(list)
     for position, entry in enumerate(annotations):
         name = f"annotation {entry['id']}" if isinstance(entry, dict) and "id" in entry else f"annotations[{position}]"
-        image = _field(entry, "image_id", (int, str), path, name)
-        category = _field(entry, "category_id", int, path, name)
-        bbox = _field(entry, "bbox", list, path, name)
+        image = get_field(entry, "image_id", (int, str), path, name)
+        category = get_field(entry, "category_id", int, path, name)
+        bbox = get_field(entry, "bbox", list, path, name)
         if image not in images:
             raise DataError(f"{name} is on image {image!r}, which is not in images", where=str(path))
         if category not in indices:
@@ -57,29 +92,16 @@ def _boxes_by_image(
             )
         if len(bbox) != 4 or any(not isinstance(v, (int, float)) or isinstance(v, bool) for v in bbox):
             raise DataError(f"{name} has bbox {bbox!r}; expected [x, y, width, height]", where=str(path))
-        x, y, width, height = (_as_float(v) for v in bbox)
-        boxes[image].append(([x, y, x + width, y + height], indices[category], bool(entry.get("iscrowd", 0)), name))
+        x, y, width, height = (to_float(v) for v in bbox)
+        boxes[image].append(Box((x, y, x + width, y + height), indices[category], bool(entry.get("iscrowd", 0)), name))
     return boxes
-
-
-def _record(image: Mapping[str, Any], boxes: list[_Box], source: Source) -> Record:
-    name = image["file_name"]
-    return Record(
-        resolve_under(source.images, name, source=str(source.annotations)),
-        name,
-        _size(image, source.annotations),
-        np.array([box[0] for box in boxes], dtype=np.float64).reshape(-1, 4),
-        np.array([box[1] for box in boxes], dtype=np.int64),
-        np.array([box[2] for box in boxes], dtype=bool),
-        tuple(box[3] for box in boxes),
-    )
 
 
 def _size(image: Mapping[str, Any], path: Path) -> Size | None:
     if image.get("width") is None or image.get("height") is None:
         return None
     name = f"image {image['file_name']!r}"
-    return (_field(image, "height", int, path, name), _field(image, "width", int, path, name))
+    return (get_field(image, "height", int, path, name), get_field(image, "width", int, path, name))
 
 
 def _section(content: Any, key: str, path: Path) -> list[Any]:
@@ -92,26 +114,3 @@ def _section(content: Any, key: str, path: Path) -> list[Any]:
         raise DataError(f"is not a COCO file: it has no list {key!r}", where=str(path), hint=found)
     section: list[Any] = content[key]
     return section
-
-
-def _field(entry: Any, key: str, kind: type | tuple[type, ...], path: Path, name: str = "an entry") -> Any:
-    if not isinstance(entry, Mapping) or key not in entry:
-        raise DataError(f"{name} has no {key!r}: {str(entry)[:120]}", where=str(path))
-    if not isinstance(entry[key], kind) or isinstance(entry[key], bool):
-        raise DataError(f"{name} has {key} {str(entry[key])[:80]!r}, of the wrong type", where=str(path))
-    return entry[key]
-
-
-def _as_float(value: float) -> float:
-    try:
-        return float(value)
-    except OverflowError:  # JSON has integers of any length
-        return float("inf")
-
-
-def _refuse_twice(values: Iterable[Hashable], what: str, path: Path) -> None:
-    seen: set[Hashable] = set()
-    for value in values:
-        if value in seen:
-            raise DataError(f"{what} {value!r} is given twice", where=str(path))
-        seen.add(value)

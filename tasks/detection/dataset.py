@@ -7,8 +7,8 @@ import logging
 from torch.utils.data import Dataset
 
 from umbel import DataError, Sample, Size, read_image
-from umbel.tasks.detection.cleaning import clean_boxes
-from umbel.tasks.detection.records import Annotations, Record, Source
+from umbel.tasks.detection.cleaning import clean_boxes, find_bad_boxes
+from umbel.tasks.detection.records import Annotations, Record
 from umbel.tasks.detection.targets import BoxTarget
 
 logger = logging.getLogger(__name__)
@@ -19,24 +19,23 @@ class DetectionDataset(Dataset[Sample]):
 
     Args:
         annotations: what a reader gave.
-        source: where from, for errors.
-        bad_boxes: "error" or "drop", see `clean_boxes`.
+        bad_boxes: "error" or "drop", see `find_bad_boxes`.
 
     Attributes:
-        dropped: boxes dropped when the annotations were checked.
+        records: the images, in order.
+        dropped: boxes dropped when the annotations were checked; more may go once an image of unstated size is decoded.
 
     Raises:
         DataError: an image is missing or a box is bad; on access, an image cannot be read or is not of the stated size.
     """
 
-    def __init__(self, annotations: Annotations, source: Source, bad_boxes: str) -> None:
+    def __init__(self, annotations: Annotations, bad_boxes: str) -> None:
         self.records = annotations.records
-        self.source = str(source.annotations)
         self.bad_boxes = bad_boxes
         self.dropped = 0
         self._targets: list[BoxTarget | None] = [self._check(record) for record in self.records]
         if self.dropped:
-            logger.warning("%s: %d boxes dropped: bad, or thinner than a pixel", self.source, self.dropped)
+            logger.warning("%s: %d boxes dropped: bad, or thinner than a pixel", annotations.source, self.dropped)
 
     def __len__(self) -> int:
         return len(self.records)
@@ -46,19 +45,24 @@ class DetectionDataset(Dataset[Sample]):
         image = read_image(record.path)
         size = (image.shape[0], image.shape[1])
         if record.size not in (None, size):
-            raise DataError(f"is {_text(size)} pixels; {self.source} says {_text(record.size)}", where=str(record.path))
+            raise DataError(
+                f"is {_text(size)} pixels; {record.source} says {_text(record.size)}", where=str(record.path)
+            )
         target = self._targets[index]
         if target is None:
-            target, _ = clean_boxes(record, size, self.bad_boxes, self.source)
+            target, _ = clean_boxes(record, size, self.bad_boxes)
         return Sample(image, target, record.id, size)
 
     def _check(self, record: Record) -> BoxTarget | None:
         """The cleaned boxes; None where the image's size is not known before it is decoded."""
         if not record.path.is_file():
-            raise DataError(f"image {record.id!r} does not exist", where=self.source, hint=f"looked for {record.path}")
+            raise DataError(
+                f"image {record.id!r} does not exist", where=record.source, hint=f"looked for {record.path}"
+            )
         if record.size is None:
+            self.dropped += int(find_bad_boxes(record, None, self.bad_boxes).sum())
             return None
-        target, dropped = clean_boxes(record, record.size, self.bad_boxes, self.source)
+        target, dropped = clean_boxes(record, record.size, self.bad_boxes)
         self.dropped += dropped
         return target
 

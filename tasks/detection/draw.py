@@ -8,9 +8,10 @@ import cv2
 import numpy as np
 
 from umbel import palette, put_label
-from umbel.tasks.detection.targets import BoxTarget, Detections
+from umbel.tasks.detection.targets import ANY_CLASS, BoxTarget, Detections
 
 MIN_SCORE = 0.3  # detections below only clutter the picture
+GREY = (160, 160, 160)  # of regions without a class
 
 
 def draw_boxes(image: np.ndarray, boxes: BoxTarget | Detections, class_names: Sequence[str]) -> np.ndarray:
@@ -27,7 +28,7 @@ def draw_boxes(image: np.ndarray, boxes: BoxTarget | Detections, class_names: Se
     for corners, index, text in reversed(_captions(boxes, class_names)):  # best last, on top
         x1, x2 = np.clip(corners[::2], 0, picture.shape[1] - 1).tolist()  # lines on the border stay in sight
         y1, y2 = np.clip(corners[1::2], 0, picture.shape[0] - 1).tolist()
-        colour = tuple(int(value) for value in colours[index])
+        colour = GREY if index == ANY_CLASS else tuple(int(value) for value in colours[index])
         cv2.rectangle(picture, (x1, y1), (x2, y2), (0, 0, 0), width + 2)  # a dark edge shows on light ground
         cv2.rectangle(picture, (x1, y1), (x2, y2), colour, width)
         put_label(picture, text, (x1, y1), (colour[0], colour[1], colour[2]))
@@ -43,5 +44,8 @@ def _captions(boxes: BoxTarget | Detections, class_names: Sequence[str]) -> list
     else:
         corners, classes = boxes.boxes_N4.round().astype(int).tolist(), boxes.classes_N.tolist()
         crowd = boxes.crowd_N.tolist()
-        texts = [class_names[k] + (" (crowd)" if many else "") for k, many in zip(classes, crowd, strict=True)]
+        texts = [
+            "ignored" if k == ANY_CLASS else class_names[k] + (" (crowd)" if many else "")
+            for k, many in zip(classes, crowd, strict=True)
+        ]
     return list(zip(corners, classes, texts, strict=True))

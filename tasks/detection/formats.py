@@ -1,39 +1,44 @@
-"""Annotation formats by name. A new format is one reader and one line here."""
+"""Formats of detection data sets. A new format is one reader and one line here."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Protocol
 
-from umbel import ConfigError, DataError
-from umbel.tasks.detection.coco import read_coco
-from umbel.tasks.detection.records import Annotations, Source
-
-READERS: dict[str, Callable[[Source], Annotations]] = {"coco": read_coco}
-
-
-def read_annotations(source: Source, format: str) -> Annotations:
-    """The records of a split.
-
-    Args:
-        source: where the split is stored.
-        format: a name in READERS, or "auto".
-
-    Raises:
-        ConfigError: there is no such format.
-        DataError: the annotations cannot be used; names file and entry.
-    """
-    name = detect_format(source) if format == "auto" else format
-    if name not in READERS:
-        raise ConfigError(f"format is {name!r}", hint=f"choose auto or one of {', '.join(READERS)}")
-    return READERS[name](source)
+from umbel import pick_format
+from umbel.tasks.detection.challenge import Challenge
+from umbel.tasks.detection.coco import Coco
+from umbel.tasks.detection.options import DetectionOptions
+from umbel.tasks.detection.records import Annotations
+from umbel.tasks.detection.tt100k import TT100K
+from umbel.tasks.detection.voc import Voc
+from umbel.tasks.detection.yolo import Yolo
 
 
-def detect_format(source: Source) -> str:
-    """The format of a split, by the look of its annotations."""
-    if source.annotations.suffix.lower() == ".json":
-        return "coco"
-    raise DataError(
-        "is of no format that can be told by its name",
-        where=str(source.annotations),
-        hint=f"set format to one of {', '.join(READERS)}",
-    )
+class Format(Protocol):
+    """One format."""
+
+    looks_for: str  # what `matches` wants to see, for the error message
+
+    def matches(self, options: DetectionOptions) -> bool:
+        """Whether `root` is laid out this way."""
+
+    def splits(self, options: DetectionOptions) -> Sequence[str]:
+        """Those of "train" and "val" that are there, and "test" where the format has one."""
+
+    def read(self, options: DetectionOptions, split: str) -> Annotations:
+        """The images and boxes of a split; DataError names file, entry and what is wrong with it."""
+
+
+FORMATS: dict[str, Format] = {
+    "coco": Coco(),
+    "voc": Voc(),
+    "yolo": Yolo(),
+    "tt100k": TT100K(),
+    "challenge": Challenge(),
+}
+
+
+def find_format(options: DetectionOptions) -> Format:
+    """The format that the options name, or the only one that `root` shows."""
+    return pick_format(FORMATS, options)

@@ -11,7 +11,7 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.detection import MeanAveragePrecision
 
-from umbel.tasks.detection.targets import BoxTarget, Detections
+from umbel.tasks.detection.targets import ANY_CLASS, BoxTarget, Detections
 
 logging.getLogger("faster_coco_eval").setLevel(logging.WARNING)  # it logs a table of 14 lines at every evaluation
 
@@ -19,7 +19,8 @@ logging.getLogger("faster_coco_eval").setLevel(logging.WARNING)  # it logs a tab
 class DetectionMetric(Metric):
     """mAP at IoU 0.5 ("map50") and over 0.5..0.95 ("map50_95"), 100 detections an image and class.
 
-    Crowd boxes are ignored; classes without a labelled box are left out of the mean; without any the result is 0.
+    Crowd boxes are ignored, by the detections of their class or, without one, by all; classes without a labelled box
+    are left out of the mean; without any the result is 0.
 
     The states are flat float tensors that processes concatenate, so each may have seen another number of images:
     torchmetrics' own mAP gathers one tensor an image and would wait for ever.
@@ -51,6 +52,7 @@ class DetectionMetric(Metric):
         counts = _joined(self.counts).view(-1, 2).long().T.tolist()
         detections = torch.split(_joined(self.detections).view(-1, 6), counts[0]) if counts[0] else ()
         objects = torch.split(_joined(self.objects).view(-1, 6), counts[1]) if counts[1] else ()
+        objects = _with_crowds_of_every_class(objects)
         oracle.update(
             [{"boxes": rows[:, :4], "scores": rows[:, 4], "labels": rows[:, 5].long()} for rows in detections],
             [{"boxes": rows[:, :4], "labels": rows[:, 4].long(), "iscrowd": rows[:, 5].long()} for rows in objects],
@@ -65,6 +67,21 @@ class DetectionMetric(Metric):
     def _flat(self, *columns: Tensor) -> Tensor:
         parts = [column.float() if column.ndim == 2 else column.float()[:, None] for column in columns]
         return torch.cat(parts, dim=1).flatten().to(self.device)
+
+
+def _with_crowds_of_every_class(objects: Sequence[Tensor]) -> list[Tensor]:
+    """Rows x1, y1, x2, y2, class, crowd of every image, ANY_CLASS replaced by each class that has labelled boxes."""
+    if not any((rows[:, 4] == ANY_CLASS).any() for rows in objects):
+        return list(objects)
+    labels = torch.cat([rows[:, 4] for rows in objects]).unique()
+    labels = labels[labels != ANY_CLASS]
+    spread = []
+    for rows in objects:
+        anywhere = rows[:, 4] == ANY_CLASS
+        copies = rows[anywhere].repeat(len(labels), 1)
+        copies[:, 4] = labels.repeat_interleave(int(anywhere.sum()))
+        spread.append(torch.cat((rows[~anywhere], copies)))
+    return spread
 
 
 def _joined(state: Any) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from umbel import check_choice, check_range, option
+from umbel import check_choice, check_interval, check_range, check_unique, option
 
 CONF_TYPES = ("avg", "max", "box_and_model_avg", "absent_model_aware_avg")
 
@@ -13,13 +13,37 @@ CONF_TYPES = ("avg", "max", "box_and_model_avg", "absent_model_aware_avg")
 class DetectionOptions:
     """Options of one detection task; defaults follow SPEC 2, 6 and 11."""
 
-    root: str = option(doc="folder that the paths below are relative to")
-    format: str = option("auto", "annotation format: auto looks at the annotations, or coco")
-    train_images: str = option("train", "folder of the training images")
-    train_annotations: str = option("annotations/train.json", "annotations of the training images")
-    val_images: str = option("val", "folder of the validation images")
-    val_annotations: str = option("annotations/val.json", "annotations of the validation images")
-    class_names: list[str] = option([], "classes in the order of the head's outputs; [] takes those of the data, by id")
+    root: str = option(doc="folder of the data set, that the paths below are relative to")
+    format: str = option("auto", "format of the data set: auto, coco, voc, yolo, tt100k or challenge")
+    train_images: str | None = option(
+        None,
+        "folder of the training images; null: coco train, challenge dec/train, voc JPEGImages or without a list train, "
+        "yolo as data.yaml says; tt100k: first folder of their paths, train",
+    )
+    train_annotations: str | None = option(
+        None,
+        "annotations of the training images; null: coco annotations/train.json, challenge dec/train.json, voc the "
+        "folder Annotations or without a list the images', yolo data.yaml, tt100k annotations.json",
+    )
+    val_images: str | None = option(None, "the same for validation, val in place of train; but tt100k: test")
+    val_annotations: str | None = option(None, "the same for validation, val in place of train")
+    train_list: str | None = option(
+        None, "voc: stems of the training images; null: ImageSets/Main/train.txt if it exists"
+    )
+    val_list: str | None = option(None, "voc: the same for validation; null: ImageSets/Main/val.txt if it exists")
+    difficult: str = option("ignore", "voc: objects marked difficult: ignore (neither right nor wrong), keep or drop")
+    other_categories: str = option(
+        "drop",
+        "tt100k: signs of categories outside class_names, or without it outside the usual 45: drop, ignore or keep",
+    )
+    class_names: list[str] = option(
+        [],
+        "classes in the order of the head's outputs; [] takes those of the data, by id or, in voc and tt100k, sorted",
+    )
+    class_map: dict[str, str | None] = option(
+        {},
+        "stored class to class; names that become one are merged, null drops boxes, ignore makes them ignored regions",
+    )
     category_ids: list[int] = option([], "id of each of class_names in annotations and results; [] takes the data's")
     bad_boxes: str = option("error", "boxes that are not finite, empty, inverted or outside the image: error or drop")
 
@@ -65,6 +89,8 @@ class DetectionOptions:
     wbf_weights: list[float] = option([], "weight of each view, in their order; [] weighs all alike")
 
     def __post_init__(self) -> None:
+        check_choice("difficult", self.difficult, ("ignore", "keep", "drop"))
+        check_choice("other_categories", self.other_categories, ("drop", "ignore", "keep"))
         check_choice("bad_boxes", self.bad_boxes, ("error", "drop"))
         check_choice("gain_scaling", self.gain_scaling, ("none", "ultralytics"))
         check_choice("iou_kind", self.iou_kind, ("iou", "giou", "diou", "ciou"))
@@ -92,13 +118,20 @@ class DetectionOptions:
         check_range("min_box_px", self.min_box_px, 0.0, 1e4)
         check_range("max_detections", self.max_detections, 1, 30000)
         check_range("keep", self.keep, 1, 30000)
-        _check_span("crop_scale", self.crop_scale, 0.01, 1.0)
-        _check_span("crop_aspect", self.crop_aspect, 0.01, 100.0)
+        check_interval("crop_scale", self.crop_scale, 0.01, 1.0)
+        check_interval("crop_aspect", self.crop_aspect, 0.01, 100.0)
+        check_unique("class_names", self.class_names)
         self._check_shapes()
 
+    def images(self, split: str) -> str | None:
+        """The image folder that the recipe gives for a split."""
+        return {"train": self.train_images, "val": self.val_images}.get(split)
+
+    def annotations(self, split: str) -> str | None:
+        """The annotation file or folder that the recipe gives for a split."""
+        return {"train": self.train_annotations, "val": self.val_annotations}.get(split)
+
     def _check_shapes(self) -> None:
-        if len(set(self.class_names)) != len(self.class_names):
-            raise ValueError(f"class_names holds a name twice: {self.class_names}")
         if self.category_ids and not (len(set(self.category_ids)) == len(self.category_ids) == len(self.class_names)):
             raise ValueError(
                 f"category_ids is {self.category_ids}; give one for each of class_names {self.class_names}"
@@ -113,10 +146,3 @@ class DetectionOptions:
             raise ValueError(f"test_size is {self.test_size}; expected [height, width] in pixels")
         if any(weight <= 0 for weight in self.wbf_weights):
             raise ValueError(f"wbf_weights is {self.wbf_weights}; every weight must be above 0")
-
-
-def _check_span(name: str, span: list[float], low: float, high: float) -> None:
-    if len(span) != 2 or span[0] > span[1]:
-        raise ValueError(f"{name} is {span}; expected [low, high]")
-    for value in span:
-        check_range(name, value, low, high)

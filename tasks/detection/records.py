@@ -1,11 +1,12 @@
 """What an annotation reader gives: records of images, and the categories.
 
-Legend: N boxes of an image; x1, y1, x2, y2 in pixels as the file says, not yet checked or clipped.
+Legend: N boxes of an image; x1, y1, x2, y2 as the file says, not yet checked or clipped.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,16 +15,20 @@ from umbel import Size
 
 
 @dataclass(frozen=True)
-class Source:
-    """Where a split is stored.
+class Box:
+    """One labelled box.
 
     Args:
-        images: folder of the images.
-        annotations: file or folder of the annotations.
+        corners: x1, y1, x2, y2.
+        index: index into the categories.
+        crowd: to be neither trained on nor counted against a detection.
+        name: what to call it in an error, such as its annotation id.
     """
 
-    images: Path
-    annotations: Path
+    corners: tuple[float, float, float, float]
+    index: int
+    crowd: bool
+    name: str
 
 
 @dataclass(frozen=True)
@@ -33,20 +38,51 @@ class Record:
     Args:
         path: the image file.
         id: unique in the split, usually the file name.
+        source: the file that its boxes come from, for errors.
         size: height and width that the annotations state, to be checked against the image; None where they do not.
-        boxes_N4: float64.
-        classes_N: int64 indices into the categories.
+        boxes_N4: float64, pixels, or fractions of the image's sides if `relative`.
+        classes_N: int64 indices into the categories; targets.ANY_CLASS for a crowd box of no class.
         crowd_N: bool.
-        box_ids: what to call each box in an error, such as its annotation id.
+        box_ids: what to call each box in an error.
+        relative: whether the boxes are fractions.
+        image_id: what result files call the image; None where the format says nothing.
     """
 
     path: Path
     id: str
+    source: str
     size: Size | None
     boxes_N4: np.ndarray
     classes_N: np.ndarray
     crowd_N: np.ndarray
     box_ids: tuple[str, ...]
+    relative: bool = False
+    image_id: int | str | None = None
+
+
+def make_record(
+    path: Path,
+    id: str,
+    source: Path,
+    boxes: Sequence[Box],
+    *,
+    size: Size | None = None,
+    relative: bool = False,
+    image_id: int | str | None = None,
+) -> Record:
+    """A record from single boxes; the arguments are those of `Record`."""
+    return Record(
+        path,
+        id,
+        str(source),
+        size,
+        np.array([box.corners for box in boxes], dtype=np.float64).reshape(-1, 4),
+        np.array([box.index for box in boxes], dtype=np.int64),
+        np.array([box.crowd for box in boxes], dtype=bool),
+        tuple(box.name for box in boxes),
+        relative,
+        image_id,
+    )
 
 
 @dataclass(frozen=True)
@@ -57,8 +93,12 @@ class Annotations:
         records: the images, those without boxes included.
         class_names: names in the order of the class indices.
         category_ids: the id of each class in the files, for results; None where the format has none.
+        source: the annotation file or folder, for errors.
+        class_map: what becomes of stored classes unless the recipe's `class_map` says otherwise.
     """
 
     records: tuple[Record, ...]
     class_names: tuple[str, ...]
     category_ids: tuple[int, ...] | None
+    source: str
+    class_map: Mapping[str, str | None] = field(default_factory=dict)

@@ -15,6 +15,8 @@ from torch import Tensor
 from umbel import Size
 from umbel.tasks.detection.boxes import xyxy_to_cxcywh
 
+ANY_CLASS = -1  # of a crowd box that stands for no class in particular
+
 
 @dataclass(frozen=True)
 class BoxTarget:
@@ -22,7 +24,7 @@ class BoxTarget:
 
     Args:
         boxes_N4: float32.
-        classes_N: int64 class indices.
+        classes_N: int64 class indices; ANY_CLASS only with crowd.
         crowd_N: bool; a crowd box covers many objects: it is not trained on, and ignored by the metric.
     """
 

@@ -16,17 +16,18 @@ from umbel.tasks.detection.anchors import COCO_ANCHORS
 from umbel.tasks.detection.augment import DetectionAugment, fit_into
 from umbel.tasks.detection.boxes import clip_to, to_original
 from umbel.tasks.detection.categories import Categories, with_class_order
+from umbel.tasks.detection.class_changes import change_classes
 from umbel.tasks.detection.dataset import DetectionDataset
 from umbel.tasks.detection.decode import decode_maps
 from umbel.tasks.detection.draw import draw_boxes
-from umbel.tasks.detection.formats import read_annotations
+from umbel.tasks.detection.formats import Format, find_format
 from umbel.tasks.detection.head import ANCHORS_PER_LEVEL, STRIDES, YOLOHead
 from umbel.tasks.detection.loss import Gains, detection_loss
 from umbel.tasks.detection.merge import keep_best, merge_by_nms, merge_by_wbf
 from umbel.tasks.detection.metric import DetectionMetric
 from umbel.tasks.detection.nms import select_detections
 from umbel.tasks.detection.options import DetectionOptions
-from umbel.tasks.detection.records import Annotations, Source
+from umbel.tasks.detection.records import Annotations
 from umbel.tasks.detection.targets import BoxTarget, Detections, training_rows
 
 
@@ -47,26 +48,28 @@ class Detection(Task[DetectionOptions]):
             )
 
     def dataset(self, split: str) -> DetectionDataset:
+        """Images and boxes of "train" or "val"; in the challenge's format also "test", without boxes."""
         annotations = self._annotations(split)
-        ordered = with_class_order(
-            annotations, self.categories, str(self._source(split).annotations), complete=not self.options.class_names
-        )
-        return DetectionDataset(ordered, self._source(split), self.options.bad_boxes)
+        if split != "test":  # a list of images knows no classes
+            annotations = with_class_order(annotations, self.categories, complete=not self.options.class_names)
+        return DetectionDataset(annotations, self.options.bad_boxes)
 
     @cached_property
     def categories(self) -> Categories:
         """Classes of the head: the recipe's, else those of the training data, else those of the validation data."""
-        names = tuple(self.options.class_names)
-        if self.options.category_ids:
-            return Categories(names, tuple(self.options.category_ids))
-        splits = [split for split in ("train", "val") if self._source(split).annotations.exists()]
-        if not splits and names:
+        options = self.options
+        names = tuple(options.class_names)
+        if options.category_ids:
+            return Categories(names, tuple(options.category_ids))
+        if names and not Path(options.root).is_dir():
             return Categories((), ()).reordered(names)
-        found = Categories.of(self._annotations(splits[0] if splits else "train"))
+        splits = [split for split in self._format.splits(options) if split != "test"]
+        if names and not splits:
+            return Categories((), ()).reordered(names)
+        annotations = self._annotations(splits[0] if splits else "train")
+        found = Categories.of(annotations)
         if not found.names and not names:
-            raise DataError(
-                "has no categories", where=str(self._source("train").annotations), hint="name them: class_names: [...]"
-            )
+            raise DataError("has no categories", where=annotations.source, hint="name them: class_names: [...]")
         return found.reordered(names) if names else found
 
     def learnt_options(self) -> dict[str, Any]:
@@ -206,16 +209,16 @@ class Detection(Task[DetectionOptions]):
         anchors = torch.tensor(self.options.anchors or COCO_ANCHORS, dtype=torch.float32, device=device)
         return anchors.view(len(STRIDES), ANCHORS_PER_LEVEL, 2)
 
-    def _annotations(self, split: str) -> Annotations:
-        if split not in self._splits:
-            self._splits[split] = read_annotations(self._source(split), self.options.format)
-        return self._splits[split]
+    @cached_property
+    def _format(self) -> Format:
+        return find_format(self.options)
 
-    def _source(self, split: str) -> Source:
-        if split not in ("train", "val"):
-            raise DataError(f"there is no split {split!r}", where=f"tasks.{self.name}", hint="choose train or val")
-        root = Path(self.options.root)
-        return Source(
-            root / str(getattr(self.options, f"{split}_images")),
-            root / str(getattr(self.options, f"{split}_annotations")),
-        )
+    def _annotations(self, split: str) -> Annotations:
+        """A split as stored, with the class changes of the recipe."""
+        if split not in self._splits:
+            if split not in ("train", "val") and split not in self._format.splits(self.options):
+                raise DataError(f"there is no split {split!r}", where=f"tasks.{self.name}", hint="choose train or val")
+            stored = self._format.read(self.options, split)
+            changes = {} if split == "test" else self.options.class_map
+            self._splits[split] = change_classes(stored, changes, f"tasks.{self.name}.options")
+        return self._splits[split]

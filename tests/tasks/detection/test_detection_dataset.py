@@ -80,8 +80,8 @@ number = st.one_of(st.floats(-60, 90), st.sampled_from([math.nan, math.inf, -mat
 def test_dropping_leaves_only_boxes_inside_the_image(rows):
     boxes = np.array(rows, dtype=np.float64).reshape(-1, 4)
     count = len(boxes)
-    record = Record(None, "x", None, boxes, np.arange(count), np.zeros(count, bool), ("box",) * count)
-    target, dropped = clean_boxes(record, (30, 40), "drop", "file")
+    record = Record(None, "x", "file", None, boxes, np.arange(count), np.zeros(count, bool), ("box",) * count)
+    target, dropped = clean_boxes(record, (30, 40), "drop")
     assert dropped + len(target.boxes_N4) == count
     for index, corners in zip(target.classes_N, target.boxes_N4, strict=True):
         x1, y1, x2, y2 = corners
@@ -154,7 +154,7 @@ def test_class_names_of_the_recipe_set_the_order(coco_folder, make_task):
 
 def test_classes_are_known_without_data_when_the_recipe_names_them(make_task):
     assert make_task("absent", class_names=["a", "b"]).categories.ids == (1, 2)
-    with pytest.raises(DataError, match=r"train\.json: no such file"):
+    with pytest.raises(DataError, match=r"absent: no such folder"):
         _ = make_task("absent").categories
 
 
@@ -179,7 +179,9 @@ def test_unknown_formats_and_splits_are_named(coco_folder, make_task):
     root = coco_folder([])
     with pytest.raises(ConfigError, match=r"format is 'cocoa'.*coco"):
         make_task(root, format="cocoa").dataset("train")
-    with pytest.raises(DataError, match=r"set format to one of coco"):
-        make_task(root, train_annotations="annotations/train.mat").dataset("train")
+    with pytest.raises(
+        DataError, match=r"no known way .*coco: annotations/train\.json.*voc: .*yolo: .*tt100k: .*challenge"
+    ):
+        make_task(root, train_annotations="a.mat", val_annotations="b.mat").dataset("train")
     with pytest.raises(DataError, match=r"no split 'test'"):
         make_task(root).dataset("test")

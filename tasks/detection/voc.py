@@ -1,0 +1,133 @@
+"""Pascal VOC: an XML file an image, and either lists of stems or a folder a split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from umbel import DataError, list_images, read_lines, resolve_under
+from umbel.tasks.detection.entries import refuse_twice
+from umbel.tasks.detection.options import DetectionOptions
+from umbel.tasks.detection.records import Annotations, Box, Record, make_record
+from umbel.tasks.detection.voc_xml import VocImage, read_voc_xml
+
+SPLITS = ("train", "val")
+
+
+class Voc:
+    """Lists: root/ImageSets/Main/{train,val}.txt of stems, root/Annotations/STEM.xml, root/JPEGImages/STEM.*.
+
+    Without a list: root/{train,val}/STEM.xml, the images beside them. An image is found by the stem of its XML file,
+    else by the file name in it. Stored classes are the names that occur in any split, sorted. Coordinates are taken as
+    written: VOC's own count pixels from 1, but most tools count from 0.
+    """
+
+    looks_for = "ImageSets/Main/train.txt or val.txt with a folder Annotations, or XML files in train or val"
+
+    def matches(self, options: DetectionOptions) -> bool:
+        folders = (_xml_folder(options, split) for split in self.splits(options))
+        return any(path.suffix.lower() == ".xml" for folder in folders for path in _entries(folder))
+
+    def splits(self, options: DetectionOptions) -> list[str]:
+        return [split for split in SPLITS if _list(options, split) or _xml_folder(options, split).is_dir()]
+
+    def read(self, options: DetectionOptions, split: str) -> Annotations:
+        folder = _xml_folder(options, split)
+        found = _read_split(options, split)
+        here = self.splits(options)
+        others = [other for other in here if other != split]
+        if options.class_names and not options.class_map:
+            others = []  # the recipe knows the classes
+        names = {entry.name for image in found.values() for entry in image.objects}
+        for other in others:
+            names |= {entry.name for image in _read_split(options, other).values() for entry in image.objects}
+        if len(here) < len(SPLITS):
+            names |= set(options.class_map)  # they may occur in the split that is not here
+        index = {name: k for k, name in enumerate(sorted(names))}
+        images = _image_folder(options, split)
+        by_stem = _images_by_stem(images)
+        records = tuple(
+            _record(path, image, images, by_stem, index, options.difficult) for path, image in found.items()
+        )
+        refuse_twice((record.id for record in records), "image", folder)
+        return Annotations(records, tuple(index), None, str(folder))
+
+
+def _record(
+    path: Path, image: VocImage, images: Path, by_stem: dict[str, Path], index: dict[str, int], difficult: str
+) -> Record:
+    file = by_stem.get(path.stem)
+    if file is None:
+        if not image.file_name:
+            raise DataError(f"has no image: {images} holds none of its stem, and it has no filename", where=str(path))
+        file = resolve_under(images, image.file_name, source=str(path))
+    boxes = [
+        Box(entry.corners, index[entry.name], entry.difficult and difficult == "ignore", f"object {number}")
+        for number, entry in enumerate(image.objects, start=1)
+        if not (entry.difficult and difficult == "drop")
+    ]
+    return make_record(file, file.name, path, boxes, size=image.size)
+
+
+def _read_split(options: DetectionOptions, split: str) -> dict[Path, VocImage]:
+    folder = _xml_folder(options, split)
+    listing = _list(options, split)
+    if listing is None:
+        paths = sorted(path for path in _entries(folder) if path.suffix.lower() == ".xml")
+        if not paths:
+            raise DataError(
+                "holds no XML files" if folder.is_dir() else "no such folder",
+                where=str(folder),
+                hint=f"VOC needs ImageSets/Main/{split}.txt ({split}_list) or a folder ({split}_annotations)",
+            )
+    else:
+        paths = [resolve_under(folder, f"{stem}.xml", source=str(listing)) for stem in _stems(listing)]
+    return {path: read_voc_xml(path) for path in paths}
+
+
+def _stems(listing: Path) -> Sequence[str]:
+    stems = read_lines(listing)
+    for stem in stems:
+        if len(stem.split()) > 1:
+            raise DataError(f"line {stem[:80]!r} has several columns; expected a stem", where=str(listing))
+    if not stems:
+        raise DataError("lists no images", where=str(listing))
+    refuse_twice(stems, "stem", listing)
+    return stems
+
+
+def _list(options: DetectionOptions, split: str) -> Path | None:
+    """The list of a split; None where folders make the splits."""
+    given = options.train_list if split == "train" else options.val_list
+    path = Path(options.root) / (given or f"ImageSets/Main/{split}.txt")
+    return path if given or path.exists() else None
+
+
+def _xml_folder(options: DetectionOptions, split: str) -> Path:
+    default = "Annotations" if _list(options, split) else options.images(split) or split
+    return Path(options.root) / (options.annotations(split) or default)
+
+
+def _image_folder(options: DetectionOptions, split: str) -> Path:
+    default = "JPEGImages" if _list(options, split) else options.annotations(split) or split
+    return Path(options.root) / (options.images(split) or default)
+
+
+def _images_by_stem(folder: Path) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in list_images(folder):
+        if path.stem in found:
+            raise DataError(
+                f"several images of stem {path.stem!r}: {found[path.stem].name}, {path.name}",
+                where=str(folder),
+                hint="keep one",
+            )
+        found[path.stem] = path
+    return found
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError:
+        return []

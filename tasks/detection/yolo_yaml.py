@@ -1,0 +1,94 @@
+"""The description of a YOLO data set: names of classes and where the splits are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from umbel import DataError, resolve_under
+from umbel.tasks.detection.entries import read_small_file, refuse_twice
+
+MAX_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class YoloSet:
+    """A data.yaml as read.
+
+    Args:
+        names: classes by index.
+        places: for "train" and "val", where given, folders of images or files that list images.
+        base: the folder that lists are relative to.
+    """
+
+    names: tuple[str, ...]
+    places: dict[str, tuple[Path, ...]]
+    base: Path
+
+
+def read_data_yaml(path: Path) -> YoloSet:
+    """Class names and splits. Everything is looked up below the folder of the file.
+
+    `path` counts where it is a folder below; elsewhere is where the author had the data. Leading "../" of a
+    split, as some exports write, are passed over.
+
+    Raises:
+        DataError: the file is no mapping, more than 1 MiB, or lacks names; a split leads out of the folder or is not
+            there.
+    """
+    read_small_file(path, MAX_BYTES)  # bounded, and there
+    try:
+        tree = OmegaConf.load(path)  # plain types only, no repeated keys, few aliases
+        content = OmegaConf.to_container(tree, resolve=False) if isinstance(tree, DictConfig) else None
+    except Exception as error:  # the YAML library raises many kinds
+        raise DataError(f"is not valid YAML: {' '.join(str(error).split())[:200]}", where=str(path)) from None
+    if not isinstance(content, dict):
+        raise DataError("holds no mapping with names, train and val", where=str(path))
+    names = _names(content, path)
+    base = _base(content.get("path"), path)
+    splits = {split: content[split] for split in ("train", "val") if content.get(split) is not None}
+    places = {split: tuple(_place(entry, split, base, path) for entry in _listed(splits[split])) for split in splits}
+    return YoloSet(names, places, base)
+
+
+def _names(content: dict[Any, Any], path: Path) -> tuple[str, ...]:
+    names = content.get("names")
+    if isinstance(names, dict):
+        if sorted(names, key=str) != sorted(range(len(names)), key=str):
+            raise DataError(f"names has the keys {str(list(names))[:120]}; expected 0, 1, 2, ...", where=str(path))
+        names = [names[index] for index in range(len(names))]
+    if not isinstance(names, list) or not names:
+        raise DataError("has no names: a list, or a mapping from 0, 1, 2, ... to the classes", where=str(path))
+    for name in names:
+        if isinstance(name, bool) or not isinstance(name, (str, int)):
+            raise DataError(f"names holds {str(name)[:80]!r}, which is not text; quote it", where=str(path))
+    if content.get("nc", len(names)) != len(names):
+        raise DataError(f"nc is {str(content['nc'])[:80]}, but there are {len(names)} names", where=str(path))
+    refuse_twice(map(str, names), "class", path)
+    return tuple(map(str, names))
+
+
+def _base(stated: Any, path: Path) -> Path:
+    if isinstance(stated, str) and stated and not Path(stated).is_absolute() and ".." not in Path(stated).parts:
+        folder = resolve_under(path.parent, stated, source=str(path))
+        if folder.is_dir():
+            return folder
+    return path.parent
+
+
+def _listed(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _place(entry: Any, split: str, base: Path, path: Path) -> Path:
+    parts = PurePosixPath(entry).parts if isinstance(entry, str) else ()
+    while parts and parts[0] == "..":
+        parts = parts[1:]
+    place = resolve_under(base, str(PurePosixPath(*parts)) if parts else "", source=f"{path}: {split}")
+    if not place.exists():
+        raise DataError(f"{split} is {entry!r}, but {place} does not exist", where=str(path))
+    return place
