@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from umbel import check_choice, check_range, option
 
@@ -20,14 +21,10 @@ class TimmOptions:
         "or a timm tag such as convnext_large.fb_in22k, which is downloaded",
     )
     drop_path: float = option(0.0, "stochastic depth: rate of the last block, growing linearly from 0 at the first")
-    layer_scale: float | None = option(
-        None,
-        "first value of ConvNeXt's layer scale; null is timm's 1e-6, which needs long training from scratch: 1 for short",
-    )
-    norm_layer: str | None = option(
-        None,
-        "norm of the trunk's blocks by timm's name, such as batchnorm2d; null is the model's own. "
-        "Batch norm learns much faster from scratch, but pretrained ConvNeXt weights need their own",
+    model_args: dict[str, Any] = option(
+        {},
+        "further arguments of the timm model, by timm's names, such as {depths: [2, 2, 6, 2], dims: [40, 80, 160, 320], "
+        "norm_layer: batchnorm2d, ls_init_value: 1.0}; with weights they must describe the model the weights are of",
     )
     out_strides: list[int] = option([], "strides of the levels for the heads; [] is all of 4, 8, 16, 32 there are")
     level_norm: bool | None = option(
@@ -48,8 +45,6 @@ class TimmOptions:
 
     def __post_init__(self) -> None:
         check_range("drop_path", self.drop_path, 0.0, 0.99)
-        if self.layer_scale is not None:
-            check_range("layer_scale", self.layer_scale, 1e-9, 10.0)
         check_choice("norm_stats", self.norm_stats, (None, *NORM_STATS))
         for stride in self.out_strides:
             check_range("out_strides", stride, 1, 256)

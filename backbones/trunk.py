@@ -89,21 +89,15 @@ def _create(options: TimmOptions, indices: tuple[int, ...] | None) -> Any:
     settings: dict[str, Any] = {} if indices is None else {"out_indices": indices}
     if options.drop_path > 0:
         settings["drop_path_rate"] = options.drop_path
-    if options.layer_scale is not None:
-        settings["ls_init_value"] = options.layer_scale
-    if options.norm_layer is not None:
-        settings["norm_layer"] = options.norm_layer
     if _fixed_size(options.model):
         settings["strict_img_size"] = False
     try:
-        return timm.create_model(options.model, pretrained=False, features_only=True, **settings)
+        return timm.create_model(options.model, pretrained=False, features_only=True, **{**settings, **options.model_args})
     except Exception as error:  # every model family refuses in its own way
         reason = _first_line(error)
         message = f"'{options.model}' cannot be a trunk: {reason}"
         if "drop_path_rate" in reason:
             message = f"'{options.model}' has no stochastic depth; set drop_path to 0"
-        elif "ls_init_value" in reason:
-            message = f"'{options.model}' has no layer scale; leave layer_scale out"
         elif "strict_img_size" in reason:
             message = f"'{options.model}' takes images of one fixed size only"
         raise ConfigError(message, where=WHERE, hint="a ConvNeXt, EfficientNet or ResNet serves") from None
