@@ -28,6 +28,7 @@ _HOME = {
     "Task": "umbel.task",
     "TaskConfig": "umbel.config",
     "TtaConfig": "umbel.config",
+    "TtaVariant": "umbel.config",
     "UmbelError": "umbel.errors",
     "Trained": "umbel.api",
     "View": "umbel.types",
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
     from umbel.checkpoint.tensors import load_tensors as load_tensors
     from umbel.config import TaskConfig as TaskConfig
     from umbel.config import TtaConfig as TtaConfig
+    from umbel.config import TtaVariant as TtaVariant
     from umbel.data.class_map import ClassMap as ClassMap
     from umbel.data.class_map import map_classes as map_classes
     from umbel.data.files import list_images as list_images

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from umbel.options import check_choice, check_range, option
+from umbel.options import check_choice, check_range, check_unique, option
 from umbel.types import Size
 
 
@@ -25,6 +25,15 @@ class TtaConfig:
 
 
 @dataclass
+class TtaVariant:
+    """A row of the table that `umbel tta` prints: test-time augmentation and task options to try."""
+
+    name: str = option(doc="what the row is called")
+    tta: TtaConfig = field(default_factory=TtaConfig, metadata={"doc": "its views; by default one"})
+    options: dict[str, Any] = option({}, "task options that differ from the recipe's, such as how views are merged")
+
+
+@dataclass
 class TaskConfig:
     """What every task of a recipe has."""
 
@@ -35,9 +44,11 @@ class TaskConfig:
     weight: float = option(1.0, "factor on this task's loss")
     lr_scale: float = option(1.0, "factor on the learning rate of this task's head")
     tta: TtaConfig = field(default_factory=TtaConfig, metadata={"doc": "test-time augmentation"})
+    tta_variants: list[TtaVariant] = option([], "what `umbel tta` compares; [] takes the rows that the task suggests")
     options: Any = option({}, "the task's own options: `umbel show --schema KIND`")
 
     def __post_init__(self) -> None:
+        check_unique("tta_variants names", [variant.name for variant in self.tta_variants])
         check_range("batch_size", self.batch_size, 1, 65536)
         check_range("workers", self.workers, 0, 256)
         check_range("weight", self.weight, 0.0, 1e6)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ def load_recipe(name: str, overrides: Sequence[str], plugins: Plugins) -> tuple[
     path = find_recipe(name, plugins)
     try:
         tree = _read_with_parents(path, plugins, ())
-        tree = _merge(tree, _parse_overrides(overrides), str(path))
+        tree = _merge(tree, parse_overrides(overrides), str(path))
         return build_recipe(tree, plugins, str(path)), tree
     except OmegaConfBaseException as error:  # an interpolation that does not resolve, wherever it stands
         raise ConfigError(_one_line(error), where=str(path)) from None
@@ -92,6 +92,15 @@ def build_recipe(tree: DictConfig, plugins: Plugins, source: str) -> Recipe:
     return recipe
 
 
+def change_options(options: Any, changes: Mapping[str, Any], where: str) -> Any:
+    """A copy of a task's typed options with some of them changed, checked as a recipe's are."""
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(options), dict(changes))
+    except _MERGE_ERRORS as error:
+        raise ConfigError(_one_line(error), where=where) from None
+    return _to_object(merged, where)
+
+
 def _read_with_parents(path: Path, plugins: Plugins, children: tuple[Path, ...]) -> DictConfig:
     if path.resolve() in children:
         raise ConfigError("the recipe inherits from itself", where=f"{path}: defaults")
@@ -125,7 +134,8 @@ def _read(path: Path) -> DictConfig:
     return tree
 
 
-def _parse_overrides(overrides: Sequence[str]) -> DictConfig:
+def parse_overrides(overrides: Sequence[str]) -> DictConfig:
+    """The tree that "a.b=c" strings stand for."""
     for override in overrides:
         if "=" not in override or override.startswith("="):
             raise ConfigError(f"override '{override}' is not of the form key=value", hint="for example train.steps=100")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch.utils.data import Dataset
     from torchmetrics import Metric
 
-    from umbel.config import TaskConfig
+    from umbel.config import TaskConfig, TtaVariant
 
 OptionsT = TypeVar("OptionsT")
 
@@ -32,10 +32,12 @@ class Task(ABC, Generic[OptionsT]):
     Class attributes:
         Options: dataclass of typed options, declared with `umbel.option`.
         main_metric: the key of `metric().compute()` that enters the overall score; higher is better.
+        merge_options: options that only `merge` reads; predictions of views are shared between variants of them.
     """
 
     Options: ClassVar[type]
     main_metric: ClassVar[str]
+    merge_options: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, name: str, config: TaskConfig, options: OptionsT) -> None:
         self.name = name
@@ -108,6 +110,7 @@ class Task(ABC, Generic[OptionsT]):
         """One prediction from those of all views of an image, each already restored to the original frame.
 
         The views come one at a time, each computed when it is asked for: fold them as they come to hold only one.
+        Leave them as they are: `umbel tta` merges the same ones in several ways.
         """
         first, *others = predictions
         if not others:
@@ -119,6 +122,12 @@ class Task(ABC, Generic[OptionsT]):
             where=f"tasks.{self.name}.tta",
             hint=f"{type(self).__name__} does not implement merge(); remove the tta block",
         )
+
+    def tta_rows(self) -> list[TtaVariant]:
+        """What `umbel tta` compares where the recipe declares nothing: one view, `tta` without its flip, all of it."""
+        from umbel.tta.variants import default_rows
+
+        return default_rows(self.config.tta)
 
     def learnt_options(self) -> dict[str, Any]:
         """Options that were read from the data and that head or predictions depend on, such as class names.

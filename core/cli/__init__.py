@@ -31,9 +31,10 @@ def build_cli() -> click.Group:
     from umbel.cli.predict import predict
     from umbel.cli.show import show
     from umbel.cli.train import train
+    from umbel.cli.tta import tta
     from umbel.plugins import Plugins
 
-    for command in (check, evaluate, plugins, predict, show, train):
+    for command in (check, evaluate, plugins, predict, show, train, tta):
         cli.add_command(command)
     Plugins.discover().add_commands(cli)
     return cli

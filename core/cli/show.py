@@ -28,12 +28,13 @@ def show(recipe: str | None, overrides: tuple[str, ...], schema: str | None) -> 
 
 
 def _schema(name: str, found: object) -> str:
-    from umbel.config import BackboneConfig, OptimConfig, Recipe, TaskConfig, TrainConfig, TtaConfig
+    from umbel.config import BackboneConfig, OptimConfig, Recipe, TaskConfig, TrainConfig, TtaConfig, TtaVariant
     from umbel.plugins import Plugins
 
     assert isinstance(found, Plugins)
     sections = {
-        "recipe": {"recipe": Recipe, "tasks.NAME": TaskConfig, "tasks.NAME.tta": TtaConfig, "backbone": BackboneConfig,
+        "recipe": {"recipe": Recipe, "tasks.NAME": TaskConfig, "tasks.NAME.tta": TtaConfig,
+                   "tasks.NAME.tta_variants[]": TtaVariant, "backbone": BackboneConfig,
                    "optim": OptimConfig, "train": TrainConfig},
     }  # fmt: skip
     if name in sections:

@@ -1,0 +1,1 @@
+"""Comparing variants of test-time augmentation."""
