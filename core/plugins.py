@@ -209,15 +209,13 @@ def _distributions() -> Iterator[tuple[str, str, list[EntryPoint]]]:
     seen = set()
     for distribution in distributions():
         try:
-            name, entry_points = distribution.metadata["Name"], distribution.entry_points
+            own = [e for e in distribution.entry_points if re.fullmatch(rf"{hooks.PROJECT}\.v\d+", e.group)]
+            name, version = (distribution.metadata["Name"], distribution.version) if own else (None, "")
         except Exception:  # a damaged distribution must not take umbel with it
             continue
-        if not name or _canonical(name) in seen:
-            continue
-        seen.add(_canonical(name))
-        own = [e for e in entry_points if re.fullmatch(rf"{hooks.PROJECT}\.v\d+", e.group)]
-        if own:
-            yield name, distribution.version, own
+        if name and _canonical(name) not in seen:
+            seen.add(_canonical(name))
+            yield name, version, own
 
 
 def _names_from_env(variable: str) -> frozenset[str] | None:

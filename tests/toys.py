@@ -1,4 +1,4 @@
-"""A tiny backbone and a task nobody would ship: count the bright pixels. They need no data and train in milliseconds."""
+"""A tiny backbone and a task nobody would ship: count the bright pixels. No data needed, trained in milliseconds."""
 
 from __future__ import annotations
 

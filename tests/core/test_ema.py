@@ -38,8 +38,15 @@ def test_applied_swaps_and_restores_even_after_an_error() -> None:
     with torch.no_grad():
         model.weight += 1
     own = model.weight.detach().clone()
-    with pytest.raises(RuntimeError, match="inside"), average.applied():
-        assert torch.equal(model.weight, average.shadow["weight"])
-        assert not torch.equal(model.weight, own)
-        raise RuntimeError("inside")
+    seen = []
+
+    def fail_inside() -> None:
+        with average.applied():
+            seen.append(model.weight.detach().clone())
+            raise RuntimeError("inside")
+
+    with pytest.raises(RuntimeError, match="inside"):
+        fail_inside()
+    assert torch.equal(seen[0], average.shadow["weight"])
+    assert not torch.equal(seen[0], own)
     assert torch.equal(model.weight, own)

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 import torch
-from toys import BrightTask
 from torch import Tensor, nn
 from torch.nn import functional as F
+from toys import BrightTask
 
 from umbel.data.loader import CompositeLoader
 from umbel.engine import fit, train_step

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from toys import BrightTask
 from torchmetrics import Metric
+from toys import BrightTask
 
 from umbel.errors import PluginError
 from umbel.evaluation import evaluate, evaluate_task, scores_to_json

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from toys import BrightOptions, BrightTask
 from torch import Tensor
+from toys import BrightOptions, BrightTask
 
 from umbel.config import TaskConfig
 from umbel.errors import ConfigError

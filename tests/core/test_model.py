@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from toys import BrightOptions, BrightTask, TinyBackbone, TinyOptions
 from torch import nn
+from toys import BrightOptions, BrightTask, TinyBackbone, TinyOptions
 
 from umbel.config import TaskConfig
 from umbel.errors import ConfigError

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from toys import BrightOptions, BrightTask, TinyBackbone, TinyOptions
 from torch import Tensor, nn
+from toys import BrightOptions, BrightTask, TinyBackbone, TinyOptions
 
 from umbel.config import OptimConfig, TaskConfig, TrainConfig
 from umbel.model import MultiTaskModel, build_model

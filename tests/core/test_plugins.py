@@ -58,7 +58,7 @@ def test_lazy_class_that_does_not_import_names_its_distribution(distribute: Call
 @pytest.mark.parametrize("target", ["toys:TOY_RECIPE", "toys:ShareError", "os:getcwd"])
 def test_what_is_no_task_class_names_its_distribution(distribute: Callable[..., Path], target: str) -> None:
     distribute("umbel-odd", {"odd_module": tasks_module({"odd": target})})
-    with pytest.raises(PluginError, match="umbel-odd:main.*not a class with a dataclass Options"):
+    with pytest.raises(PluginError, match=r"umbel-odd:main.*not a class with a dataclass Options"):
         Plugins.discover().task_class("odd", "")
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from toys import BrightTask
 from torch import Tensor
+from toys import BrightTask
 
 from umbel.errors import ConfigError, TrainingError
 from umbel.plugins import Plugins

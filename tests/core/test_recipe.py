@@ -232,7 +232,7 @@ def test_override_that_cannot_be_read_is_refused(load: Callable[..., Recipe], ov
 
 
 def test_files_that_are_no_recipes_are_refused(plugins: Plugins, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no recipe 'missing.yaml'.*named recipes: none"):
+    with pytest.raises(ConfigError, match=r"no recipe 'missing\.yaml'.*named recipes: none"):
         load_recipe("missing.yaml", (), plugins)
     with pytest.raises(ConfigError, match="no recipe"):
         load_recipe(str(tmp_path), (), plugins)
@@ -318,11 +318,10 @@ def test_any_override_gives_a_recipe_or_one_of_umbels_errors(
     override = f"{key}={yaml.safe_dump(value, default_flow_style=True, allow_unicode=True).removesuffix('...')}"
     try:
         recipe, tree = load_recipe(str(recipe_file), (override,), plugins)
-    except UmbelError as error:
-        assert str(error)
-    else:
-        assert isinstance(recipe, Recipe)
-        assert build_recipe(tree, plugins, "again") == recipe
+    except UmbelError:
+        return
+    assert isinstance(recipe, Recipe)
+    assert build_recipe(tree, plugins, "again") == recipe
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

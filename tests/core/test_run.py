@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 import torch
-from toys import TOY_RECIPE, BrightTask, ShareError, ToyPlugin
 from torch import Tensor
 from torchmetrics import Metric
+from toys import TOY_RECIPE, BrightTask, ShareError, ToyPlugin
 
 from umbel import hookimpl
 from umbel.checkpoint.read import find_checkpoint

@@ -106,7 +106,7 @@ def test_nothing_usable_lists_all_damage(tmp_path: Path) -> None:
         find_checkpoint(tmp_path / "none")
     for step in (1, 2):
         (write(tmp_path, step) / "state.json").unlink()
-    with pytest.raises(CheckpointError, match="step-00000002.*step-00000001"):
+    with pytest.raises(CheckpointError, match=r"step-00000002.*step-00000001"):
         find_checkpoint(tmp_path)
 
 

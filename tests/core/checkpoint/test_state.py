@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from toys import BrightOptions, BrightTask, TinyBackbone, TinyOptions
 from torch import Tensor, nn
+from toys import BrightOptions, BrightTask, TinyBackbone, TinyOptions
 
 from umbel.checkpoint.read import open_checkpoint
 from umbel.checkpoint.state import capture, load_weights, restore

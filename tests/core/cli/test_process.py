@@ -36,7 +36,7 @@ def run(distribute: Callable[..., Path], tmp_path: Path) -> Callable[..., subpro
 
     def go(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
+            [sys.executable, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600
         )
 
     return go

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from toys import BrightDataset, BrightOptions, BrightTask
 from torch.utils.data import Dataset
+from toys import BrightDataset, BrightOptions, BrightTask
 
 from umbel.config import TaskConfig
 from umbel.data.loader import CompositeLoader, TrainingView, load_datasets, steps_per_epoch

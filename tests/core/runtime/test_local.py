@@ -8,8 +8,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from toys import BrightOptions, BrightTask, TinyBackbone, TinyOptions
 from torch import Tensor
+from toys import BrightOptions, BrightTask, TinyBackbone, TinyOptions
 
 from umbel.config import OptimConfig, TaskConfig, TrainConfig
 from umbel.errors import TrainingError
