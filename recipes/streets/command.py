@@ -12,7 +12,7 @@ import click
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("demo"), show_default=True, help="Folder for it all."
 )
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--quick", is_flag=True, help="A minute instead of ten: fewer pictures, fewer steps, poor scores.")
 @click.option("--data-only", is_flag=True, help="Render the data sets and stop.")
 def demo(out: Path, seed: int, quick: bool, data_only: bool) -> None:
@@ -21,8 +21,10 @@ def demo(out: Path, seed: int, quick: bool, data_only: bool) -> None:
     What is there already is used again: finished data sets, an interrupted run, a finished run.
     """
     from umbel.recipes.streets.dataset import Counts, render_dataset
-    from umbel.recipes.streets.showcase import draw_examples, train_or_reuse
+    from umbel.recipes.streets.showcase import check_reusable, draw_examples, train_or_reuse
 
+    overrides = [f"{key}={value}" for key, value in _overrides(out, seed, quick).items()]
+    check_reusable(out / "run", overrides)
     counts = Counts(40, 8, 60, 12, 40, 8) if quick else Counts()
     with click.progressbar(length=1000, label="street scenes", file=click.get_text_stream("stderr")) as bar:
 
@@ -33,7 +35,6 @@ def demo(out: Path, seed: int, quick: bool, data_only: bool) -> None:
     if data_only:
         click.echo(out / "data")
         return
-    overrides = [f"{key}={value}" for key, value in _overrides(out, seed, quick).items()]
     scores = train_or_reuse(out / "run", overrides)
     for key, value in scores.items():
         click.echo(f"{key:24} {value:.4f}")

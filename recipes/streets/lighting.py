@@ -67,11 +67,11 @@ def grey(value: float) -> np.ndarray:
 
 def random_light(rng: np.random.Generator) -> Light:
     """Light and weather of one scene."""
-    time = str(rng.choice(TIMES, p=(0.46, 0.24, 0.14, 0.16)))
+    time = str(rng.choice(TIMES, p=(0.52, 0.28, 0.11, 0.09)))
     snow = bool(rng.random() < 0.1)
     rain = time in ("overcast", "night") and not snow and rng.random() < 0.35
     wet = float(rng.uniform(0.5, 1.0)) if rain else 0.0
-    fog = float(rng.choice([rng.uniform(0.0012, 0.004), rng.uniform(0.008, 0.03)], p=(0.82, 0.18)))
+    fog = float(rng.choice([rng.uniform(0.0012, 0.004), rng.uniform(0.008, 0.03)], p=(0.9, 0.1)))
     if fog > 0.006 and time == "day":
         time = "overcast"  # no sun comes through fog
     azimuth = rng.uniform(0, 2 * math.pi)

@@ -7,19 +7,39 @@ from pathlib import Path
 
 import numpy as np
 
-from umbel import ConfigError, Sample, Task, Trained, load, put_label, read_json, resize_image, train, write_image
+from umbel import (
+    ConfigError,
+    Sample,
+    Task,
+    Trained,
+    load,
+    put_label,
+    read_json,
+    resize_image,
+    train,
+    write_image,
+    write_json,
+)
 
 COLUMNS = 4
 TILE_HEIGHT = 192
+OVERRIDES = "overrides.json"
+
+
+def check_reusable(run: Path, overrides: Sequence[str]) -> None:
+    """Raise ConfigError if a folder holds a run of another demonstration, which must not be lost or mixed up."""
+    made = run / OVERRIDES
+    if made.is_file() and read_json(made) != list(overrides):
+        raise ConfigError("holds a run of another demonstration", where=str(run), hint="choose another --out")
 
 
 def train_or_reuse(run: Path, overrides: Sequence[str]) -> dict[str, float]:
     """Scores of the demonstration's run: read if it has ended, gone on with if it was interrupted, else trained."""
-    if (run / "scores.json").is_file() and (run / "overrides.json").is_file():
-        if read_json(run / "overrides.json") != list(overrides):
-            raise ConfigError("holds a run of another demonstration", where=str(run), hint="choose another --out")
+    check_reusable(run, overrides)
+    if (run / "scores.json").is_file():
         scores: dict[str, float] = read_json(run / "scores.json")
         return scores
+    write_json(run / OVERRIDES, list(overrides))
     return train("demo", overrides, out=run, resume=(run / "checkpoints" / "latest").is_file())
 
 
