@@ -132,6 +132,8 @@ class DetectionOptions:
         return {"train": self.train_annotations, "val": self.val_annotations}.get(split)
 
     def _check_shapes(self) -> None:
+        if "ignore" in self.class_names and "ignore" in self.class_map.values():
+            raise ValueError("class_names holds 'ignore', which class_map turns into regions of no class; rename it")
         if self.category_ids and not (len(set(self.category_ids)) == len(self.category_ids) == len(self.class_names)):
             raise ValueError(
                 f"category_ids is {self.category_ids}; give one for each of class_names {self.class_names}"
