@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
@@ -24,7 +24,7 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 @hookspec
-def umbel_tasks() -> Mapping[str, type[Task] | str]:  # type: ignore[empty-body]
+def umbel_tasks() -> Mapping[str, type[Task[Any]] | str]:  # type: ignore[empty-body]
     """Tasks by kind, as a recipe writes it. A value is the class, or "module:Class" to import it only when used."""
 
 

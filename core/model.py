@@ -22,6 +22,9 @@ class MultiTaskModel(nn.Module):
         heads: one head a task, by task name.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, backbone: Backbone, heads: Mapping[str, nn.Module]) -> None:
         super().__init__()
         self.backbone = backbone

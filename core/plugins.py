@@ -52,7 +52,7 @@ class Offer:
     target: Any  # the class, or "module:Class"; the path of a recipe
     plugin: Plugin
 
-    def load(self) -> type:
+    def load(self) -> type[Any]:
         """The class itself, imported now if it was offered by name.
 
         Raises:

@@ -65,9 +65,9 @@ def build_recipe(tree: DictConfig, plugins: Plugins, source: str) -> Recipe:
     if not tasks:
         raise ConfigError("the recipe has no task", where=f"{source}: tasks", hint="add one: name: {kind: ...}")
     origin = {}
-    for task, config in tasks.items():
+    for task, config in ((str(name), config) for name, config in tasks.items()):
         key = f"tasks.{task}"
-        _check_name(str(task), f"{source}: {key}")
+        _check_name(task, f"{source}: {key}")
         if not isinstance(config, DictConfig) or OmegaConf.is_missing(config, "kind") or not config.get("kind"):
             raise ConfigError("missing value", where=f"{source}: {key}.kind", hint="see `umbel plugins` for the kinds")
         offer = plugins.find("task", str(config.kind), f"{source}: {key}.kind")
@@ -82,7 +82,7 @@ def build_recipe(tree: DictConfig, plugins: Plugins, source: str) -> Recipe:
     missing = sorted(OmegaConf.missing_keys(merged))
     if missing:
         raise ConfigError(f"missing value{'s' * (len(missing) > 1)}: {', '.join(missing)}", where=source)
-    for task in tasks:
+    for task in origin:
         key = f"tasks.{task}.options"
         _to_object(OmegaConf.select(merged, key), f"{source}: {key} ({origin[task]})")
         _to_object(OmegaConf.select(merged, f"tasks.{task}"), f"{source}: tasks.{task} ({origin[task]})")
@@ -155,15 +155,16 @@ def _merge(base: DictConfig, change: DictConfig, source: str) -> DictConfig:
     tasks = merged._get_node("tasks")
     if isinstance(tasks, DictConfig) and not tasks._is_none() and not tasks._is_missing():
         known = [str(name) for name in base.get("tasks") or ()]
-        for name in [name for name in tasks if tasks._get_node(name)._is_none()]:
+        for dropped in [key for key, task in tasks.items_ex(resolve=False) if task is None]:
+            name = str(dropped)
             if name not in known:
-                close = difflib.get_close_matches(str(name), known, n=1)
+                close = difflib.get_close_matches(name, known, n=1)
                 raise ConfigError(
                     f"there is no task '{name}' to drop",
                     where=f"{source}: tasks.{name}",
                     hint=f"did you mean '{close[0]}'?" if close else f"tasks: {', '.join(known) or 'none'}",
                 )
-            del tasks[name]
+            del tasks[dropped]
     return merged
 
 

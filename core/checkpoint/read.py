@@ -7,7 +7,7 @@ import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from torch import Tensor
 
@@ -46,8 +46,7 @@ def open_checkpoint(folder: Path) -> Checkpoint:
     """
     manifest = _read_json(folder / MANIFEST)
     files = manifest.get("files")
-    whole = isinstance(files, dict) and all(isinstance(expected, dict) for expected in files.values())
-    if not whole or not isinstance(manifest.get("step"), int) or STATE not in files:
+    if not _is_listing(files) or not isinstance(manifest.get("step"), int):
         raise CheckpointError("is not a checkpoint manifest", where=str(folder / MANIFEST))
     for name, expected in files.items():
         _verify(folder / name, expected)
@@ -78,6 +77,10 @@ def find_checkpoint(root: Path, name: str = LATEST) -> Checkpoint:
         return checkpoint
     reason = f"; damaged: {'; '.join(damaged)}" if damaged else ""
     raise CheckpointError(f"no usable checkpoint{reason}", where=str(root), hint="train first, or check the path")
+
+
+def _is_listing(files: Any) -> TypeGuard[dict[str, dict[str, Any]]]:
+    return isinstance(files, dict) and STATE in files and all(isinstance(entry, dict) for entry in files.values())
 
 
 def _verify(path: Path, expected: dict[str, Any]) -> None:
