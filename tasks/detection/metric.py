@@ -52,10 +52,13 @@ class DetectionMetric(Metric):
         counts = _joined(self.counts).view(-1, 2).long().T.tolist()
         detections = torch.split(_joined(self.detections).view(-1, 6), counts[0]) if counts[0] else ()
         objects = torch.split(_joined(self.objects).view(-1, 6), counts[1]) if counts[1] else ()
-        objects = _with_crowds_of_every_class(objects)
+        rows_by_image = _with_crowds_of_every_class(objects)
         oracle.update(
             [{"boxes": rows[:, :4], "scores": rows[:, 4], "labels": rows[:, 5].long()} for rows in detections],
-            [{"boxes": rows[:, :4], "labels": rows[:, 4].long(), "iscrowd": rows[:, 5].long()} for rows in objects],
+            [
+                {"boxes": rows[:, :4], "labels": rows[:, 4].long(), "iscrowd": rows[:, 5].long()}
+                for rows in rows_by_image
+            ],
         )
         values = oracle.compute() if any(len(rows) for rows in objects) else {}
         zero = torch.zeros((), device=self.device)
@@ -73,7 +76,7 @@ def _with_crowds_of_every_class(objects: Sequence[Tensor]) -> list[Tensor]:
     """Rows x1, y1, x2, y2, class, crowd of every image, ANY_CLASS replaced by each class that has labelled boxes."""
     if not any((rows[:, 4] == ANY_CLASS).any() for rows in objects):
         return list(objects)
-    labels = torch.cat([rows[:, 4] for rows in objects]).unique()
+    labels = torch.unique(torch.cat([rows[:, 4] for rows in objects]))
     labels = labels[labels != ANY_CLASS]
     spread = []
     for rows in objects:

@@ -57,7 +57,7 @@ class _GuardedTree(ElementTree.TreeBuilder):
     def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
         raise DataError("has a DOCTYPE, which may define entities; remove it", where=self._path)
 
-    def start(self, tag: str, attrs: dict[str, str]) -> ElementTree.Element:  # type: ignore[override]
+    def start(self, tag: str, attrs: dict[str, str]) -> ElementTree.Element:
         self._depth += 1
         if self._depth > MAX_DEPTH:
             raise DataError(f"nests elements more than {MAX_DEPTH} deep", where=self._path)
