@@ -22,6 +22,7 @@ from umbel.data.loader import CompositeLoader, load_datasets, steps_per_epoch
 from umbel.engine import fit
 from umbel.errors import CheckpointError, ConfigError
 from umbel.evaluation import evaluate, scores_to_json
+from umbel.memory import keep_freed_memory
 from umbel.model import MultiTaskModel, build_model
 from umbel.optim import build_optimizer
 from umbel.plugins import Plugins
@@ -123,6 +124,7 @@ def build_runtime(recipe: Recipe, tasks: dict[str, Task[Any]], model: MultiTaskM
 def prepare(recipe: Recipe, tree: DictConfig, plugins: Plugins, directory: Path) -> Run:
     """Build everything a training run needs; writes nothing."""
     check_formula(recipe.score, recipe.tasks)
+    keep_freed_memory()
     tasks, model = build(recipe, plugins, pretrained=True)
     train_data, val_data = load_datasets(tasks, "train"), load_datasets(tasks, "val")
     epoch_steps = steps_per_epoch(tasks, train_data, world_size=1)
