@@ -23,6 +23,7 @@ _HOME = {
     "FeatureSpec": "umbel.types",
     "Losses": "umbel.types",
     "PluginError": "umbel.errors",
+    "Recipe": "umbel.config",
     "Sample": "umbel.types",
     "Size": "umbel.types",
     "Task": "umbel.task",
@@ -42,20 +43,26 @@ _HOME = {
     "keyed_generator": "umbel.randomness",
     "list_images": "umbel.data.files",
     "load": "umbel.api",
+    "load_datasets": "umbel.data.loader",
     "load_tensors": "umbel.checkpoint.tensors",
     "map_classes": "umbel.data.class_map",
+    "open_tasks": "umbel.api",
     "option": "umbel.options",
+    "overall_score": "umbel.score",
     "palette": "umbel.drawing",
     "pick_format": "umbel.data.formats",
+    "predict_dataset": "umbel.evaluation",
     "put_label": "umbel.drawing",
     "read_image": "umbel.data.images",
     "read_json": "umbel.data.files",
     "read_label_map": "umbel.data.images",
     "read_lines": "umbel.data.files",
+    "read_text": "umbel.data.files",
     "resize_image": "umbel.data.images",
     "resolve_under": "umbel.data.files",
     "round_up": "umbel.types",
     "train": "umbel.api",
+    "write_bytes": "umbel.data.files",
     "write_image": "umbel.data.images",
     "write_json": "umbel.data.files",
 }
@@ -65,9 +72,11 @@ __all__ = ["__version__", *_HOME]
 if TYPE_CHECKING:
     from umbel.api import Trained as Trained
     from umbel.api import load as load
+    from umbel.api import open_tasks as open_tasks
     from umbel.api import train as train
     from umbel.backbone import Backbone as Backbone
     from umbel.checkpoint.tensors import load_tensors as load_tensors
+    from umbel.config import Recipe as Recipe
     from umbel.config import TaskConfig as TaskConfig
     from umbel.config import TtaConfig as TtaConfig
     from umbel.config import TtaVariant as TtaVariant
@@ -76,7 +85,9 @@ if TYPE_CHECKING:
     from umbel.data.files import list_images as list_images
     from umbel.data.files import read_json as read_json
     from umbel.data.files import read_lines as read_lines
+    from umbel.data.files import read_text as read_text
     from umbel.data.files import resolve_under as resolve_under
+    from umbel.data.files import write_bytes as write_bytes
     from umbel.data.files import write_json as write_json
     from umbel.data.formats import pick_format as pick_format
     from umbel.data.images import encode_image as encode_image
@@ -84,6 +95,7 @@ if TYPE_CHECKING:
     from umbel.data.images import read_label_map as read_label_map
     from umbel.data.images import resize_image as resize_image
     from umbel.data.images import write_image as write_image
+    from umbel.data.loader import load_datasets as load_datasets
     from umbel.drawing import palette as palette
     from umbel.drawing import put_label as put_label
     from umbel.errors import CheckpointError as CheckpointError
@@ -91,6 +103,7 @@ if TYPE_CHECKING:
     from umbel.errors import DataError as DataError
     from umbel.errors import PluginError as PluginError
     from umbel.errors import UmbelError as UmbelError
+    from umbel.evaluation import predict_dataset as predict_dataset
     from umbel.hooks import hookimpl as hookimpl
     from umbel.options import check_choice as check_choice
     from umbel.options import check_interval as check_interval
@@ -99,6 +112,7 @@ if TYPE_CHECKING:
     from umbel.options import option as option
     from umbel.randomness import apply_keyed as apply_keyed
     from umbel.randomness import keyed_generator as keyed_generator
+    from umbel.score import overall_score as overall_score
     from umbel.task import Task as Task
     from umbel.types import Batch as Batch
     from umbel.types import FeatureSpec as FeatureSpec

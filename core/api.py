@@ -93,6 +93,30 @@ class Trained:
         return evaluate(self.runtime, self.tasks, load_datasets(self.tasks, "val"), self.recipe.score)
 
 
+def open_tasks(
+    recipe: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()
+) -> tuple[Recipe, dict[str, Task[Any]]]:
+    """The tasks of a recipe without a model, to read its data or to measure with its metrics.
+
+    Args:
+        recipe: path of a YAML file, folder of a run, registered name, or the content of a recipe.
+        overrides: "a.b=c" strings; for content there are none.
+    """
+    from umbel.plugins import Plugins
+    from umbel.recipe import build_recipe, load_recipe
+    from umbel.run import RECIPE_FILE, build_tasks
+
+    plugins = Plugins.discover()
+    if isinstance(recipe, Mapping):
+        from omegaconf import OmegaConf
+
+        typed = build_recipe(OmegaConf.create(dict(recipe)), plugins, "recipe")
+    else:
+        inside = Path(recipe) / RECIPE_FILE
+        typed, _ = load_recipe(str(inside if inside.is_file() else recipe), overrides, plugins)
+    return typed, build_tasks(typed, plugins)
+
+
 def load(run: str | Path, checkpoint: str = "latest", overrides: Sequence[str] = ()) -> Trained:
     """Open a trained run.
 

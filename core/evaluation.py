@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from torch.utils.data import Dataset
@@ -43,14 +43,21 @@ def evaluate(
 def evaluate_task(runtime: Runtime, task: Task[Any], dataset: Dataset[Sample]) -> dict[str, float]:
     """Scores of one task by metric name."""
     metric = task.metric()
-    fill = runtime.model.fill
-    length = dataset_length(dataset)
     with runtime.evaluating():
-        for start in range(0, length, task.config.batch_size):
-            samples = [dataset[index] for index in range(start, min(start + task.config.batch_size, length))]
-            images = [image_tensor(sample.image, runtime.device) for sample in samples]
-            metric.update(predict(runtime.forward, task, images, fill), [sample.target for sample in samples])
+        for samples, predictions in predict_dataset(runtime, task, dataset):
+            metric.update(predictions, [sample.target for sample in samples])
     return compute_scores(task, metric)
+
+
+def predict_dataset(
+    runtime: Runtime, task: Task[Any], dataset: Dataset[Sample]
+) -> Iterator[tuple[list[Sample], list[Any]]]:
+    """Batches of samples with their predictions, in order; to be run inside `runtime.evaluating()`."""
+    length = dataset_length(dataset)
+    for start in range(0, length, task.config.batch_size):
+        samples = [dataset[index] for index in range(start, min(start + task.config.batch_size, length))]
+        images = [image_tensor(sample.image, runtime.device) for sample in samples]
+        yield samples, predict(runtime.forward, task, images, runtime.model.fill)
 
 
 def compute_scores(task: Task[Any], metric: Metric) -> dict[str, float]:
