@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from umbel import ConfigError, DataError, FeatureSpec, Losses, Sample, Size, Task, TaskConfig, View, round_up
+from umbel import (
+    ConfigError,
+    DataError,
+    FeatureSpec,
+    Losses,
+    Sample,
+    Size,
+    Task,
+    TaskConfig,
+    TtaVariant,
+    View,
+    round_up,
+)
 from umbel.tasks.detection.anchors import COCO_ANCHORS
 from umbel.tasks.detection.augment import DetectionAugment, fit_into
 from umbel.tasks.detection.boxes import clip_to, to_original
@@ -30,12 +43,15 @@ from umbel.tasks.detection.options import DetectionOptions
 from umbel.tasks.detection.records import Annotations
 from umbel.tasks.detection.targets import BoxTarget, Detections, training_rows
 
+MERGES = ("nms", "wbf")
+
 
 class Detection(Task[DetectionOptions]):
     """Boxes with classes: CSP-PAN neck, YOLOv5 head and loss, weighted boxes fusion of test views."""
 
     Options = DetectionOptions
     main_metric = "map50"
+    merge_options = frozenset({"merge", "wbf_iou", "wbf_skip", "wbf_conf_type", "wbf_weights", "keep"})
 
     def __init__(self, name: str, config: TaskConfig, options: DetectionOptions) -> None:
         super().__init__(name, config, options)
@@ -181,6 +197,16 @@ class Detection(Task[DetectionOptions]):
                 weights=weights or None,
             )
         return keep_best(merged, options.keep)
+
+    def tta_rows(self) -> list[TtaVariant]:
+        """Flipped views are merged both ways; scales alone by NMS (Table 6 of the paper)."""
+        rows = []
+        for row in super().tta_rows():
+            if row.tta.hflip:
+                rows += [replace(row, name=f"{row.name}+{how.upper()}", options={"merge": how}) for how in MERGES]
+            else:
+                rows.append(replace(row, options={"merge": "nms"}))  # of a single view there is nothing to merge
+        return rows
 
     def draw(self, image: np.ndarray, prediction: BoxTarget | Detections) -> np.ndarray:
         return draw_boxes(image, prediction, self.categories.names)
