@@ -23,8 +23,9 @@ class TimmOptions:
     drop_path: float = option(0.0, "stochastic depth: rate of the last block, growing linearly from 0 at the first")
     model_args: dict[str, Any] = option(
         {},
-        "further arguments of the timm model, by timm's names, such as {depths: [2, 2, 6, 2], dims: [40, 80, 160, 320], "
-        "norm_layer: batchnorm2d, ls_init_value: 1.0}; with weights they must describe the model the weights are of",
+        "further arguments of the timm model, by timm's names, such as "
+        "{depths: [2, 2, 6, 2], dims: [40, 80, 160, 320], norm_layer: batchnorm2d, ls_init_value: 1.0}; "
+        "with weights they must describe the model the weights are of",
     )
     out_strides: list[int] = option([], "strides of the levels for the heads; [] is all of 4, 8, 16, 32 there are")
     level_norm: bool | None = option(

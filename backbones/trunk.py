@@ -92,7 +92,7 @@ def _create(options: TimmOptions, indices: tuple[int, ...] | None) -> Any:
     if _fixed_size(options.model):
         settings["strict_img_size"] = False
     try:
-        return timm.create_model(options.model, pretrained=False, features_only=True, **{**settings, **options.model_args})
+        return timm.create_model(options.model, features_only=True, **{**settings, **options.model_args})
     except Exception as error:  # every model family refuses in its own way
         reason = _first_line(error)
         message = f"'{options.model}' cannot be a trunk: {reason}"

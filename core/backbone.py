@@ -43,7 +43,7 @@ class Backbone(nn.Module):
         """Called once before training with the names of all tasks; a trunk with per-task parts makes them here."""
 
     def stage_of_parameters(self) -> dict[str, int]:
-        """Stage of each parameter by name, 0 at the stem, for layer-wise learning rates; the default knows one stage."""
+        """Stage of each parameter by name, 0 at the stem, for layer-wise learning rates; here all are one stage."""
         return {name: 0 for name, _ in self.named_parameters()}
 
     def summary(self) -> str:

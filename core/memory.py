@@ -14,8 +14,8 @@ _NEVER_TRIM = 2**31 - 1
 def keep_freed_memory() -> bool:
     """Ask glibc to hand freed blocks of up to 32 MiB out again in place of returning them to the kernel.
 
-    By default such blocks are unmapped when freed, and the kernel clears their pages anew in the next step: a quarter of
-    the time of a step on a CPU (docs/benchmarks.md).
+    By default such memory goes back when enough of it is free, and the kernel clears the pages anew in the next step: a
+    quarter of the time of a step on a CPU (docs/benchmarks.md).
 
     Returns:
         Whether the C library took the setting; other libraries than glibc are left as they are.

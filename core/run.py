@@ -13,14 +13,14 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch.utils.data import Dataset
 
-from umbel.checkpoint.read import Checkpoint, find_checkpoint
-from umbel.checkpoint.state import capture, restore
-from umbel.checkpoint.write import checkpoint_folder, point_to, write_checkpoint
+from umbel.checkpoint.read import find_checkpoint
+from umbel.checkpoint.state import capture
+from umbel.checkpoint.write import point_to, write_checkpoint
 from umbel.config import Recipe
 from umbel.data.files import write_json
 from umbel.data.loader import CompositeLoader, load_datasets, steps_per_epoch
 from umbel.engine import fit
-from umbel.errors import CheckpointError, ConfigError
+from umbel.errors import ConfigError
 from umbel.evaluation import evaluate, scores_to_json
 from umbel.memory import keep_freed_memory
 from umbel.model import MultiTaskModel, build_model
@@ -28,6 +28,8 @@ from umbel.optim import build_optimizer
 from umbel.plugins import Plugins
 from umbel.precision import choose_precision
 from umbel.randomness import keyed_seed
+from umbel.resume import best_pointers
+from umbel.resume import resume as resume_run
 from umbel.runtime.local import LocalRuntime
 from umbel.score import check_formula
 from umbel.task import Task
@@ -143,10 +145,11 @@ def train(run: Run, *, resume: bool = False) -> dict[str, float]:
     Returns:
         The last scores, by "task/metric" and "score".
     """
+    tree = _with_learnt_options(run)
     if resume:
-        _resume(run, find_checkpoint(run.checkpoints))
+        resume_run(run, find_checkpoint(run.checkpoints), tree, run.directory / RECIPE_FILE)
     run.directory.mkdir(parents=True, exist_ok=True)
-    OmegaConf.save(_with_learnt_options(run), run.directory / RECIPE_FILE, resolve=False)
+    OmegaConf.save(tree, run.directory / RECIPE_FILE, resolve=False)
     hook = run.plugins.manager.hook
     hook.umbel_run_started(run=run)
     scores: dict[str, float] = {}
@@ -201,7 +204,7 @@ def _evaluate(run: Run, step: int) -> dict[str, float]:
 
 def _save(run: Run, step: int, scores: Mapping[str, float] | None) -> None:
     improved = []
-    for pointer, key in _pointers(run).items():
+    for pointer, key in best_pointers(run).items():
         if scores and scores[key] > run.best.get(key, [float("-inf")])[0]:
             run.best[key] = [scores[key], step]
             improved.append(pointer)
@@ -210,30 +213,6 @@ def _save(run: Run, step: int, scores: Mapping[str, float] | None) -> None:
     folder = write_checkpoint(run.checkpoints, step, tensors, state)
     for pointer in improved:
         point_to(run.checkpoints, pointer, folder)
-
-
-def _resume(run: Run, checkpoint: Checkpoint) -> None:
-    state = checkpoint.state
-    for key, now in (("seed", run.recipe.train.seed), ("total_steps", run.total_steps)):
-        if state.get(key) != now:
-            raise CheckpointError(
-                f"was written with {key} {state.get(key)}, the recipe now says {now}",
-                where=str(checkpoint.path),
-                hint="resume with the recipe it was started with, or start a new run with --out",
-            )
-    restore(run.runtime, checkpoint)
-    run.runtime.precision = str(state["precision"])
-    run.best = {key: list(value) for key, value in state["best"].items()}
-    run.minutes = float(state["minutes"])
-    for pointer, key in _pointers(run).items():  # a run that was stopped between a checkpoint and its pointers
-        folder = checkpoint_folder(run.checkpoints, int(run.best[key][1])) if key in run.best else None
-        if folder is not None and folder.is_dir():
-            point_to(run.checkpoints, pointer, folder)
-
-
-def _pointers(run: Run) -> dict[str, str]:
-    """Which score each `best` pointer follows."""
-    return {f"best-{name}": f"{name}/{task.main_metric}" for name, task in run.tasks.items()} | {"best": "score"}
 
 
 def _device(name: str) -> torch.device:

@@ -8,8 +8,13 @@ import click
 @click.command()
 @click.argument("target", metavar="RUN|RECIPE")
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--checkpoint", default="latest", show_default=True, metavar="NAME|DIR",
-              help="latest, best, best-TASK or step-NNNNNNNN of the run; or the folder of a checkpoint or run.")  # fmt: skip
+@click.option(
+    "--checkpoint",
+    default="latest",
+    show_default=True,
+    metavar="NAME|DIR",
+    help="latest, best, best-TASK or step-NNNNNNNN of the run; or the folder of a checkpoint or run.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def evaluate(target: str, overrides: tuple[str, ...], checkpoint: str, as_json: bool) -> None:
     """Score a trained RUN on its validation data, or a RECIPE with the weights of --checkpoint."""
