@@ -1,0 +1,73 @@
+"""Going on from a checkpoint: only with the recipe that it was started with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from umbel.checkpoint.read import Checkpoint
+from umbel.checkpoint.state import restore
+from umbel.checkpoint.write import checkpoint_folder, point_to
+from umbel.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from umbel.run import Run
+
+# what may change between two parts of a run without changing what it computes
+_FREE = ("workers", "device", "log_every", "eval_every", "save_every", "score", "tta", "tta_variants")
+
+
+def resume(run: Run, checkpoint: Checkpoint, tree: DictConfig, saved_recipe: Path) -> None:
+    """Put a prepared run back where a checkpoint left it.
+
+    Args:
+        run: from `prepare`.
+        checkpoint: a verified checkpoint of the same run.
+        tree: the run's recipe as it would be saved now.
+        saved_recipe: the recipe file of the run as it was started.
+
+    Raises:
+        CheckpointError: if the recipe, the seed or the length has changed since.
+    """
+    state = checkpoint.state
+    now = {"seed": run.recipe.train.seed, "total_steps": run.total_steps}
+    changed = [key for key, value in now.items() if state.get(key) != value]
+    if saved_recipe.is_file():
+        before = OmegaConf.load(saved_recipe)
+        changed += sorted(changed_keys(_plain(before), _plain(tree)))
+    if changed:
+        raise CheckpointError(
+            f"was written with another recipe: {', '.join(changed)} changed",
+            where=str(checkpoint.path),
+            hint="resume with the recipe it was started with, or start a new run with --out",
+        )
+    restore(run.runtime, checkpoint)
+    run.runtime.precision = str(state["precision"])
+    run.best = {key: list(value) for key, value in state["best"].items()}
+    run.minutes = float(state["minutes"])
+    for pointer, key in best_pointers(run).items():  # a run that was stopped between a checkpoint and its pointers
+        folder = checkpoint_folder(run.checkpoints, int(run.best[key][1])) if key in run.best else None
+        if folder is not None and folder.is_dir():
+            point_to(run.checkpoints, pointer, folder)
+
+
+def best_pointers(run: Run) -> dict[str, str]:
+    """Which score each `best` pointer follows."""
+    return {f"best-{name}": f"{name}/{task.main_metric}" for name, task in run.tasks.items()} | {"best": "score"}
+
+
+def changed_keys(before: Any, after: Any, prefix: str = "") -> Iterator[str]:
+    """Dotted keys whose values differ between two plain trees, free ones left out."""
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        for key in sorted(before.keys() | after.keys(), key=str):
+            if key not in _FREE:
+                yield from changed_keys(before.get(key), after.get(key), f"{prefix}{key}.")
+    elif before != after:
+        yield prefix.rstrip(".")
+
+
+def _plain(tree: Any) -> Any:
+    return OmegaConf.to_container(tree, resolve=False)
