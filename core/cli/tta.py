@@ -21,7 +21,7 @@ SCALES = (0.8, 1.0, 1.2, 1.4, 1.6)
 @click.option(
     "--task", "names", multiple=True, metavar="NAME", help="Only this task; may be given again. Default: all."
 )
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N validation images.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only N validation images, spread evenly.")
 @click.option("--checkpoint", default="latest", show_default=True, metavar="NAME|DIR", help="As of `umbel evaluate`.")
 @click.option("--csv", "csv_file", type=click.Path(path_type=Path), help="Write the rows as CSV too.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the rows as JSON too.")

@@ -54,7 +54,7 @@ def search(
         scales: factors on the test size to choose from; 1 is always among them.
         budget: most pixels of all views, relative to the plain single view.
         dataset: validation data.
-        limit: only the first so many images.
+        limit: only so many images, spread evenly.
 
     Raises:
         ConfigError: for more than 128 combinations.

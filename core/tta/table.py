@@ -52,7 +52,7 @@ def evaluate_variants(
         task: as the recipe has it.
         variants: one row each.
         dataset: validation data.
-        limit: only the first so many images.
+        limit: only so many images, spread evenly: data is often sorted by class.
 
     Returns:
         The same scores as `evaluate` with each variant's `tta` and options.
@@ -66,10 +66,11 @@ def evaluate_variants(
     metrics = [of_variant.metric() for of_variant in tasks]
     seconds, pixels, views = ([0.0] * len(tasks) for _ in range(3))
     plain_pixels = 0
-    images = dataset_length(dataset) if limit is None else min(limit, dataset_length(dataset))
+    length = dataset_length(dataset)
+    images = length if limit is None else min(limit, length)
     with runtime.evaluating():
-        for index in range(images):
-            sample = dataset[index]
+        for number in range(images):
+            sample = dataset[number * length // images]
             image = image_tensor(sample.image, runtime.device)
             size: Size = (int(image.shape[-2]), int(image.shape[-1]))
             members = [Member(*pair, pair[0].views(size)) for pair in zip(tasks, groups, strict=True)]

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch.utils.data import Subset
 from tta_toys import ViewedTask
 
 from umbel.config import TtaConfig, TtaVariant
@@ -98,14 +99,15 @@ def test_costs(viewed: Viewed) -> None:
     assert only_large[0].cost == pytest.approx(large / plain)
 
 
-def test_limit_takes_the_first_images(viewed: Viewed) -> None:
-    run = viewed("tasks.bright.options.count=3")
-    few = load_datasets(run.tasks, "val")["bright"]
-    many = load_datasets(viewed().tasks, "val")["bright"]
-    task = run.tasks["bright"]
-    limited = evaluate_variants(run.runtime, task, VARIANTS[:1], many, 3)
-    assert limited[0].scores == evaluate_variants(run.runtime, task, VARIANTS[:1], few, None)[0].scores
-    assert evaluate_variants(run.runtime, task, VARIANTS[:1], few, 99)[0].scores == limited[0].scores
+def test_limit_spreads_over_the_data(viewed: Viewed) -> None:
+    run = viewed()
+    task, data = run.tasks["bright"], load_datasets(run.tasks, "val")["bright"]
+    limited = evaluate_variants(run.runtime, task, VARIANTS[:1], data, 3)
+    chosen = evaluate_variants(run.runtime, task, VARIANTS[:1], Subset(data, [0, 2, 4]), None)
+    assert limited[0].scores == chosen[0].scores
+    whole = evaluate_variants(run.runtime, task, VARIANTS[:1], data, None)
+    assert evaluate_variants(run.runtime, task, VARIANTS[:1], data, 99)[0].scores == whole[0].scores
+    assert limited[0].scores != whole[0].scores
 
 
 def test_a_view_is_let_go_after_its_last_variant(viewed: Viewed) -> None:
