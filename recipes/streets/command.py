@@ -26,12 +26,12 @@ def demo(out: Path, seed: int, quick: bool, data_only: bool) -> None:
     overrides = [f"{key}={value}" for key, value in _overrides(out, seed, quick).items()]
     check_reusable(out / "run", overrides)
     counts = Counts(40, 8, 60, 12, 40, 8) if quick else Counts()
-    with click.progressbar(length=1000, label="street scenes", file=click.get_text_stream("stderr")) as bar:
 
-        def show(done: int, total: int) -> None:
-            bar.update(1000 * done // total - bar.pos)
+    def show(done: int, total: int) -> None:
+        if done % 200 == 0 or done == total:
+            click.echo(f"street scenes: {done} of {total} pictures", err=True)
 
-        render_dataset(out / "data", seed=seed, counts=counts, processes=os.cpu_count() or 1, progress=show)
+    render_dataset(out / "data", seed=seed, counts=counts, processes=os.cpu_count() or 1, progress=show)
     if data_only:
         click.echo(out / "data")
         return
