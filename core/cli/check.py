@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
+
+if TYPE_CHECKING:
+    from umbel.config import Recipe
+    from umbel.plugins import Plugins
 
 
 @click.command()
 @click.argument("recipe")
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
-def check(recipe: str, overrides: tuple[str, ...]) -> None:
+@click.option(
+    "--pictures",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Draw augmented training samples with their labels, DIR/TASK.jpg.",
+)
+def check(recipe: str, overrides: tuple[str, ...], pictures: Path | None) -> None:
     """Build everything RECIPE names and push one batch of every task through, without training."""
     from umbel.cli.tables import text_table
     from umbel.plugins import Plugins
@@ -17,6 +30,8 @@ def check(recipe: str, overrides: tuple[str, ...]) -> None:
 
     found = Plugins.discover()
     typed, tree = load_recipe(recipe, overrides, found)
+    if pictures is not None:  # first: should the trial fail, they may show why
+        _draw(typed, found, pictures)
     report = preflight(typed, tree, found)
     header = ("task", "train", "val", "batch", "images", "loss", "steps/epoch", "s/step", "peak MiB")
     rows = [
@@ -30,3 +45,13 @@ def check(recipe: str, overrides: tuple[str, ...]) -> None:
     click.echo(text_table(header, rows))
     click.echo(f"{report.parameters:,} parameters ({report.backbone_parameters:,} in the backbone), {report.precision}")
     click.echo(f"{report.total_steps} steps of {report.images_per_step} images")
+
+
+def _draw(recipe: Recipe, found: Plugins, folder: Path) -> None:
+    from umbel.data.loader import load_datasets
+    from umbel.pictures import write_sheet
+    from umbel.run import build_tasks
+
+    tasks = build_tasks(recipe, found)
+    for name, dataset in load_datasets(tasks, "train").items():
+        click.echo(write_sheet(tasks[name], dataset, recipe.train.seed, folder))

@@ -114,6 +114,13 @@ def test_check_reports_and_writes_nothing(cli: Cli, recipe_file: Path, tmp_path:
     assert sorted(tmp_path.iterdir()) == before
 
 
+def test_check_draws_training_samples_on_request(cli: Cli, recipe_file: Path) -> None:
+    code, out, _ = cli("check", str(recipe_file), "--pictures", "look")
+    assert code == 0
+    assert out.splitlines()[:2] == ["look/first.jpg", "look/second.jpg"]
+    assert all(Path("look", name).stat().st_size > 5_000 for name in ("first.jpg", "second.jpg"))
+
+
 def test_plugins_json_says_what_comes_from_where(cli: Cli, distribute: Distribute) -> None:
     distribute("umbel-later", {"later_module": ""}, group="umbel.v2")
     code, out, err = cli("plugins", "--json")
