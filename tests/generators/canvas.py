@@ -12,7 +12,7 @@ Colour = tuple[int, int, int]
 
 
 def background(size: Size, rng: np.random.Generator) -> np.ndarray:
-    """(H, W, 3) uint8: soft clouds of muted colour."""
+    """(H, W, 3) uint8: soft clouds of colour."""
     coarse = rng.integers(60, 190, (9, 16, 3), dtype=np.uint8)
     clouds: np.ndarray = cv2.resize(coarse, (size[1], size[0]), interpolation=cv2.INTER_CUBIC)
     return clouds
