@@ -19,7 +19,7 @@ from umbel import DataError, keyed_generator, read_json, write_image, write_json
 from umbel.recipes.streets.labels import CLASSES, SIGN_CATEGORY_IDS, SIGN_KINDS, VEHICLE_KINDS
 from umbel.recipes.streets.scene import Box, Scene, render_street, render_vehicle
 
-VERSION = 5  # raise it whenever pictures change, so that older folders are rendered again
+VERSION = 6  # raise it whenever pictures change, so that older folders are rendered again
 SEGMENTATION_SIZE = (192, 320)
 CLASSIFICATION_SIZE = (96, 96)
 DETECTION_SIZE = (256, 384)
@@ -36,7 +36,7 @@ class Counts:
     seg_val: int = 48
     cls_train: int = 1500
     cls_val: int = 180
-    det_train: int = 440
+    det_train: int = 460
     det_val: int = 80
 
     def __post_init__(self) -> None:

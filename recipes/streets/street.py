@@ -196,7 +196,7 @@ def _add_vehicles(street: Street, rng: np.random.Generator, side: float, traffic
 def _add_signs(street: Street, rng: np.random.Generator, count: int) -> None:
     """Signs with distinct places, nearer ones more often on the own side."""
     road = street.road
-    places = rng.permutation(np.arange(5.5, 18.0, 3.1))
+    places = rng.permutation(np.arange(5.0, 15.5, 2.6))
     for s in places[:count]:
         side = 1.0 if rng.random() < 0.68 else -1.0
         at = float(s) + float(rng.uniform(0, 2)) + (2.5 if side < 0 else 0.0)
@@ -207,4 +207,4 @@ def _add_signs(street: Street, rng: np.random.Generator, count: int) -> None:
         foot = road.place(at, side * (road.half + float(rng.uniform(0.4, 0.8))))
         if any(abs(other.foot[2] - at) < 1.2 for other in street.signs):
             continue
-        street.signs.append(random_sign(rng, kind, foot, -side, reach, float(rng.uniform(1.1, 1.5))))
+        street.signs.append(random_sign(rng, kind, foot, -side, reach, float(rng.uniform(1.2, 1.6))))
