@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-all lint clean
+.PHONY: demo test test-all test-huge lint clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
@@ -13,7 +13,10 @@ test: $(VENV)/installed-test
 	$(BIN)/python -m pytest -q -m "not slow"
 
 test-all: $(VENV)/installed-test
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -m "not huge"
+
+test-huge: $(VENV)/installed-test
+	$(BIN)/python -m pytest -q -m huge
 
 lint: $(VENV)/installed-lint
 	$(BIN)/ruff check .

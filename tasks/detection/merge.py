@@ -57,7 +57,7 @@ def merge_by_wbf(
         conf_type=conf_type,
     )
     return Detections(
-        (torch.as_tensor(boxes, dtype=torch.float64).view(-1, 4) * scale).float(),
+        clip_to((torch.as_tensor(boxes, dtype=torch.float64).view(-1, 4) * scale).float(), views[0].size),
         torch.as_tensor(scores, dtype=torch.float32),
         torch.as_tensor(classes).long(),
         views[0].size,
