@@ -43,6 +43,7 @@ def test_the_tutorial_works_as_it_stands(repository: Path, tmp_path: Path) -> No
 
     python = sys.executable
     run(python, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--target", str(site), ".")
-    assert "brightness  umbel-brightness  0.1.0" in run(python, "-m", "umbel", "plugins")
+    listed = [line.split() for line in run(python, "-m", "umbel", "plugins").splitlines()]
+    assert ["task", "brightness", "umbel-brightness", "0.1.0"] in listed
     out = run(python, "-m", "umbel", "train", "recipe.yaml", "--out", "runs/light")
     assert "light/closeness" in out
