@@ -67,6 +67,7 @@ def test_interrupted_training_ends_in_one_line_and_resumes(
 ) -> None:
     interrupt = (
         "import os, signal\nfrom umbel import hookimpl\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a background shell hands down an ignored SIGINT
         "from umbel.observers.jsonl import JsonlObserver\n"
         "def interrupted(self, run, step, losses, lr):\n"
         "    if step == 6: os.kill(os.getpid(), signal.SIGINT)\n"
