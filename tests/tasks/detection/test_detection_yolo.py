@@ -51,7 +51,7 @@ def test_any_box_survives_the_way_through_fractions(yolo, make_task, x, y, width
     "data",
     [
         "train: images/train\nval: images/val\nnames: {0: stop, 1: yield}\nnc: 2\n",
-        "path: /home/them/signs\ntrain: images/train\nval: images/val\nnames: {1: yield, 0: stop}\n",
+        "path: /elsewhere/signs\ntrain: images/train\nval: images/val\nnames: {1: yield, 0: stop}\n",
         "path: ../datasets/signs\ntrain: ../images/train\nval: [images/val]\nnames: [stop, yield]\n",
         "path: images\ntrain: train\nval: val\nnames: [stop, yield]\n",
         "train: t.txt\nval: v.txt\nnames: [stop, yield]\n",
