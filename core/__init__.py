@@ -26,6 +26,7 @@ _HOME = {
     "Recipe": "umbel.config",
     "Sample": "umbel.types",
     "Size": "umbel.types",
+    "Statistic": "umbel.data.statistics",
     "Task": "umbel.task",
     "TaskConfig": "umbel.config",
     "TtaConfig": "umbel.config",
@@ -38,8 +39,10 @@ _HOME = {
     "check_interval": "umbel.options",
     "check_range": "umbel.options",
     "check_unique": "umbel.options",
+    "class_balance": "umbel.data.statistics",
     "encode_image": "umbel.data.images",
     "hookimpl": "umbel.hooks",
+    "image_sizes": "umbel.data.statistics",
     "keyed_generator": "umbel.randomness",
     "list_images": "umbel.data.files",
     "load": "umbel.api",
@@ -61,6 +64,7 @@ _HOME = {
     "resize_image": "umbel.data.images",
     "resolve_under": "umbel.data.files",
     "round_up": "umbel.types",
+    "spread": "umbel.data.statistics",
     "train": "umbel.api",
     "write_bytes": "umbel.data.files",
     "write_image": "umbel.data.images",
@@ -96,6 +100,10 @@ if TYPE_CHECKING:
     from umbel.data.images import resize_image as resize_image
     from umbel.data.images import write_image as write_image
     from umbel.data.loader import load_datasets as load_datasets
+    from umbel.data.statistics import Statistic as Statistic
+    from umbel.data.statistics import class_balance as class_balance
+    from umbel.data.statistics import image_sizes as image_sizes
+    from umbel.data.statistics import spread as spread
     from umbel.drawing import palette as palette
     from umbel.drawing import put_label as put_label
     from umbel.errors import CheckpointError as CheckpointError

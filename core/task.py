@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torchmetrics import Metric
 
     from umbel.config import TaskConfig, TtaVariant
+    from umbel.data.statistics import Statistic
 
 OptionsT = TypeVar("OptionsT")
 
@@ -135,6 +136,10 @@ class Task(ABC, Generic[OptionsT]):
         They are written into the recipe of the run, so that a trained model can be used without its data.
         """
         return {}
+
+    def describe_data(self, split: str) -> list[Statistic]:
+        """Tables about a split, such as class balance, with findings; `umbel check` and reports show them."""
+        return []
 
     def draw(self, image: np.ndarray, prediction: Any) -> np.ndarray:
         """Picture of a prediction or, for reports, of a target: (H, W, 3) uint8 RGB of the same size as `image`."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 )
 def check(recipe: str, overrides: tuple[str, ...], pictures: Path | None) -> None:
     """Build everything RECIPE names and push one batch of every task through, without training."""
+    from umbel.cli.statistics import echo_statistics
     from umbel.cli.tables import text_table
     from umbel.plugins import Plugins
     from umbel.preflight import preflight
@@ -45,6 +46,7 @@ def check(recipe: str, overrides: tuple[str, ...], pictures: Path | None) -> Non
     click.echo(text_table(header, rows))
     click.echo(f"{report.parameters:,} parameters ({report.backbone_parameters:,} in the backbone), {report.precision}")
     click.echo(f"{report.total_steps} steps of {report.images_per_step} images")
+    echo_statistics(typed, found)
 
 
 def _draw(recipe: Recipe, found: Plugins, folder: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from umbel import ConfigError, FeatureSpec, Losses, Sample, Size, Task, View, map_classes
+from umbel import ConfigError, FeatureSpec, Losses, Sample, Size, Statistic, Task, View, map_classes
 from umbel.tasks.classification.dataset import ClassificationDataset
 from umbel.tasks.classification.draw import draw_class
 from umbel.tasks.classification.formats import find_format
@@ -20,6 +20,7 @@ from umbel.tasks.classification.loss import smoothed_cross_entropy
 from umbel.tasks.classification.metric import TopKAccuracy
 from umbel.tasks.classification.options import ClassificationOptions
 from umbel.tasks.classification.prediction import ClassScores
+from umbel.tasks.classification.statistics import describe
 from umbel.tasks.classification.views import make_views
 
 if TYPE_CHECKING:
@@ -105,6 +106,9 @@ class Classification(Task[ClassificationOptions]):
 
     def metric(self) -> TopKAccuracy:
         return TopKAccuracy(len(self.class_names))
+
+    def describe_data(self, split: str) -> list[Statistic]:
+        return describe(self.dataset(split), self.class_names, self.config.input_size)
 
     def draw(self, image: np.ndarray, prediction: ClassScores | int) -> np.ndarray:
         if isinstance(prediction, ClassScores):

@@ -40,6 +40,14 @@ class DetectionDataset(Dataset[Sample]):
     def __len__(self) -> int:
         return len(self.records)
 
+    def labels(self, index: int) -> tuple[BoxTarget, Size]:
+        """Boxes and image size of a sample; the image is decoded only where the annotations do not state its size."""
+        target, size = self._targets[index], self.records[index].size
+        if target is not None and size is not None:
+            return target, size
+        sample = self[index]
+        return sample.target, sample.size
+
     def __getitem__(self, index: int) -> Sample:
         record = self.records[index]
         image = read_image(record.path)

@@ -19,6 +19,7 @@ from umbel import (
     Losses,
     Sample,
     Size,
+    Statistic,
     Task,
     TaskConfig,
     TtaVariant,
@@ -41,6 +42,7 @@ from umbel.tasks.detection.metric import DetectionMetric
 from umbel.tasks.detection.nms import select_detections
 from umbel.tasks.detection.options import DetectionOptions
 from umbel.tasks.detection.records import Annotations
+from umbel.tasks.detection.statistics import describe
 from umbel.tasks.detection.targets import BoxTarget, Detections, training_rows
 
 MERGES = ("nms", "wbf")
@@ -207,6 +209,9 @@ class Detection(Task[DetectionOptions]):
             else:
                 rows.append(replace(row, options={"merge": "nms"}))  # of a single view there is nothing to merge
         return rows
+
+    def describe_data(self, split: str) -> list[Statistic]:
+        return describe(self.dataset(split), self.categories.names, self.config.input_size, self.views)
 
     def draw(self, image: np.ndarray, prediction: BoxTarget | Detections) -> np.ndarray:
         return draw_boxes(image, prediction, self.categories.names)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from umbel import ConfigError, FeatureSpec, Losses, Sample, Size, Task, View, map_classes
+from umbel import ConfigError, FeatureSpec, Losses, Sample, Size, Statistic, Task, View, map_classes
 from umbel.tasks.segmentation.dataset import SegmentationDataset
 from umbel.tasks.segmentation.draw import draw_labels
 from umbel.tasks.segmentation.formats import find_format
@@ -20,6 +20,7 @@ from umbel.tasks.segmentation.loss import segmentation_loss
 from umbel.tasks.segmentation.metric import MeanIoU
 from umbel.tasks.segmentation.options import SegmentationOptions
 from umbel.tasks.segmentation.prediction import LabelMap
+from umbel.tasks.segmentation.statistics import describe
 from umbel.tasks.segmentation.views import content_logits, make_views, merge_views, original_logits
 
 if TYPE_CHECKING:
@@ -117,6 +118,9 @@ class Segmentation(Task[SegmentationOptions]):
 
     def metric(self) -> MeanIoU:
         return MeanIoU(self.class_names, self.options.ignore_index)
+
+    def describe_data(self, split: str) -> list[Statistic]:
+        return describe(self.dataset(split), self.class_names, self.config.input_size)
 
     def draw(self, image: np.ndarray, prediction: LabelMap | np.ndarray) -> np.ndarray:
         labels = prediction.labels.numpy() if isinstance(prediction, LabelMap) else np.asarray(prediction)

@@ -1,0 +1,35 @@
+"""Printing what tasks say about their data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from umbel.config import Recipe
+    from umbel.data.statistics import Statistic
+    from umbel.plugins import Plugins
+
+
+def echo_statistics(recipe: Recipe, found: Plugins) -> None:
+    """The tables of every task's training data, and the findings of both splits."""
+    from umbel.run import build_tasks
+
+    findings = []
+    for name, task in build_tasks(recipe, found).items():
+        for split in ("train", "val"):
+            for table in task.describe_data(split):
+                if split == "train":
+                    _echo_table(name, table)
+                findings += [f"note: {name}, {split}: {finding}" for finding in table.findings]
+    if findings:
+        click.echo("\n" + "\n".join(findings))
+
+
+def _echo_table(name: str, table: Statistic) -> None:
+    from umbel.cli.tables import text_table
+
+    cells = [[f"{cell:.4f}" if isinstance(cell, float) else str(cell) for cell in row] for row in table.rows]
+    click.echo(f"\n{name}, train: {table.title}")
+    click.echo(text_table(table.columns, cells))
