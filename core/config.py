@@ -103,6 +103,7 @@ class TrainConfig:
 
     epochs: float = option(100.0, "passes over the longest task's data; ignored when steps is given")
     steps: int | None = option(None, "optimizer steps")
+    accumulate: int = option(1, "composite batches whose mean gradient makes one optimizer step")
     seed: int = option(0, "decides weights, order, augmentation and dropout")
     precision: str = option("auto", "fp32, bf16 (autocast), or auto: whichever is faster on this device")
     channels_last: bool = option(True, "memory format of images and convolutions")
@@ -111,11 +112,14 @@ class TrainConfig:
     eval_every: int = option(0, "steps between evaluations; 0 evaluates only at the end")
     save_every: int = option(0, "steps between checkpoints; 0 saves only at the end")
     log_every: int = option(10, "steps between log lines")
+    timeout: float = option(1800.0, "seconds a process waits for the others before the job ends")
 
     def __post_init__(self) -> None:
         check_range("epochs", self.epochs, 0.0, 1e9)
         if self.steps is not None:
             check_range("steps", self.steps, 1, 10**8 - 1)
+        check_range("accumulate", self.accumulate, 1, 65536)
+        check_range("timeout", self.timeout, 1.0, 1e6)
         check_range("eval_every", self.eval_every, 0, 10**9)
         check_range("save_every", self.save_every, 0, 10**9)
         check_range("log_every", self.log_every, 1, 10**9)
@@ -132,6 +136,9 @@ class Recipe:
     backbone: BackboneConfig = field(default_factory=BackboneConfig, metadata={"doc": "the shared trunk"})
     optim: OptimConfig = field(default_factory=OptimConfig, metadata={"doc": "optimizer and schedule"})
     train: TrainConfig = field(default_factory=TrainConfig, metadata={"doc": "length, precision, logging"})
+    deepspeed: dict[str, Any] | None = option(
+        None, "DeepSpeed's own configuration; several processes without one use ZeRO stage 2"
+    )
     score: str = option(
         "mean", "overall score: mean of the main metrics, or a formula such as (road.miou + cars.top1) / 2"
     )

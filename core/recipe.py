@@ -14,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from umbel.config import Recipe, TaskConfig
 from umbel.errors import ConfigError
 from umbel.plugins import Plugins
+from umbel.runtime.zero_config import check_block
 
 MAX_BYTES = 1_000_000
 _MERGE_ERRORS = (OmegaConfBaseException, TypeError, ValueError, AttributeError)  # a list into a mapping is a TypeError
@@ -89,6 +90,7 @@ def build_recipe(tree: DictConfig, plugins: Plugins, source: str) -> Recipe:
     for section in ("backbone", "optim", "train"):
         _to_object(merged[section], f"{source}: {section}")
     recipe: Recipe = _to_object(merged, source)
+    _check_deepspeed(recipe, source)
     return recipe
 
 
@@ -189,6 +191,13 @@ def _to_object(config: Any, where: str) -> Any:
         raise ConfigError(_one_line(error), where=where) from None
     except (ValueError, TypeError) as error:
         raise ConfigError(str(error), where=where) from None
+
+
+def _check_deepspeed(recipe: Recipe, source: str) -> None:
+    try:
+        check_block(recipe)
+    except ConfigError as error:
+        raise ConfigError(error.message, where=f"{source}: {error.where}", hint=error.hint) from None
 
 
 def _check_name(name: str, where: str) -> None:

@@ -32,6 +32,9 @@ class Runtime(Protocol):
     def step(self) -> float:
         """Apply the accumulated gradients; returns their global norm before clipping."""
 
+    def agree(self, flags: Tensor) -> Tensor:
+        """Elementwise maximum of a small CPU tensor over all ranks, the same on each; every rank must call it."""
+
     def lr(self) -> float:
         """Learning rate of the next step, before group factors."""
 

@@ -83,6 +83,9 @@ class LocalRuntime:
             self.average.update()
         return float(norm)
 
+    def agree(self, flags: Tensor) -> Tensor:
+        return flags
+
     def lr(self) -> float:
         return self.optim.lr * self._factor()
 
