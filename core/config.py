@@ -113,6 +113,8 @@ class TrainConfig:
     save_every: int = option(0, "steps between checkpoints; 0 saves only at the end")
     log_every: int = option(10, "steps between log lines")
     timeout: float = option(1800.0, "seconds a process waits for the others before the job ends")
+    non_finite: str = option("stop", "on a loss or gradient that is NaN or infinite: stop the run, or skip the step")
+    non_finite_limit: int = option(10, "skipped steps in a row that stop the run all the same")
 
     def __post_init__(self) -> None:
         check_range("epochs", self.epochs, 0.0, 1e9)
@@ -123,6 +125,8 @@ class TrainConfig:
         check_range("eval_every", self.eval_every, 0, 10**9)
         check_range("save_every", self.save_every, 0, 10**9)
         check_range("log_every", self.log_every, 1, 10**9)
+        check_choice("non_finite", self.non_finite, ("stop", "skip"))
+        check_range("non_finite_limit", self.non_finite_limit, 1, 10**9)
         check_choice("precision", self.precision, ("auto", "fp32", "bf16"))
         check_range("ema_decay", self.ema_decay, 0.0, 0.999999)
         check_range("seed", self.seed, 0, 2**63 - 1)

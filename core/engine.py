@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from umbel.errors import TrainingError
+from umbel.guard import Guard
 from umbel.randomness import keyed_seed
 from umbel.runtime.base import Runtime
 from umbel.task import Task
@@ -15,7 +15,11 @@ from umbel.types import Batch, Losses
 
 
 def train_step(
-    runtime: Runtime, tasks: Mapping[str, Task[Any]], batches: Mapping[str, Batch], weights: Mapping[str, float]
+    runtime: Runtime,
+    tasks: Mapping[str, Task[Any]],
+    batches: Mapping[str, Batch],
+    weights: Mapping[str, float],
+    guard: Guard | None = None,
 ) -> dict[str, Losses]:
     """One composite batch. Each task's graph is freed before the next task's is built, so peak memory is that of the
     largest task, not of their sum.
@@ -25,14 +29,17 @@ def train_step(
         tasks: tasks by name.
         batches: one batch of each task that takes part in this step, in order.
         weights: factor on each task's loss.
+        guard: lets the gradients through to the weights, or not; by default it stops at the first bad step.
 
     Returns:
         The losses of each task, detached, before weighting.
 
     Raises:
-        TrainingError: if a loss is not finite; no weight has been touched then.
+        TrainingError: if a loss or gradient is not finite and the guard's policy is to stop; no weight is touched.
     """
+    guard = guard or Guard()
     losses = {}
+    guard.before(runtime.model)
     for name, batch in batches.items():
         placed = runtime.place(batch)
         task_losses = tasks[name].loss(runtime.forward(placed.images, name), placed.targets)
@@ -41,8 +48,8 @@ def train_step(
             task_losses.total.detach(), {part: value.detach() for part, value in task_losses.parts.items()}
         )
         del placed, task_losses  # else parts that are no part of the total would keep their graph until the next loss
-    _check_finite(losses, batches)
-    runtime.step()
+    if guard.passes(runtime, tasks, batches, weights, losses):
+        runtime.step()
     return losses
 
 
@@ -54,6 +61,7 @@ def fit(
     seed: int,
     start: int,
     after_step: Callable[[int, dict[str, Losses], float], None],
+    guard: Guard | None = None,
 ) -> None:
     """Train over composite batches.
 
@@ -66,23 +74,13 @@ def fit(
         seed: run seed.
         start: steps already done.
         after_step: called with the number of steps done, the losses and the learning rate of the step.
+        guard: what happens to a step whose losses or gradients are not finite; by default the run stops.
     """
     weights = {name: task.config.weight for name, task in tasks.items()}
+    guard = guard or Guard()
     runtime.model.train()
     for step, composite in enumerate(batches, start):
         torch.manual_seed(keyed_seed(seed, "step", runtime.rank, step))
         lr = runtime.lr()
-        losses = train_step(runtime, tasks, composite, weights)
+        losses = train_step(runtime, tasks, composite, weights, guard)
         after_step(step + 1, losses, lr)
-
-
-def _check_finite(losses: Mapping[str, Losses], batches: Mapping[str, Batch]) -> None:
-    totals = torch.stack([task_losses.total.float() for task_losses in losses.values()])
-    if bool(torch.isfinite(totals).all()):
-        return
-    name = next(name for name, task_losses in losses.items() if not torch.isfinite(task_losses.total))
-    raise TrainingError(
-        f"the loss of task '{name}' is {losses[name].total.item()}",
-        where=f"samples {', '.join(batches[name].ids[:4])}",
-        hint="lower optim.lr, lengthen optim.warmup_steps, or check these samples' labels",
-    )

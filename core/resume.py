@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from umbel.run import Run
 
 # what may change between two parts of a run without changing what it computes
-_FREE = ("workers", "device", "log_every", "eval_every", "save_every", "score", "tta", "tta_variants")
+_FREE = (
+    *("workers", "device", "log_every", "eval_every", "save_every", "score", "tta", "tta_variants"),
+    *("non_finite", "non_finite_limit"),
+)
 
 
 def resume(run: Run, checkpoint: Checkpoint, tree: DictConfig, saved_recipe: Path) -> None:
@@ -46,6 +49,7 @@ def resume(run: Run, checkpoint: Checkpoint, tree: DictConfig, saved_recipe: Pat
         )
     restore(run.runtime, checkpoint)
     run.runtime.precision = str(state["precision"])
+    run.guard.restore(state["guard"])
     run.best = {key: list(value) for key, value in state["best"].items()}
     run.minutes = float(state["minutes"])
     for pointer, key in best_pointers(run).items():  # a run that was stopped between a checkpoint and its pointers

@@ -22,6 +22,7 @@ from umbel.data.loader import CompositeLoader, load_datasets, steps_per_epoch
 from umbel.engine import fit
 from umbel.errors import ConfigError
 from umbel.evaluation import evaluate, scores_to_json
+from umbel.guard import Guard
 from umbel.memory import keep_freed_memory
 from umbel.model import MultiTaskModel, build_model
 from umbel.optim import build_optimizer
@@ -57,6 +58,7 @@ class Run:
         val_data: validation data by task name.
         epoch_steps: steps in which the longest task sees its data once.
         total_steps: length of the run.
+        guard: what happens to steps that are not finite, and how many there were.
         best: best value so far by score key, and the step it was reached at.
         minutes: training time so far, evaluations included, resumed parts added up.
     """
@@ -71,6 +73,7 @@ class Run:
     val_data: dict[str, Dataset[Sample]]
     epoch_steps: int
     total_steps: int
+    guard: Guard
     best: dict[str, list[float]] = field(default_factory=dict)
     minutes: float = 0.0
 
@@ -132,7 +135,8 @@ def prepare(recipe: Recipe, tree: DictConfig, plugins: Plugins, directory: Path)
     epoch_steps = steps_per_epoch(tasks, train_data, world_size=1)
     steps = recipe.train.steps if recipe.train.steps is not None else max(1, round(recipe.train.epochs * epoch_steps))
     runtime = build_runtime(recipe, tasks, model, steps)
-    return Run(directory, recipe, tree, plugins, tasks, runtime, train_data, val_data, epoch_steps, steps)
+    guard = Guard(recipe.train.non_finite, recipe.train.non_finite_limit)
+    return Run(directory, recipe, tree, plugins, tasks, runtime, train_data, val_data, epoch_steps, steps, guard)
 
 
 def train(run: Run, *, resume: bool = False) -> dict[str, float]:
@@ -174,7 +178,8 @@ def train(run: Run, *, resume: bool = False) -> dict[str, float]:
     error: BaseException | None = None
     try:
         loader = CompositeLoader(run.tasks, run.train_data, config.seed, run.runtime.steps_done, run.total_steps)
-        fit(run.runtime, run.tasks, loader, seed=config.seed, start=run.runtime.steps_done, after_step=after_step)
+        start = run.runtime.steps_done
+        fit(run.runtime, run.tasks, loader, seed=config.seed, start=start, after_step=after_step, guard=run.guard)
         if not scores:
             scores.update(_evaluate(run, run.runtime.steps_done))
             _save(run, run.runtime.steps_done, scores)
@@ -209,7 +214,8 @@ def _save(run: Run, step: int, scores: Mapping[str, float] | None) -> None:
             run.best[key] = [scores[key], step]
             improved.append(pointer)
     tensors, state = capture(run.runtime)
-    state |= {"best": run.best, "minutes": run.minutes, "seed": run.recipe.train.seed, "total_steps": run.total_steps}
+    state |= {"guard": run.guard.state(), "best": run.best, "minutes": run.minutes}
+    state |= {"seed": run.recipe.train.seed, "total_steps": run.total_steps}
     folder = write_checkpoint(run.checkpoints, step, tensors, state)
     for pointer in improved:
         point_to(run.checkpoints, pointer, folder)

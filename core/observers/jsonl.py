@@ -36,7 +36,7 @@ class JsonlObserver:
         if step % run.recipe.train.log_every and step != run.total_steps:
             return
         values = {
-            name: {"total": float(value.total), **{part: float(loss) for part, loss in value.parts.items()}}
+            name: scores_to_json({"total": float(value.total)} | {k: float(loss) for k, loss in value.parts.items()})
             for name, value in losses.items()
         }
         self._append({"step": step, "lr": lr, "losses": values})

@@ -29,8 +29,17 @@ class Runtime(Protocol):
     def backward(self, loss: Tensor) -> None:
         """Add the gradients of a loss to those of this step."""
 
-    def step(self) -> float:
-        """Apply the accumulated gradients; returns their global norm before clipping."""
+    def gradients_finite(self) -> Tensor:
+        """Whether the gradients that `step` would apply are all finite: a 0-dimensional bool on the device."""
+
+    def clear(self) -> None:
+        """Forget the gradients of this step."""
+
+    def skip(self) -> None:
+        """Pass over this step: the schedule goes on, the weights stay."""
+
+    def step(self) -> Tensor:
+        """Apply the accumulated gradients; returns their global norm before clipping, a 0-dimensional tensor."""
 
     def agree(self, flags: Tensor) -> Tensor:
         """Elementwise maximum of a small CPU tensor over all ranks, the same on each; every rank must call it."""

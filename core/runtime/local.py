@@ -11,7 +11,6 @@ from torch import Tensor
 
 from umbel.config import OptimConfig, TrainConfig
 from umbel.ema import WeightAverage
-from umbel.errors import TrainingError
 from umbel.model import MultiTaskModel
 from umbel.optim import lr_factor
 from umbel.runtime.move import move_batch
@@ -51,6 +50,7 @@ class LocalRuntime:
         self.memory_format = torch.channels_last if train.channels_last else torch.contiguous_format
         self.average = WeightAverage(model, train.ema_decay) if train.ema_decay else None
         self.steps_done = 0
+        self._norm: Tensor | None = None  # of this step's gradients, once known
         self._parameters = [p for group in optimizer.param_groups for p in group["params"]]
 
     def place(self, batch: Batch) -> Batch:
@@ -63,25 +63,33 @@ class LocalRuntime:
     def backward(self, loss: Tensor) -> None:
         loss.backward()  # type: ignore[no-untyped-call]
 
-    def step(self) -> float:
+    def gradients_finite(self) -> Tensor:
+        self._norm = torch.nn.utils.get_total_norm([p.grad for p in self._parameters if p.grad is not None])
+        return torch.isfinite(self._norm).to(self.device)
+
+    def clear(self) -> None:
+        self.optimizer.zero_grad(set_to_none=True)
+        self._norm = None
+
+    def skip(self) -> None:
+        self.clear()
+        self.steps_done += 1
+
+    def step(self) -> Tensor:
         for group in self.optimizer.param_groups:
             group["lr"] = group["initial_lr"] * self._factor()
-        gradients = [p.grad for p in self._parameters if p.grad is not None]
-        norm = torch.nn.utils.get_total_norm(gradients)
-        if not torch.isfinite(norm):
-            self.optimizer.zero_grad(set_to_none=True)
-            raise TrainingError(
-                f"the gradient norm is {float(norm)} in step {self.steps_done + 1}",
-                hint="lower optim.lr or use train.precision=fp32; no weight was changed",
-            )
+        if self._norm is None:
+            self.gradients_finite()
+        norm = self._norm
+        assert norm is not None
         if self.optim.clip_norm is not None:
             torch.nn.utils.clip_grads_with_norm_(self._parameters, self.optim.clip_norm, norm)
         self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.clear()
         self.steps_done += 1
         if self.average is not None:
             self.average.update()
-        return float(norm)
+        return norm
 
     def agree(self, flags: Tensor) -> Tensor:
         return flags

@@ -126,7 +126,8 @@ def test_loss_that_is_not_finite_names_task_and_samples_and_touches_no_weight(pr
     with pytest.raises(TrainingError) as caught:
         train_step(runtime, prepared.tasks, {**batch, "second": bad}, {"first": 1.0, "second": 1.0})
     text = str(caught.value)
-    assert "task 'second' is nan" in text
+    assert "the loss of task 'second' is nan" in text
+    assert "first" not in text
     for sample in batch["second"].ids:
         assert sample in text
     assert runtime.steps_done == 0

@@ -12,7 +12,6 @@ from torch import Tensor
 from toys import BrightOptions, BrightTask, TinyBackbone, TinyOptions
 
 from umbel.config import OptimConfig, TaskConfig, TrainConfig
-from umbel.errors import TrainingError
 from umbel.model import build_model
 from umbel.optim import build_optimizer
 from umbel.runtime.local import LocalRuntime
@@ -41,25 +40,35 @@ def test_clipping_is_torchs(scale: float, clip: float) -> None:
     )
     norm = runtime.step()
     expected = torch.nn.utils.clip_grad_norm_(other.model.parameters(), clip)
-    assert norm == pytest.approx(float(expected), rel=1e-6)
+    assert float(norm) == pytest.approx(float(expected), rel=1e-6)
     for mine, theirs in zip(clipped, other.model.parameters(), strict=True):
         assert torch.equal(mine, theirs.grad)
 
 
-def test_gradient_that_is_not_finite_changes_nothing() -> None:
+@pytest.mark.parametrize("bad", [torch.inf, -torch.inf, torch.nan])
+def test_skipped_step_changes_nothing_but_the_schedule(bad: float) -> None:
     runtime = make(ema=0.9)
     before = {name: value.clone() for name, value in runtime.model.state_dict().items()}
+    rate = runtime.lr()
     for parameter in runtime.model.parameters():
-        parameter.grad = torch.full_like(parameter, torch.inf)
-    with pytest.raises(TrainingError, match="gradient norm is inf in step 1"):
-        runtime.step()
-    assert runtime.steps_done == 0
+        parameter.grad = torch.zeros_like(parameter)
+    assert runtime.gradients_finite()
+    runtime.model.backbone.conv.weight.grad[0, 0, 0, 0] = bad
+    assert not runtime.gradients_finite()
+    runtime.skip()
+    assert runtime.steps_done == 1
+    assert runtime.lr() < rate
     assert all(parameter.grad is None for parameter in runtime.model.parameters())
     assert not runtime.optimizer.state
     for name, value in runtime.model.state_dict().items():
         assert torch.equal(value, before[name])
     assert runtime.average is not None
     assert runtime.average.steps == 0
+
+
+def test_alone_a_rank_agrees_with_itself() -> None:
+    flags = torch.tensor([0.0, 1.0])
+    assert torch.equal(make().agree(flags), torch.tensor([0.0, 1.0]))
 
 
 def test_evaluating_judges_the_average_and_restores_mode_and_weights() -> None:

@@ -1,0 +1,131 @@
+"""The guard before every optimizer step: a loss or gradient that is not finite never reaches the weights."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from umbel.errors import TrainingError
+from umbel.runtime.base import Runtime
+from umbel.task import Task
+from umbel.types import Batch, Losses
+
+log = logging.getLogger(__name__)
+
+_HINT = "lower optim.lr, lengthen optim.warmup_steps, check these samples' labels, or set train.non_finite=skip"
+_NAMED = 16  # sample ids in a message
+
+
+class Guard:
+    """Decides, alike on all ranks, whether a step is applied; counts what it turned away.
+
+    A skipped step changes neither weights, buffers, optimizer state nor averaged weights; the schedule and the order
+    of samples go on as if it had been taken, so that a resumed run meets the next samples and not the same again.
+
+    Args:
+        policy: "stop" raises, "skip" passes over the step.
+        limit: skipped steps in a row that raise all the same.
+
+    Attributes:
+        skipped: steps skipped in the whole run.
+        in_a_row: steps skipped since the last that was taken.
+    """
+
+    def __init__(self, policy: str = "stop", limit: int = 10) -> None:
+        self.policy = policy
+        self.limit = limit
+        self.skipped = 0
+        self.in_a_row = 0
+        self._buffers: list[Tensor] = []
+
+    def state(self) -> dict[str, int]:
+        """The counters, for a checkpoint."""
+        return {"skipped": self.skipped, "in_a_row": self.in_a_row}
+
+    def restore(self, state: Mapping[str, int]) -> None:
+        """Take over the counters of a checkpoint."""
+        self.skipped, self.in_a_row = int(state["skipped"]), int(state["in_a_row"])
+
+    def before(self, model: nn.Module) -> None:
+        """Remember the buffers, such as batch statistics, which a bad forward pass would already have spoilt."""
+        if self.policy == "skip":
+            self._buffers = [buffer.detach().clone() for buffer in model.buffers()]
+
+    def passes(
+        self,
+        runtime: Runtime,
+        tasks: Mapping[str, Task[Any]],
+        batches: Mapping[str, Batch],
+        weights: Mapping[str, float],
+        losses: Mapping[str, Losses],
+    ) -> bool:
+        """Whether the accumulated gradients may be applied; called once a step, after the last backward.
+
+        The good path costs one synchronisation. Which task a gradient comes from is found by repeating the step.
+
+        Raises:
+            TrainingError: naming task and samples, under "stop" or beyond the limit; no weight has been touched.
+        """
+        faults = [~torch.isfinite(task_losses.total).reshape(()) for task_losses in losses.values()]
+        flags = torch.stack([*faults, ~runtime.gradients_finite()]).float().cpu()
+        *bad_losses, bad_gradient = runtime.agree(flags).tolist()
+        if not any(bad_losses) and not bad_gradient:
+            self.in_a_row = 0
+            return True
+        named = [name for name, bad in zip(losses, bad_losses, strict=True) if bad]
+        if named:
+            values = [f"the loss of task '{name}' is {_value(losses[name].total)}" for name in named]
+        else:
+            named = _tasks_with_bad_gradients(runtime, tasks, batches, weights)
+            values = [f"the gradient of task '{name}' is not finite" for name in named]
+        values = values or ["the sum of the tasks' gradients is not finite"]
+        samples = "; ".join(_samples(name, batches[name]) for name in named or batches)
+        self._turn_away(runtime, ", ".join(values), samples)
+        return False
+
+    def _turn_away(self, runtime: Runtime, message: str, samples: str) -> None:
+        runtime.clear()
+        if self.policy == "stop":
+            raise TrainingError(message, where=samples, hint=_HINT)
+        with torch.no_grad():
+            for buffer, before in zip(runtime.model.buffers(), self._buffers, strict=True):
+                buffer.copy_(before)
+        runtime.skip()
+        self.skipped += 1
+        self.in_a_row += 1
+        log.warning("skipped a step, the %s of this run: %s: %s", _ordinal(self.skipped), samples, message)
+        if self.in_a_row >= self.limit:
+            raise TrainingError(f"{self.in_a_row} steps in a row were skipped; {message}", where=samples, hint=_HINT)
+
+
+def _tasks_with_bad_gradients(
+    runtime: Runtime, tasks: Mapping[str, Task[Any]], batches: Mapping[str, Batch], weights: Mapping[str, float]
+) -> list[str]:
+    """Repeat the step with the same dropout, looking at the gradients after each task's backward."""
+    torch.manual_seed(torch.initial_seed())
+    named = []
+    for name, batch in batches.items():
+        runtime.clear()
+        placed = runtime.place(batch)
+        runtime.backward(weights[name] * tasks[name].loss(runtime.forward(placed.images, name), placed.targets).total)
+        if float(runtime.agree((~runtime.gradients_finite()).float().reshape(1).cpu())[0]):
+            named.append(name)
+    return named
+
+
+def _value(total: Tensor) -> str:
+    return "not finite on another rank" if bool(torch.isfinite(total)) else str(total.item())
+
+
+def _samples(name: str, batch: Batch) -> str:
+    more = len(batch.ids) - _NAMED
+    return f"samples of {name}: {', '.join(batch.ids[:_NAMED])}{f' and {more} more' if more > 0 else ''}"
+
+
+def _ordinal(number: int) -> str:
+    ending = "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"
