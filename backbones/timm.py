@@ -73,6 +73,11 @@ class TimmBackbone(Backbone):
                 if isinstance(layer, TaskBatchNorm2d):
                     layer.bind(names)
 
+    def trunk_key(self, task: str) -> str:
+        """Only batch statistics of their own tell tasks apart."""
+        own = any(isinstance(layer, TaskBatchNorm2d) and layer.tasks for layer in self.trunk.modules())
+        return task if own else ""
+
     def train(self, mode: bool = True) -> TimmBackbone:
         """Training or evaluation mode; what is frozen stays in evaluation mode."""
         super().train(mode)

@@ -24,6 +24,7 @@ _HOME = {
     "Losses": "umbel.types",
     "PluginError": "umbel.errors",
     "Recipe": "umbel.config",
+    "Result": "umbel.result",
     "Sample": "umbel.types",
     "Size": "umbel.types",
     "Statistic": "umbel.data.statistics",
@@ -120,6 +121,7 @@ if TYPE_CHECKING:
     from umbel.options import option as option
     from umbel.randomness import apply_keyed as apply_keyed
     from umbel.randomness import keyed_generator as keyed_generator
+    from umbel.result import Result as Result
     from umbel.score import overall_score as overall_score
     from umbel.task import Task as Task
     from umbel.types import Batch as Batch

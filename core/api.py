@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
-from umbel.errors import ConfigError, DataError
+from umbel.errors import ConfigError
 
 if TYPE_CHECKING:
     import numpy as np
+    from PIL import Image as PillowImage
 
     from umbel.config import Recipe
-    from umbel.runtime.base import Runtime
+    from umbel.result import Result
+    from umbel.runtime.local import LocalRuntime
     from umbel.task import Task
+    from umbel.types import Size
+
+    Image: TypeAlias = str | Path | np.ndarray | PillowImage.Image
 
 
 def train(
@@ -62,28 +67,67 @@ class Trained:
 
     recipe: Recipe
     tasks: Mapping[str, Task[Any]]
-    runtime: Runtime
+    runtime: LocalRuntime
 
-    def predict(self, image: np.ndarray, task: str | None = None) -> dict[str, Any]:
-        """Predictions for one image, by task name.
+    @overload
+    def predict(
+        self, source: Image, task: str | None = ..., *, confidence: float | None = ..., classes: Sequence[str] = ...,
+        size: Size | None = ..., batch: int = ...,
+    ) -> Result: ...  # fmt: skip
+
+    @overload
+    def predict(
+        self, source: Sequence[Image], task: str | None = ..., *, confidence: float | None = ...,
+        classes: Sequence[str] = ..., size: Size | None = ..., batch: int = ...,
+    ) -> list[Result]: ...  # fmt: skip
+
+    @overload
+    def predict(
+        self, source: Iterable[Image], task: str | None = ..., *, confidence: float | None = ...,
+        classes: Sequence[str] = ..., size: Size | None = ..., batch: int = ...,
+    ) -> Iterator[Result]: ...  # fmt: skip
+
+    def predict(
+        self,
+        source: Image | Iterable[Image],
+        task: str | None = None,
+        *,
+        confidence: float | None = None,
+        classes: Sequence[str] = (),
+        size: Size | None = None,
+        batch: int = 8,
+    ) -> Result | list[Result] | Iterator[Result]:
+        """Predictions for one image, a list of images, or a stream of them.
+
+        Tasks that look at an image the same way share one pass of the trunk.
 
         Args:
-            image: (H, W, 3) uint8 RGB.
+            source: the path of an image file, a Pillow image or an (H, W, 3) uint8 RGB array; a list or tuple of these;
+                or a generator of them, which is read as the results are asked for.
             task: only this task; None runs all.
-        """
-        import torch
+            confidence: leave out what scores lower, in 0..1.
+            classes: names of the classes to keep; tasks that have none of them are left alone.
+            size: show every task the image at this height and width, so that all share the trunk, in place of their
+                own test views.
+            batch: images in a pass, of those that have one size.
 
-        from umbel.inference import predict
+        Returns:
+            A `Result` for one image, a list for a list, an iterator for any other iterable.
+
+        Raises:
+            DataError: a source cannot be read.
+            ConfigError: the task or a class does not exist.
+        """
+        from umbel.predictor import Predictor
         from umbel.trained import select_tasks
 
-        if image.ndim != 3 or image.shape[-1] != 3 or image.dtype.name != "uint8":
-            raise DataError(f"image has shape {image.shape} and type {image.dtype}; expected (H, W, 3) uint8 RGB")
-        pixels = torch.from_numpy(image.copy()).to(self.runtime.device).permute(2, 0, 1)
-        predictions = {}
-        with self.runtime.evaluating():
-            for name, chosen in select_tasks(self.tasks, [task] if task else []).items():
-                (predictions[name],) = predict(self.runtime.forward, chosen, [pixels], self.runtime.model.fill)
-        return predictions
+        tasks = select_tasks(self.tasks, [task] if task else [])
+        predictor = Predictor(self.runtime, tasks, confidence, tuple(classes), size)
+        if isinstance(source, (str, Path)) or not isinstance(source, Iterable) or hasattr(source, "__array__"):
+            return next(predictor.stream([source], 1))
+        if isinstance(source, Sequence):
+            return list(predictor.stream(source, max(1, batch)))
+        return predictor.stream(source, max(1, batch))
 
     def evaluate(self) -> dict[str, float]:
         """Scores on the validation data of all tasks, by "task/metric", and "score"."""

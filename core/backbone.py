@@ -42,6 +42,13 @@ class Backbone(nn.Module):
     def bind_tasks(self, names: tuple[str, ...]) -> None:
         """Called once before training with the names of all tasks; a trunk with per-task parts makes them here."""
 
+    def trunk_key(self, task: str) -> str:
+        """Tasks of one key get the same features from the same images, so that one pass may serve them all.
+
+        Unless overridden, a trunk that makes parts for each task in `bind_tasks` is taken to differ between them.
+        """
+        return "" if type(self).bind_tasks is Backbone.bind_tasks else task
+
     def stage_of_parameters(self) -> dict[str, int]:
         """Stage of each parameter by name, 0 at the stem, for layer-wise learning rates; here all are one stage."""
         return {name: 0 for name, _ in self.named_parameters()}

@@ -39,7 +39,12 @@ class MultiTaskModel(nn.Module):
             images: (B, 3, H, W) uint8, or float in 0..255.
             task: name of the task the images belong to.
         """
-        return self.heads[task](self.backbone(self.normalise(images), task))
+        return self.heads[task](self.features(images, task))
+
+    def features(self, images: Tensor, task: str) -> tuple[Tensor, ...]:
+        """Feature levels of images as `forward` takes them; of all tasks of one `Backbone.trunk_key` the same."""
+        levels: tuple[Tensor, ...] = self.backbone(self.normalise(images), task)
+        return levels
 
     def normalise(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) pixel values in 0..255 as zero-mean, unit-variance float32 of the same memory format."""

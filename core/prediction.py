@@ -1,54 +1,174 @@
-"""Predicting image files: annotated pictures and one JSON file a task."""
+"""Predicting files: annotated pictures, JSON, COCO and mask files of images, annotated copies of videos."""
 
 from __future__ import annotations
 
+import glob
+import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from umbel.data.files import list_images, write_json
 from umbel.data.images import read_image, write_image
-from umbel.errors import DataError
-from umbel.inference import image_tensor, predict
-from umbel.runtime.base import Runtime
+from umbel.errors import ConfigError, DataError
+from umbel.predictor import Predictor
+from umbel.result import Result
 from umbel.task import Task
+from umbel.video import SUFFIXES, Video, VideoFile
+
+FORMATS = ("pictures", "json", "coco", "masks")
 
 
-def predict_files(runtime: Runtime, tasks: Mapping[str, Task[Any]], paths: Sequence[Path], out: Path) -> list[Path]:
-    """Predict images with every task.
+@dataclass
+class Outcome:
+    """What predicting some files came to.
 
     Args:
-        runtime: gives the forward pass.
-        tasks: tasks to run, by name.
-        paths: image files, and folders whose image files are taken.
-        out: gets TASK/IMAGE.jpg pictures and TASK.json, keyed by the image's path as given.
-
-    Returns:
-        The files written.
+        written: files written, in order.
+        failed: the error of each file that could not be predicted.
     """
-    files = image_files(paths)
-    stems = picture_stems(files)
-    results: dict[str, dict[str, Any]] = {name: {} for name in tasks}
-    written = []
-    for file in files:
-        image = read_image(file)
-        pixels = image_tensor(image, runtime.device)
-        for name, task in tasks.items():
-            with runtime.evaluating():
-                (prediction,) = predict(runtime.forward, task, [pixels], runtime.model.fill)
-            results[name][str(file)] = task.to_json(prediction)
-            picture = out / name / f"{stems[file]}.jpg"
-            write_image(picture, task.draw(image, prediction))
-            written.append(picture)
-    for name, of_task in results.items():
-        write_json(out / f"{name}.json", of_task)
-        written.append(out / f"{name}.json")
-    return written
+
+    written: list[Path] = field(default_factory=list)
+    failed: list[DataError] = field(default_factory=list)
 
 
-def image_files(paths: Sequence[Path]) -> list[Path]:
-    """Image files among the paths and directly inside the folders among them, each once, in order."""
+def predict_files(
+    predictor: Predictor,
+    paths: Sequence[Path],
+    out: Path,
+    formats: Sequence[str] = ("pictures", "json"),
+    batch: int = 1,
+) -> Outcome:
+    """Predict images and videos; a file that cannot be read costs no other one its results.
+
+    Args:
+        predictor: tasks and filters.
+        paths: image files, video files, patterns, and folders whose image files are taken.
+        out: gets pictures TASK/IMAGE.jpg, masks TASK/IMAGE.png, TASK.json keyed by the image's path as given,
+            TASK.coco.json, and of videos VIDEO.mp4 and VIDEO.jsonl with a line a frame.
+        formats: of `FORMATS`; videos give pictures and JSON only.
+        batch: images in a pass.
+
+    Raises:
+        DataError: nothing is there to predict; or the only file cannot be predicted.
+        ConfigError: no task can be written in one of the formats.
+    """
+    files = input_files(paths)
+    names = picture_stems(files)
+    videos = [file for file in files if file.suffix.lower() in SUFFIXES]
+    images = [file for file in files if file not in set(videos)]
+    _check_formats(predictor, formats)
+    outcome = Outcome()
+    writer = _ImageWriter(predictor, out, formats, names, outcome)
+    for start in range(0, len(images), batch):
+        readable = []
+        for file in images[start : start + batch]:
+            try:
+                readable.append((file, read_image(file)))
+            except DataError as error:
+                outcome.failed.append(error)
+        results = predictor.predict([image for _, image in readable], [str(file) for file, _ in readable])
+        for (file, _), result in zip(readable, results, strict=True):
+            writer.add(file, result)
+    writer.finish()
+    for file in videos:
+        try:
+            outcome.written += _predict_video(predictor, file, out / names[file], formats, batch)
+        except DataError as error:
+            outcome.failed.append(error)
+    if len(files) == len(outcome.failed) == 1:
+        raise outcome.failed[0]
+    return outcome
+
+
+class _ImageWriter:
+    """Writes the results of images: some files an image at once, the rest in the end."""
+
+    def __init__(
+        self, predictor: Predictor, out: Path, formats: Sequence[str], names: dict[Path, str], outcome: Outcome
+    ) -> None:
+        self.tasks, self.out, self.formats, self.names, self.outcome = predictor.tasks, out, formats, names, outcome
+        self.json: dict[str, dict[str, Any]] = {name: {} for name in self.tasks}
+        self.coco: dict[str, list[dict[str, Any]]] = {name: [] for name in self.tasks}
+        self.images: list[dict[str, Any]] = []
+
+    def add(self, file: Path, result: Result) -> None:
+        height, width = result.image.shape[:2]
+        self.images.append({"id": len(self.images) + 1, "file_name": str(file), "height": height, "width": width})
+        for name, task in self.tasks.items():
+            base = self.out / name / self.names[file]
+            if "pictures" in self.formats:
+                self._image(Path(f"{base}.jpg"), result.plot(name))
+            mask = task.to_mask(result[name]) if "masks" in self.formats else None
+            if mask is not None:
+                self._image(Path(f"{base}.png"), mask)
+            if "json" in self.formats:
+                self.json[name][str(file)] = task.to_json(result[name])
+            for annotation in (task.to_coco(result[name]) or ()) if "coco" in self.formats else ():
+                entries = self.coco[name]
+                entries.append({"id": len(entries) + 1, "image_id": len(self.images), **annotation})
+
+    def finish(self) -> None:
+        for name, task in self.tasks.items():
+            if "json" in self.formats and self.images:
+                self._json(self.out / f"{name}.json", self.json[name])
+            if "coco" in self.formats and task.coco_categories() and self.images:
+                content = {
+                    "images": self.images, "annotations": self.coco[name], "categories": task.coco_categories()
+                }  # fmt: skip
+                self._json(self.out / f"{name}.coco.json", content)
+
+    def _image(self, path: Path, image: Any) -> None:
+        write_image(path, image)
+        self.outcome.written.append(path)
+
+    def _json(self, path: Path, content: Any) -> None:
+        write_json(path, content)
+        self.outcome.written.append(path)
+
+
+def _predict_video(predictor: Predictor, file: Path, base: Path, formats: Sequence[str], batch: int) -> list[Path]:
+    """BASE.mp4 with all tasks drawn into it, BASE.jsonl with frame number, seconds and predictions of each frame."""
+    video = Video(file)
+    picture, lines = Path(f"{base}.mp4"), Path(f"{base}.jsonl")
+    if picture.resolve() == file.resolve():
+        raise DataError("would be overwritten by its own prediction", where=str(file), hint="choose another --out")
+    try:
+        lines.parent.mkdir(parents=True, exist_ok=True)
+        lines.touch()
+    except OSError as error:
+        raise DataError(f"cannot be written: {error.strerror}", where=str(lines)) from None
+    with VideoFile(picture, video.rate) as copy, lines.open("w", encoding="utf-8") as log:
+        for number, result in enumerate(predictor.stream(video, batch)):
+            if "pictures" in formats:
+                copy.add(result.plot())
+            if "json" in formats:
+                entry = {"frame": number, "seconds": round(number / video.rate, 4), **result.to_json()}
+                log.write(json.dumps(entry, allow_nan=False) + "\n")
+    if "json" not in formats:
+        lines.unlink()
+    return [path for path, kind in ((picture, "pictures"), (lines, "json")) if kind in formats]
+
+
+def _check_formats(predictor: Predictor, formats: Sequence[str]) -> None:
+    for name, method in (("coco", "to_coco"), ("masks", "to_mask")):
+        able = [task for task in predictor.tasks.values() if getattr(type(task), method) is not getattr(Task, method)]
+        if name in formats and not able:
+            raise ConfigError(
+                f"none of the tasks {', '.join(predictor.tasks)} can be written as {name}",
+                where="--format",
+                hint="pictures and json always work",
+            )
+
+
+def input_files(paths: Sequence[Path]) -> list[Path]:
+    """Files among the paths, those that patterns match and the images directly inside folders, each once, in order.
+
+    Raises:
+        DataError: a path is nothing of this.
+    """
     files: dict[Path, None] = {}
     for path in paths:
         if path.is_dir():
@@ -59,7 +179,11 @@ def image_files(paths: Sequence[Path]) -> list[Path]:
         elif path.exists():
             files[path] = None
         else:
-            raise DataError("no such file or folder", where=str(path))
+            matches = sorted(glob.glob(str(path), recursive=True)) if glob.has_magic(str(path)) else []
+            matches = [match for match in matches if Path(match).is_file()]
+            if not matches:
+                raise DataError("no such file or folder", where=str(path))
+            files.update(dict.fromkeys(map(Path, matches)))
     return list(files)
 
 

@@ -145,6 +145,32 @@ class Task(ABC, Generic[OptionsT]):
         """Picture of a prediction or, for reports, of a target: (H, W, 3) uint8 RGB of the same size as `image`."""
         return image
 
+    def class_list(self) -> Sequence[str]:
+        """Names of the classes that predictions can be narrowed to; empty for a task without classes."""
+        return ()
+
+    def narrow(self, prediction: Any, confidence: float | None, classes: frozenset[str]) -> Any:
+        """A prediction without what is of other classes or less certain; the default leaves it as it is.
+
+        Args:
+            prediction: in original coordinates.
+            confidence: the lowest score to keep; None keeps all.
+            classes: names of `class_list` to keep; empty keeps all.
+        """
+        return prediction
+
+    def to_mask(self, prediction: Any) -> np.ndarray | None:
+        """A prediction as an (H, W) uint8 or uint16 map of class ids, for PNG files; None where it is no map."""
+        return None
+
+    def to_coco(self, prediction: Any) -> list[dict[str, Any]] | None:
+        """A prediction as annotations of a COCO file, but for their ids and image ids; None where COCO has none."""
+        return None
+
+    def coco_categories(self) -> list[dict[str, Any]]:
+        """The `categories` of a COCO file, for tasks with `to_coco`."""
+        return []
+
     def to_json(self, prediction: Any) -> Any:
         """A prediction as JSON types, for result files; the default converts dataclasses, tensors and arrays."""
         from umbel.data.files import to_jsonable

@@ -6,24 +6,65 @@ from pathlib import Path
 
 import click
 
+FORMATS = ("pictures", "json", "coco", "masks")
+
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument(
+    "paths", nargs=-1, required=True, metavar="IMAGE|FOLDER|PATTERN|VIDEO...", type=click.Path(path_type=Path)
+)
 @click.option(
     "--task", "names", multiple=True, metavar="NAME", help="Only this task; may be given again. Default: all."
 )
+@click.option("--confidence", type=float, metavar="0..1", help="Leave out boxes and classes that score lower.")
+@click.option("--classes", metavar="A,B", help="Only these classes; tasks that have none of them show all of theirs.")
+@click.option(
+    "--format",
+    "formats",
+    multiple=True,
+    type=click.Choice(FORMATS),
+    default=("pictures", "json"),
+    show_default=True,
+    help="What to write; may be given again. COCO is for boxes, masks are PNGs of class ids.",
+)
+@click.option(
+    "--size", nargs=2, type=int, metavar="H W", help="Show all tasks the image at this size: one pass for all."
+)
+@click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True, help="Images in a pass.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("predictions"), show_default=True)
 @click.option("--checkpoint", default="latest", show_default=True, metavar="NAME")
 @click.option("--device", help="auto, cpu, cuda or cuda:N; default: what the run was trained on.")
 def predict(
-    run: Path, paths: tuple[Path, ...], names: tuple[str, ...], out: Path, checkpoint: str, device: str | None
+    run: Path,
+    paths: tuple[Path, ...],
+    names: tuple[str, ...],
+    confidence: float | None,
+    classes: str | None,
+    formats: tuple[str, ...],
+    size: tuple[int, int] | None,
+    batch: int,
+    out: Path,
+    checkpoint: str,
+    device: str | None,
 ) -> None:
-    """Predict images or folders of images with a trained RUN: an annotated picture and JSON entry an image and task."""
+    """Predict images, folders of images or videos with a trained RUN.
+
+    Images give a picture TASK/IMAGE.jpg and an entry in TASK.json each, videos VIDEO.mp4 and VIDEO.jsonl. A file that
+    cannot be read is named in the end and the exit code is 1; all others are predicted.
+    """
     from umbel.api import load
     from umbel.prediction import predict_files
+    from umbel.predictor import Predictor
     from umbel.trained import select_tasks
 
     trained = load(run, checkpoint, [f"train.device={device}"] if device else [])
-    for path in predict_files(trained.runtime, select_tasks(trained.tasks, names), paths, out):
+    wanted = tuple(name.strip() for name in (classes or "").split(",") if name.strip())
+    predictor = Predictor(trained.runtime, select_tasks(trained.tasks, names), confidence, wanted, size)
+    outcome = predict_files(predictor, paths, out, formats, batch)
+    for path in outcome.written:
         click.echo(path)
+    if outcome.failed:
+        for error in outcome.failed:
+            click.echo(f"not predicted: {error}", err=True)
+        raise click.exceptions.Exit(1)

@@ -60,6 +60,16 @@ class LocalRuntime:
         with self._autocast():
             return self.model(images, task)
 
+    def features(self, images: Tensor, task: str) -> tuple[Tensor, ...]:
+        """The trunk's part of `forward`."""
+        with self._autocast():
+            return self.model.features(images, task)
+
+    def head(self, features: tuple[Tensor, ...], task: str) -> Any:
+        """The head's part of `forward`."""
+        with self._autocast():
+            return self.model.heads[task](features)
+
     def backward(self, loss: Tensor) -> None:
         loss.backward()  # type: ignore[no-untyped-call]
 

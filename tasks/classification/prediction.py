@@ -21,3 +21,8 @@ class ClassScores:
     def label(self) -> int:
         """The likeliest class; the lowest id of those that tie."""
         return int(self.probabilities.numpy().argmax())
+
+    @property
+    def undecided(self) -> bool:
+        """Whether no class is left, because none is wanted and likely enough."""
+        return not bool(self.probabilities.any())

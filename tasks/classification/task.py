@@ -112,13 +112,28 @@ class Classification(Task[ClassificationOptions]):
 
     def draw(self, image: np.ndarray, prediction: ClassScores | int) -> np.ndarray:
         if isinstance(prediction, ClassScores):
+            if prediction.undecided:
+                return image.copy()
             probability = float(prediction.probabilities[prediction.label])
             return draw_class(image, prediction.label, self.class_names, probability)
         return draw_class(image, int(prediction), self.class_names, None)
 
+    def class_list(self) -> Sequence[str]:
+        return self.class_names
+
+    def narrow(self, prediction: ClassScores, confidence: float | None, classes: frozenset[str]) -> ClassScores:
+        """Probabilities of other classes, and those below the confidence, become 0; the others stay as they are."""
+        kept = prediction.probabilities >= (confidence or 0.0)
+        if classes:
+            kept &= torch.tensor([name in classes for name in self.class_names])
+        return ClassScores(prediction.probabilities * kept)
+
     def to_json(self, prediction: ClassScores) -> dict[str, Any]:
-        """The likeliest class, and the five likeliest with their probabilities."""
+        """The likeliest class, and the five likeliest with their probabilities; nulls where none is left."""
+        if prediction.undecided:
+            return {"class_id": None, "class": None, "probability": None, "top5": []}
         scores = prediction.probabilities.tolist()
         order = sorted(range(len(scores)), key=lambda class_id: -scores[class_id])  # stable: ties by id
-        top = [{"class": self.class_names[class_id], "probability": scores[class_id]} for class_id in order[:LISTED]]
+        listed = [class_id for class_id in order[:LISTED] if scores[class_id] > 0]
+        top = [{"class": self.class_names[class_id], "probability": scores[class_id]} for class_id in listed]
         return {"class_id": order[0], **top[0], "top5": top}

@@ -10,12 +10,11 @@ import numpy as np
 from umbel import palette, put_label
 from umbel.tasks.detection.targets import ANY_CLASS, BoxTarget, Detections
 
-MIN_SCORE = 0.3  # detections below only clutter the picture
 GREY = (160, 160, 160)  # of regions without a class
 
 
 def draw_boxes(image: np.ndarray, boxes: BoxTarget | Detections, class_names: Sequence[str]) -> np.ndarray:
-    """A copy of the image with boxes, class names and, for detections, scores of 0.3 or more.
+    """A copy of the image with boxes, class names and, for detections, scores from `drawn_from` on.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -38,7 +37,7 @@ def draw_boxes(image: np.ndarray, boxes: BoxTarget | Detections, class_names: Se
 def _captions(boxes: BoxTarget | Detections, class_names: Sequence[str]) -> list[tuple[list[int], int, str]]:
     """Corners, class index and text of every box to be drawn."""
     if isinstance(boxes, Detections):
-        shown = boxes.select(boxes.scores_N >= MIN_SCORE)
+        shown = boxes.select(boxes.scores_N >= boxes.drawn_from)
         corners, classes = shown.boxes_N4.round().int().tolist(), shown.classes_N.tolist()
         texts = [f"{class_names[k]} {score:.2f}" for k, score in zip(classes, shown.scores_N.tolist(), strict=True)]
     else:

@@ -50,16 +50,18 @@ class Detections:
         scores_N: float32 in 0..1.
         classes_N: int64 class indices.
         size: height and width of the frame that the boxes are in.
+        drawn_from: the lowest score that is worth drawing; those below only clutter a picture.
     """
 
     boxes_N4: Tensor
     scores_N: Tensor
     classes_N: Tensor
     size: Size
+    drawn_from: float = 0.3
 
     def select(self, keep: Tensor) -> Detections:
         """The detections that a mask or index tensor picks."""
-        return Detections(self.boxes_N4[keep], self.scores_N[keep], self.classes_N[keep], self.size)
+        return Detections(self.boxes_N4[keep], self.scores_N[keep], self.classes_N[keep], self.size, self.drawn_from)
 
 
 def training_rows(targets: Sequence[BoxTarget], size: Size) -> Tensor:

@@ -42,6 +42,7 @@ from umbel.tasks.detection.metric import DetectionMetric
 from umbel.tasks.detection.nms import select_detections
 from umbel.tasks.detection.options import DetectionOptions
 from umbel.tasks.detection.records import Annotations
+from umbel.tasks.detection.results import coco_annotations, coco_results, narrow
 from umbel.tasks.detection.statistics import describe
 from umbel.tasks.detection.targets import BoxTarget, Detections, training_rows
 
@@ -216,20 +217,21 @@ class Detection(Task[DetectionOptions]):
     def draw(self, image: np.ndarray, prediction: BoxTarget | Detections) -> np.ndarray:
         return draw_boxes(image, prediction, self.categories.names)
 
+    def class_list(self) -> Sequence[str]:
+        return self.categories.names
+
+    def narrow(self, prediction: Detections, confidence: float | None, classes: frozenset[str]) -> Detections:
+        return narrow(prediction, self.categories, confidence, classes)
+
+    def to_coco(self, prediction: Detections) -> list[dict[str, Any]]:
+        return coco_annotations(prediction, self.categories)
+
+    def coco_categories(self) -> list[dict[str, Any]]:
+        return [{"id": id, "name": name} for name, id in zip(self.categories.names, self.categories.ids, strict=True)]
+
     def to_json(self, prediction: Detections) -> list[dict[str, Any]]:
         """COCO results: category_id as in the annotations, category, bbox [x, y, width, height], score."""
-        rows = zip(
-            prediction.boxes_N4.tolist(), prediction.scores_N.tolist(), prediction.classes_N.tolist(), strict=True
-        )
-        return [
-            {
-                "category_id": self.categories.ids[index],
-                "category": self.categories.names[index],
-                "bbox": [x1, y1, x2 - x1, y2 - y1],
-                "score": score,
-            }
-            for (x1, y1, x2, y2), score, index in rows
-        ]
+        return coco_results(prediction, self.categories)
 
     @cached_property
     def _augment(self) -> DetectionAugment:

@@ -126,9 +126,23 @@ class Segmentation(Task[SegmentationOptions]):
         labels = prediction.labels.numpy() if isinstance(prediction, LabelMap) else np.asarray(prediction)
         return draw_labels(image, labels, self.class_names)
 
+    def class_list(self) -> Sequence[str]:
+        return self.class_names
+
+    def narrow(self, prediction: LabelMap, confidence: float | None, classes: frozenset[str]) -> LabelMap:
+        """Pixels of other classes become `ignore_index`; a label map has no scores for `confidence` to act on."""
+        if not classes:
+            return prediction
+        kept = torch.tensor([name in classes for name in self.class_names] + [False] * (256 - len(self.class_names)))
+        return LabelMap(torch.where(kept[prediction.labels.long()], prediction.labels, self.options.ignore_index))
+
+    def to_mask(self, prediction: LabelMap) -> np.ndarray:
+        labels: np.ndarray = prediction.labels.numpy()
+        return labels
+
     def to_json(self, prediction: LabelMap) -> dict[str, Any]:
         """Height and width, and the share of the pixels of every class that occurs."""
-        counts = torch.bincount(prediction.labels.flatten(), minlength=len(self.class_names))
+        counts = torch.bincount(prediction.labels.flatten(), minlength=len(self.class_names))[: len(self.class_names)]
         shares = (counts.double() / prediction.labels.numel()).tolist()
         return {
             "size": list(prediction.labels.shape),

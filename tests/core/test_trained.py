@@ -15,6 +15,7 @@ from umbel.errors import CheckpointError, ConfigError, DataError
 from umbel.evaluation import evaluate
 from umbel.plugins import Plugins
 from umbel.prediction import picture_stems, predict_files
+from umbel.predictor import Predictor
 from umbel.run import Run
 from umbel.trained import open_trained, resolve_checkpoint, select_tasks
 
@@ -59,7 +60,7 @@ def test_nonsense_task_predicts_files(launch: Launch, new_plugins: NewPlugins, t
     _, tasks, runtime = open_trained(str(run.directory), (), "latest", new_plugins())
     out = tmp_path / "out"
     chosen = select_tasks(tasks, ["second"])
-    written = predict_files(runtime, chosen, [folder, tmp_path / "a.png", folder / "b.png"], out)
+    written = predict_files(Predictor(runtime, chosen), [folder, tmp_path / "a.png", folder / "b.png"], out).written
     assert [str(path.relative_to(out)) for path in written] == [
         "second/a-1.jpg", "second/b.jpg", "second/a-2.jpg", "second.json"
     ]  # fmt: skip
@@ -79,7 +80,7 @@ def test_paths_that_cannot_be_predicted_are_named(launch: Launch, new_plugins: N
     (tmp_path / "words.jpg").write_text("not an image")
     for path, message in (("gone.jpg", "no such file"), ("empty", "holds no images"), ("words.jpg", "words.jpg")):
         with pytest.raises(DataError, match=message):
-            predict_files(runtime, tasks, [tmp_path / path], tmp_path / "out")
+            predict_files(Predictor(runtime, tasks), [tmp_path / path], tmp_path / "out")
     with pytest.raises(ConfigError, match=r"no task 'third' \(the run has first, second\)"):
         select_tasks(tasks, ["third"])
 

@@ -1,0 +1,115 @@
+"""Predicting with chosen tasks, confidence and classes: images in, results out, a batch at a time."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from umbel.data.images import read_image
+from umbel.errors import ConfigError, DataError
+from umbel.inference import image_tensor
+from umbel.result import Result
+from umbel.shared_trunk import predict_tasks
+from umbel.task import Task
+from umbel.types import Size
+
+if TYPE_CHECKING:
+    from umbel.runtime.local import LocalRuntime
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A model with the tasks that are wanted of it and what is to be shown of their predictions.
+
+    Args:
+        runtime: gives the forward pass.
+        tasks: tasks by name.
+        confidence: predictions with a lower score are left out; None keeps what the recipe keeps.
+        classes: only these; a task that has none of them is not filtered. Empty keeps all.
+        size: one view of this height and width for all tasks; see `umbel.shared_trunk.predict_tasks`.
+
+    Raises:
+        ConfigError: a class that no task has, a confidence outside 0..1 or a size below 1.
+    """
+
+    runtime: LocalRuntime
+    tasks: Mapping[str, Task[Any]]
+    confidence: float | None = None
+    classes: Sequence[str] = ()
+    size: Size | None = None
+
+    def __post_init__(self) -> None:
+        known = {name for task in self.tasks.values() for name in task.class_list()}
+        for name in self.classes:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1)
+                hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(sorted(known)) or 'none'}"
+                raise ConfigError(f"no task has a class '{name}'", where="classes", hint=hint)
+        if self.confidence is not None and not 0 <= self.confidence <= 1:
+            raise ConfigError(f"is {self.confidence}; it must lie in 0..1", where="confidence")
+        if self.size is not None and (min(self.size) < 1 or max(self.size) > 65536):
+            raise ConfigError(f"is {list(self.size)}; expected height and width in pixels", where="size")
+
+    def predict(self, images: Sequence[np.ndarray], sources: Sequence[str]) -> list[Result]:
+        """Results of a few images, which share passes where they have one size.
+
+        Args:
+            images: (H, W, 3) uint8 RGB each.
+            sources: the name of each.
+        """
+        with self.runtime.evaluating():
+            tensors = [image_tensor(image, self.runtime.device) for image in images]
+            predicted = predict_tasks(self.runtime, self.tasks, tensors, self.size)
+        return [
+            Result(image, {name: self._narrow(name, p) for name, p in of_image.items()}, self.tasks, source)
+            for image, of_image, source in zip(images, predicted, sources, strict=True)
+        ]
+
+    def stream(self, sources: Iterable[Any], batch: int) -> Iterator[Result]:
+        """Results of any number of images as they come, holding no more than `batch` of them.
+
+        Raises:
+            DataError: a source is no image; the message names it.
+        """
+        remaining = iter(sources)
+        while chunk := list(islice(remaining, batch)):
+            yield from self.predict([load_image(source) for source in chunk], [source_name(s) for s in chunk])
+
+    def _narrow(self, name: str, prediction: Any) -> Any:
+        task = self.tasks[name]
+        wanted = frozenset(self.classes) & frozenset(task.class_list())
+        if self.confidence is None and not wanted:
+            return prediction
+        return task.narrow(prediction, self.confidence, wanted)
+
+
+def load_image(source: Any) -> np.ndarray:
+    """(H, W, 3) uint8 RGB from an image file's path, a Pillow image or such an array.
+
+    Raises:
+        DataError: it is none of these, or cannot be read.
+    """
+    if isinstance(source, (str, Path)):
+        return read_image(Path(source))
+    if hasattr(source, "getexif"):  # a Pillow image; importing Pillow to ask would be dearer
+        from PIL import ImageOps
+
+        return np.asarray(ImageOps.exif_transpose(source).convert("RGB"))
+    if not isinstance(source, np.ndarray):
+        raise DataError(
+            f"cannot predict a {type(source).__name__}", hint="give a path, a Pillow image, an array, or a list of them"
+        )
+    if source.ndim != 3 or source.shape[-1] != 3 or source.dtype != np.uint8 or not source.size:
+        raise DataError(f"image has shape {source.shape} and type {source.dtype}; expected (H, W, 3) uint8 RGB")
+    return source
+
+
+def source_name(source: Any) -> str:
+    """What a result calls where it comes from: a path, else nothing."""
+    return str(source) if isinstance(source, (str, Path)) else str(getattr(source, "filename", "") or "")
