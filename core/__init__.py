@@ -15,6 +15,15 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Backbone": "umbel.backbone",
+    "BarFigure": "umbel.report.figures",
+    "BestAndWorst": "umbel.report.reporter",
+    "CurveFigure": "umbel.report.figures",
+    "ExampleFigure": "umbel.report.figures",
+    "Figure": "umbel.report.figures",
+    "Line": "umbel.report.figures",
+    "MatrixFigure": "umbel.report.figures",
+    "Reporter": "umbel.report.reporter",
+    "TableFigure": "umbel.report.figures",
     "Batch": "umbel.types",
     "ClassMap": "umbel.data.class_map",
     "CheckpointError": "umbel.errors",
@@ -121,6 +130,15 @@ if TYPE_CHECKING:
     from umbel.options import option as option
     from umbel.randomness import apply_keyed as apply_keyed
     from umbel.randomness import keyed_generator as keyed_generator
+    from umbel.report.figures import BarFigure as BarFigure
+    from umbel.report.figures import CurveFigure as CurveFigure
+    from umbel.report.figures import ExampleFigure as ExampleFigure
+    from umbel.report.figures import Figure as Figure
+    from umbel.report.figures import Line as Line
+    from umbel.report.figures import MatrixFigure as MatrixFigure
+    from umbel.report.figures import TableFigure as TableFigure
+    from umbel.report.reporter import BestAndWorst as BestAndWorst
+    from umbel.report.reporter import Reporter as Reporter
     from umbel.result import Result as Result
     from umbel.score import overall_score as overall_score
     from umbel.task import Task as Task

@@ -11,6 +11,7 @@ from umbel.guard import Guard
 from umbel.randomness import keyed_seed
 from umbel.runtime.base import Runtime
 from umbel.task import Task
+from umbel.timing import StepClock
 from umbel.types import Batch, Losses
 
 
@@ -20,6 +21,7 @@ def train_step(
     batches: Mapping[str, Batch],
     weights: Mapping[str, float],
     guard: Guard | None = None,
+    clock: StepClock | None = None,
 ) -> dict[str, Losses]:
     """One composite batch. Each task's graph is freed before the next task's is built, so peak memory is that of the
     largest task, not of their sum.
@@ -30,6 +32,7 @@ def train_step(
         batches: one batch of each task that takes part in this step, in order.
         weights: factor on each task's loss.
         guard: lets the gradients through to the weights, or not; by default it stops at the first bad step.
+        clock: takes the time of each part.
 
     Returns:
         The losses of each task, detached, before weighting.
@@ -38,18 +41,24 @@ def train_step(
         TrainingError: if a loss or gradient is not finite and the guard's policy is to stop; no weight is touched.
     """
     guard = guard or Guard()
+    clock = clock or StepClock()
     losses = {}
     guard.before(runtime.model)
     for name, batch in batches.items():
         placed = runtime.place(batch)
         task_losses = tasks[name].loss(runtime.forward(placed.images, name), placed.targets)
+        clock.charge("forward", name)
         runtime.backward(weights[name] * task_losses.total)
+        clock.charge("backward", name)
         losses[name] = Losses(
             task_losses.total.detach(), {part: value.detach() for part, value in task_losses.parts.items()}
         )
         del placed, task_losses  # else parts that are no part of the total would keep their graph until the next loss
-    if guard.passes(runtime, tasks, batches, weights, losses):
+    passed = guard.passes(runtime, tasks, batches, weights, losses)
+    clock.charge("wait")
+    if passed:
         runtime.step()
+    clock.charge("optimizer")
     return losses
 
 
@@ -62,6 +71,7 @@ def fit(
     start: int,
     after_step: Callable[[int, dict[str, Losses], float], None],
     guard: Guard | None = None,
+    clock: StepClock | None = None,
 ) -> None:
     """Train over composite batches.
 
@@ -75,12 +85,18 @@ def fit(
         start: steps already done.
         after_step: called with the number of steps done, the losses and the learning rate of the step.
         guard: what happens to a step whose losses or gradients are not finite; by default the run stops.
+        clock: takes the time of each part of every step.
     """
+    clock = clock or StepClock()
     weights = {name: task.config.weight for name, task in tasks.items()}
     guard = guard or Guard()
     runtime.model.train()
+    clock.start()
     for step, composite in enumerate(batches, start):
+        clock.charge("data")
         torch.manual_seed(keyed_seed(seed, "step", runtime.rank, step))
         lr = runtime.lr()
-        losses = train_step(runtime, tasks, composite, weights, guard)
+        losses = train_step(runtime, tasks, composite, weights, guard, clock)
+        clock.step_done()
         after_step(step + 1, losses, lr)
+        clock.start()

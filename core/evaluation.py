@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch.utils.data import Dataset
 from torchmetrics import Metric
@@ -17,9 +17,16 @@ from umbel.score import overall_score
 from umbel.task import Task
 from umbel.types import Sample
 
+if TYPE_CHECKING:
+    from umbel.report.collect import FigureCollector
+
 
 def evaluate(
-    runtime: Runtime, tasks: Mapping[str, Task[Any]], datasets: Mapping[str, Dataset[Sample]], formula: str
+    runtime: Runtime,
+    tasks: Mapping[str, Task[Any]],
+    datasets: Mapping[str, Dataset[Sample]],
+    formula: str,
+    collector: FigureCollector | None = None,
 ) -> dict[str, float]:
     """Evaluate every task on its data set, image by image in original coordinates.
 
@@ -28,24 +35,32 @@ def evaluate(
         tasks: tasks by name.
         datasets: validation data by task name.
         formula: overall score, see `umbel.score`.
+        collector: is shown every sample with its prediction, for the report.
 
     Returns:
         Scores by "task/metric", and "score".
     """
     scores: dict[str, float] = {}
     for name, task in tasks.items():
-        scores |= {f"{name}/{key}": value for key, value in evaluate_task(runtime, task, datasets[name]).items()}
+        scores |= {
+            f"{name}/{key}": value for key, value in evaluate_task(runtime, task, datasets[name], collector).items()
+        }
     mains = {name: task.main_metric for name, task in tasks.items()}
     scores["score"] = overall_score(formula, scores, mains)
     return scores
 
 
-def evaluate_task(runtime: Runtime, task: Task[Any], dataset: Dataset[Sample]) -> dict[str, float]:
+def evaluate_task(
+    runtime: Runtime, task: Task[Any], dataset: Dataset[Sample], collector: FigureCollector | None = None
+) -> dict[str, float]:
     """Scores of one task by metric name."""
     metric = task.metric()
     with runtime.evaluating():
         for samples, predictions in predict_dataset(runtime, task, dataset):
             metric.update(predictions, [sample.target for sample in samples])
+            if collector is not None:
+                for sample, prediction in zip(samples, predictions, strict=True):
+                    collector.add(task.name, sample, prediction)
     return compute_scores(task, metric)
 
 

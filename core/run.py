@@ -29,11 +29,13 @@ from umbel.optim import build_optimizer
 from umbel.plugins import Plugins
 from umbel.precision import choose_precision
 from umbel.randomness import keyed_seed
+from umbel.report.collect import FigureCollector
 from umbel.resume import best_pointers
 from umbel.resume import resume as resume_run
 from umbel.runtime.local import LocalRuntime
 from umbel.score import check_formula
 from umbel.task import Task
+from umbel.timing import StepClock
 from umbel.types import Losses, Sample
 
 log = logging.getLogger(__name__)
@@ -61,6 +63,8 @@ class Run:
         guard: what happens to steps that are not finite, and how many there were.
         best: best value so far by score key, and the step it was reached at.
         minutes: training time so far, evaluations included, resumed parts added up.
+        clock: where the time of the steps goes.
+        collector: gathers the figures of the report in the last evaluation; None before it.
     """
 
     directory: Path
@@ -76,6 +80,8 @@ class Run:
     guard: Guard
     best: dict[str, list[float]] = field(default_factory=dict)
     minutes: float = 0.0
+    clock: StepClock = field(default_factory=StepClock)
+    collector: FigureCollector | None = None
 
     @property
     def checkpoints(self) -> Path:
@@ -178,8 +184,16 @@ def train(run: Run, *, resume: bool = False) -> dict[str, float]:
     error: BaseException | None = None
     try:
         loader = CompositeLoader(run.tasks, run.train_data, config.seed, run.runtime.steps_done, run.total_steps)
-        start = run.runtime.steps_done
-        fit(run.runtime, run.tasks, loader, seed=config.seed, start=start, after_step=after_step, guard=run.guard)
+        fit(
+            run.runtime,
+            run.tasks,
+            loader,
+            seed=config.seed,
+            start=run.runtime.steps_done,
+            after_step=after_step,
+            guard=run.guard,
+            clock=run.clock,
+        )
         if not scores:
             scores.update(_evaluate(run, run.runtime.steps_done))
             _save(run, run.runtime.steps_done, scores)
@@ -202,7 +216,9 @@ def _with_learnt_options(run: Run) -> DictConfig:
 
 
 def _evaluate(run: Run, step: int) -> dict[str, float]:
-    scores = evaluate(run.runtime, run.tasks, run.val_data, run.recipe.score)
+    if step == run.total_steps:
+        run.collector = FigureCollector(run.tasks)
+    scores = evaluate(run.runtime, run.tasks, run.val_data, run.recipe.score, run.collector)
     run.plugins.manager.hook.umbel_evaluated(run=run, step=step, scores=scores)
     return scores
 

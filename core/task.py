@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from umbel.config import TaskConfig, TtaVariant
     from umbel.data.statistics import Statistic
+    from umbel.report.reporter import Reporter
 
 OptionsT = TypeVar("OptionsT")
 
@@ -170,6 +171,13 @@ class Task(ABC, Generic[OptionsT]):
     def coco_categories(self) -> list[dict[str, Any]]:
         """The `categories` of a COCO file, for tasks with `to_coco`."""
         return []
+
+    def reporter(self) -> Reporter:
+        """What gathers this task's figures for the run's report during the last evaluation; the default shows a few
+        samples, drawn by `draw`."""
+        from umbel.report.reporter import FirstExamples
+
+        return FirstExamples(self)
 
     def to_json(self, prediction: Any) -> Any:
         """A prediction as JSON types, for result files; the default converts dataclasses, tensors and arrays."""
