@@ -8,6 +8,7 @@ from timm.layers import LayerNorm2d
 from torch import Tensor, nn
 
 from umbel import Backbone
+from umbel.backbones.fold import fold_frozen_norms
 from umbel.backbones.norm import Selection, TaskBatchNorm2d, has_batch_norm, hold_statistics, take_over
 from umbel.backbones.options import TimmOptions
 from umbel.backbones.trunk import build_trunk, nchw
@@ -39,7 +40,10 @@ class TimmBackbone(Backbone):
         batch_norm = has_batch_norm(self.trunk)
         self._frozen_stats = options.norm_stats == "frozen" or (options.norm_stats is None and bool(options.weights))
         self._selection = Selection()
-        if batch_norm and not self._frozen_stats:
+        self._batch_norm = batch_norm
+        if batch_norm and self._frozen_stats:
+            fold_frozen_norms(self.trunk)
+        elif batch_norm:
             take_over(self.trunk, self._selection)
         wants_norm = not batch_norm if options.level_norm is None else options.level_norm
         self.level_norms = nn.ModuleList(
@@ -90,7 +94,7 @@ class TimmBackbone(Backbone):
 
     def summary(self) -> str:
         """The model and how its batch statistics behave."""
-        if not has_batch_norm(self.trunk):
+        if not self._batch_norm:
             return self.options.model
         if self._frozen_stats:
             return f"{self.options.model}, batch statistics frozen"

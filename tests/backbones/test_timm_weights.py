@@ -53,7 +53,7 @@ def test_classifier_weights_give_the_classifier_s_levels(model, suffix, tmp_path
         levels = backbone(images(), "a")
         expected = {tuple(level.shape): level for level in net.forward_intermediates(images(), intermediates_only=True)}
     for level in levels:
-        torch.testing.assert_close(level, expected[tuple(level.shape)])
+        torch.testing.assert_close(level, expected[tuple(level.shape)], rtol=1e-3, atol=1e-4)
     assert re.match(r"loaded (\d+) of \1 trunk tensors from .*; ignored \d+ \(", backbone.load_pretrained())
 
 
@@ -97,9 +97,9 @@ def test_real_weights_fill_the_trunk(shared):
         levels = backbone(images(), "a")
         expected = net.forward_intermediates(images(), intermediates_only=True)
         for level, other in zip(levels, expected[1:], strict=True):
-            assert torch.equal(level, other)
+            torch.testing.assert_close(level, other, rtol=1e-4, atol=1e-5 * float(other.abs().max()))
         logits = net.forward_head(net.bn2(net.conv_head(levels[-1])))
-        assert torch.equal(logits, net(images()))
+        torch.testing.assert_close(logits, net(images()), rtol=1e-3, atol=1e-4)
 
 
 def test_weights_of_another_size_are_refused(tmp_path):
