@@ -52,3 +52,39 @@ class WeightAverage:
             with torch.no_grad():
                 for name, value in state.items():
                     value.copy_(own[name])
+
+
+class ShardAverage:
+    """The same average over what one rank holds of the weights: no communication, and 1/N of the memory.
+
+    Args:
+        shards: this rank's fp32 tensors, which the optimizer steps.
+        buffers: floating buffers, the same on all ranks.
+        decay: see `WeightAverage`.
+    """
+
+    def __init__(self, shards: list[Tensor], buffers: list[Tensor], decay: float) -> None:
+        self.present = [tensor.detach() for tensor in (*shards, *buffers)]
+        self.decay = decay
+        self.steps = 0
+        self.shadow = [tensor.clone() for tensor in self.present]
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Take the present weights into the average."""
+        self.steps += 1
+        torch._foreach_lerp_(self.shadow, self.present, 1 - min(self.decay, (1 + self.steps) / (10 + self.steps)))
+
+    @torch.no_grad()
+    def swap(self) -> None:
+        """Exchange the average and the present weights."""
+        for mine, theirs in zip(self.shadow, self.present, strict=True):
+            kept = theirs.clone()
+            theirs.copy_(mine)
+            mine.copy_(kept)
+
+    @torch.no_grad()
+    def restart(self) -> None:
+        """Let the average be the present weights."""
+        for mine, theirs in zip(self.shadow, self.present, strict=True):
+            mine.copy_(theirs)

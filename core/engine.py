@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 
 from umbel.guard import Guard
+from umbel.participation import StandIns, shares
 from umbel.randomness import keyed_seed
 from umbel.runtime.base import Runtime
 from umbel.task import Task
@@ -18,10 +19,13 @@ from umbel.types import Batch, Losses
 def train_step(
     runtime: Runtime,
     tasks: Mapping[str, Task[Any]],
-    batches: Mapping[str, Batch],
+    batches: Mapping[str, Batch | None],
     weights: Mapping[str, float],
     guard: Guard | None = None,
     clock: StepClock | None = None,
+    *,
+    stand_ins: StandIns | None = None,
+    last: bool = True,
 ) -> dict[str, Losses]:
     """One composite batch. Each task's graph is freed before the next task's is built, so peak memory is that of the
     largest task, not of their sum.
@@ -29,10 +33,12 @@ def train_step(
     Args:
         runtime: steps the model.
         tasks: tasks by name.
-        batches: one batch of each task that takes part in this step, in order.
+        batches: one batch of each task that takes part in this step, in order; None where this rank has no data.
         weights: factor on each task's loss.
         guard: lets the gradients through to the weights, or not; by default it stops at the first bad step.
         clock: takes the time of each part.
+        stand_ins: what runs where this rank has no data.
+        last: step the optimizer; False only adds to the gradients, before the next composite batch of the same step.
 
     Returns:
         The losses of each task, detached, before weighting.
@@ -42,19 +48,29 @@ def train_step(
     """
     guard = guard or Guard()
     clock = clock or StepClock()
-    losses = {}
-    guard.before(runtime.model)
-    for name, batch in batches.items():
-        placed = runtime.place(batch)
-        task_losses = tasks[name].loss(runtime.forward(placed.images, name), placed.targets)
+    stand_ins = stand_ins or StandIns()
+    share = shares(runtime, tasks, batches)
+
+    def run(name: str) -> Losses:
+        """Forward and backward of a task; nothing of its graph is left."""
+        batch = batches[name]
+        if batch is None:
+            task_losses = stand_ins.losses(runtime, tasks[name])
+        else:
+            placed = runtime.place(batch)
+            task_losses = tasks[name].loss(runtime.forward(placed.images, name), placed.targets)
+            stand_ins.remember(name, batch)
         clock.charge("forward", name)
-        runtime.backward(weights[name] * task_losses.total)
+        runtime.backward(share[name] * weights[name] * task_losses.total)
         clock.charge("backward", name)
-        losses[name] = Losses(
-            task_losses.total.detach(), {part: value.detach() for part, value in task_losses.parts.items()}
-        )
-        del placed, task_losses  # else parts that are no part of the total would keep their graph until the next loss
-    passed = guard.passes(runtime, tasks, batches, weights, losses)
+        return Losses(task_losses.total.detach(), {part: value.detach() for part, value in task_losses.parts.items()})
+
+    guard.before(runtime.model)
+    losses = {name: run(name) for name in share}
+    if not last:
+        guard.keep(batches, losses)
+        return losses
+    passed = guard.passes(runtime, batches, losses, run)
     clock.charge("wait")
     if passed:
         runtime.step()
@@ -65,38 +81,63 @@ def train_step(
 def fit(
     runtime: Runtime,
     tasks: Mapping[str, Task[Any]],
-    batches: Iterable[Mapping[str, Batch]],
+    batches: Iterable[Mapping[str, Batch | None]],
     *,
     seed: int,
     start: int,
     after_step: Callable[[int, dict[str, Losses], float], None],
     guard: Guard | None = None,
     clock: StepClock | None = None,
+    accumulate: int = 1,
 ) -> None:
     """Train over composite batches.
 
-    Dropout and drop path draw from a generator seeded by (seed, rank, step), so nothing has to be restored on resume.
+    Dropout and drop path draw from a generator seeded by (seed, part, step), so nothing has to be restored on resume;
+    the parts of a step are its composite batches on all ranks, however many ranks share them.
 
     Args:
         runtime: steps the model.
         tasks: tasks by name.
-        batches: composite batches, beginning with that of step `start`.
+        batches: composite batches, beginning with the first of step `start`.
         seed: run seed.
         start: steps already done.
         after_step: called with the number of steps done, the losses and the learning rate of the step.
         guard: what happens to a step whose losses or gradients are not finite; by default the run stops.
         clock: takes the time of each part of every step.
+        accumulate: composite batches a step; their mean gradient is applied.
     """
     clock = clock or StepClock()
-    weights = {name: task.config.weight for name, task in tasks.items()}
-    guard = guard or Guard()
+    weights = {name: task.config.weight / accumulate for name, task in tasks.items()}
+    guard, stand_ins = guard or Guard(), StandIns()
+    parts: list[dict[str, Losses]] = []
     runtime.model.train()
     clock.start()
-    for step, composite in enumerate(batches, start):
+    for number, composite in enumerate(batches, start * accumulate):
+        step, part = divmod(number, accumulate)
         clock.charge("data")
-        torch.manual_seed(keyed_seed(seed, "step", runtime.rank, step))
+        torch.manual_seed(keyed_seed(seed, "step", part * runtime.world_size + runtime.rank, step))
         lr = runtime.lr()
-        losses = train_step(runtime, tasks, composite, weights, guard, clock)
-        clock.step_done()
-        after_step(step + 1, losses, lr)
-        clock.start()
+        last = part == accumulate - 1
+        parts.append(train_step(runtime, tasks, composite, weights, guard, clock, stand_ins=stand_ins, last=last))
+        if last:
+            clock.step_done()
+            after_step(step + 1, mean_losses(parts), lr)
+            parts = []
+            clock.start()
+
+
+def mean_losses(parts: Sequence[Mapping[str, Losses]]) -> dict[str, Losses]:
+    """Losses of a step from those of its composite batches, each task's over the batches that it took part in."""
+    if len(parts) == 1:
+        return dict(parts[0])
+    grouped: dict[str, list[Losses]] = {}
+    for part in parts:
+        for name, losses in part.items():
+            grouped.setdefault(name, []).append(losses)
+    return {
+        name: Losses(
+            torch.stack([losses.total for losses in group]).mean(),
+            {key: torch.stack([losses.parts[key] for losses in group]).mean() for key in group[0].parts},
+        )
+        for name, group in grouped.items()
+    }

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
 
 from umbel.errors import TrainingError
 from umbel.runtime.base import Runtime
-from umbel.task import Task
 from umbel.types import Batch, Losses
 
 log = logging.getLogger(__name__)
@@ -40,7 +38,8 @@ class Guard:
         self.limit = limit
         self.skipped = 0
         self.in_a_row = 0
-        self._buffers: list[Tensor] = []
+        self._buffers: list[Tensor] | None = None
+        self._parts: list[tuple[Mapping[str, Batch | None], Mapping[str, Losses]]] = []  # of this step, so far
 
     def state(self) -> dict[str, int]:
         """The counters, for a checkpoint."""
@@ -52,38 +51,52 @@ class Guard:
 
     def before(self, model: nn.Module) -> None:
         """Remember the buffers, such as batch statistics, which a bad forward pass would already have spoilt."""
-        if self.policy == "skip":
+        if self.policy == "skip" and self._buffers is None:
             self._buffers = [buffer.detach().clone() for buffer in model.buffers()]
+
+    def keep(self, batches: Mapping[str, Batch | None], losses: Mapping[str, Losses]) -> None:
+        """Take note of a composite batch whose gradients are applied with a later one's."""
+        self._parts.append((batches, losses))
 
     def passes(
         self,
         runtime: Runtime,
-        tasks: Mapping[str, Task[Any]],
-        batches: Mapping[str, Batch],
-        weights: Mapping[str, float],
+        batches: Mapping[str, Batch | None],
         losses: Mapping[str, Losses],
+        repeat: Callable[[str], object],
     ) -> bool:
         """Whether the accumulated gradients may be applied; called once a step, after the last backward.
 
         The good path costs one synchronisation. Which task a gradient comes from is found by repeating the step.
 
+        Args:
+            runtime: holds the gradients.
+            batches: the step's batches, None where this rank has no data.
+            losses: the step's losses.
+            repeat: forward and backward of a task once more.
+
         Raises:
             TrainingError: naming task and samples, under "stop" or beyond the limit; no weight has been touched.
         """
-        faults = [~torch.isfinite(task_losses.total).reshape(()) for task_losses in losses.values()]
+        self.keep(batches, losses)
+        entries = [(name, held[name], value) for held, values in self._parts for name, value in values.items()]
+        self._parts = []
+        faults = [~torch.isfinite(task_losses.total).reshape(()) for _, _, task_losses in entries]
         flags = torch.stack([*faults, ~runtime.gradients_finite()]).float().cpu()
         *bad_losses, bad_gradient = runtime.agree(flags).tolist()
         if not any(bad_losses) and not bad_gradient:
             self.in_a_row = 0
+            self._buffers = None
             return True
-        named = [name for name, bad in zip(losses, bad_losses, strict=True) if bad]
-        if named:
-            values = [f"the loss of task '{name}' is {_value(losses[name].total)}" for name in named]
+        bad = [entry for entry, flag in zip(entries, bad_losses, strict=True) if flag]
+        if bad:
+            values = [f"the loss of task '{name}' is {_value(task_losses.total)}" for name, _, task_losses in bad]
         else:
-            named = _tasks_with_bad_gradients(runtime, tasks, batches, weights)
+            named = _tasks_with_bad_gradients(runtime, losses, repeat)
             values = [f"the gradient of task '{name}' is not finite" for name in named]
+            bad = [entry for entry in entries if entry[0] in named]
         values = values or ["the sum of the tasks' gradients is not finite"]
-        samples = "; ".join(_samples(name, batches[name]) for name in named or batches)
+        samples = "; ".join(_samples(name, batch) for name, batch, _ in bad or entries)
         self._turn_away(runtime, ", ".join(values), samples)
         return False
 
@@ -92,8 +105,9 @@ class Guard:
         if self.policy == "stop":
             raise TrainingError(message, where=samples, hint=_HINT)
         with torch.no_grad():
-            for buffer, before in zip(runtime.model.buffers(), self._buffers, strict=True):
+            for buffer, before in zip(runtime.model.buffers(), self._buffers or [], strict=True):
                 buffer.copy_(before)
+        self._buffers = None
         runtime.skip()
         self.skipped += 1
         self.in_a_row += 1
@@ -103,15 +117,14 @@ class Guard:
 
 
 def _tasks_with_bad_gradients(
-    runtime: Runtime, tasks: Mapping[str, Task[Any]], batches: Mapping[str, Batch], weights: Mapping[str, float]
+    runtime: Runtime, losses: Mapping[str, Losses], repeat: Callable[[str], object]
 ) -> list[str]:
     """Repeat the step with the same dropout, looking at the gradients after each task's backward."""
     torch.manual_seed(torch.initial_seed())
     named = []
-    for name, batch in batches.items():
+    for name in losses:
         runtime.clear()
-        placed = runtime.place(batch)
-        runtime.backward(weights[name] * tasks[name].loss(runtime.forward(placed.images, name), placed.targets).total)
+        repeat(name)
         if float(runtime.agree((~runtime.gradients_finite()).float().reshape(1).cpu())[0]):
             named.append(name)
     return named
@@ -121,7 +134,9 @@ def _value(total: Tensor) -> str:
     return "not finite on another rank" if bool(torch.isfinite(total)) else str(total.item())
 
 
-def _samples(name: str, batch: Batch) -> str:
+def _samples(name: str, batch: Batch | None) -> str:
+    if batch is None:
+        return f"{name} has no samples on this rank"
     more = len(batch.ids) - _NAMED
     return f"samples of {name}: {', '.join(batch.ids[:_NAMED])}{f' and {more} more' if more > 0 else ''}"
 

@@ -1,49 +1,41 @@
-"""What a checkpoint of a local run holds, and putting it back."""
+"""What a checkpoint of a run holds, and putting it back: the same for every runtime and number of processes."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from umbel.checkpoint.read import Checkpoint
 from umbel.errors import CheckpointError
-from umbel.runtime.local import LocalRuntime
+from umbel.runtime.base import Runtime
 
 
-def capture(runtime: LocalRuntime) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
-    """Tensors by file and the JSON state of a runtime; nothing else is needed, since order, augmentation and dropout
-    are functions of the seed and the step."""
-    tensors = {"model": dict(runtime.model.state_dict()), "optimizer": _optimizer_tensors(runtime)}
+def capture(runtime: Runtime) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
+    """Whole tensors by file, and the JSON state of a runtime; every rank must call it, rank 0 gets the tensors.
+
+    Nothing else is needed, since order, augmentation and dropout are functions of the seed and the step.
+    """
+    tensors = {"model": runtime.weights(), "optimizer": runtime.optimizer_tensors()}
     state: dict[str, Any] = {"steps_done": runtime.steps_done, "precision": runtime.precision}
     if runtime.average is not None:
-        tensors["average"] = dict(runtime.average.shadow)
+        tensors["average"] = runtime.average_weights()
         state["average_steps"] = runtime.average.steps
     return tensors, state
 
 
-def restore(runtime: LocalRuntime, checkpoint: Checkpoint) -> None:
-    """Put a runtime back where it was when the checkpoint was written."""
-    load_weights(runtime.model, checkpoint.tensors("model"), str(checkpoint.path))
-    saved = checkpoint.tensors("optimizer")
-    names = {id(parameter): name for name, parameter in runtime.model.named_parameters()}
-    for group in runtime.optimizer.param_groups:
-        for parameter in group["params"]:
-            prefix = names[id(parameter)] + "/"
-            entries = {key[len(prefix) :]: value for key, value in saved.items() if key.startswith(prefix)}
-            if entries:
-                runtime.optimizer.state[parameter] = {
-                    key: value.clone() if key == "step" else _like(value, parameter) for key, value in entries.items()
-                }
-    runtime.steps_done = int(checkpoint.state["steps_done"])
+def restore(runtime: Runtime, checkpoint: Checkpoint) -> None:
+    """Put a runtime back where one was when the checkpoint was written, whatever its kind and number of processes."""
+    where = str(checkpoint.path)
     if runtime.average is not None:
         average = checkpoint.tensors("average")
         if not average:
-            raise CheckpointError("has no averaged weights", where=str(checkpoint.path), hint="set train.ema_decay=0")
-        for name, value in runtime.average.shadow.items():
-            value.copy_(average[name])
+            raise CheckpointError("has no averaged weights", where=where, hint="set train.ema_decay=0")
+        runtime.load_average(average, where)
         runtime.average.steps = int(checkpoint.state["average_steps"])
+    runtime.load_weights(checkpoint.tensors("model"), where)
+    runtime.load_optimizer(checkpoint.tensors("optimizer"), where)
+    runtime.steps_done = int(checkpoint.state["steps_done"])
 
 
 def load_weights(model: nn.Module, tensors: dict[str, Tensor], where: str) -> None:
@@ -61,17 +53,3 @@ def load_weights(model: nn.Module, tensors: dict[str, Tensor], where: str) -> No
         listed = "; ".join(f"{len(names)} {what}: {', '.join(names[:3])}" for what, names in parts if names)
         raise CheckpointError(f"does not fit this recipe's model: {listed}", where=where)
     model.load_state_dict(tensors)
-
-
-def _optimizer_tensors(runtime: LocalRuntime) -> dict[str, Tensor]:
-    names = {id(parameter): name for name, parameter in runtime.model.named_parameters()}
-    return {
-        f"{names[id(parameter)]}/{key}": value
-        for parameter, entries in runtime.optimizer.state.items()
-        for key, value in entries.items()
-    }
-
-
-def _like(value: Tensor, parameter: Tensor) -> Tensor:
-    """A copy of a state tensor with the parameter's device and memory format."""
-    return torch.empty_like(parameter, dtype=value.dtype, requires_grad=False).copy_(value)

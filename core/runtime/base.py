@@ -12,13 +12,28 @@ from umbel.model import MultiTaskModel
 from umbel.types import Batch
 
 
+class Average(Protocol):
+    """An exponential moving average of the weights, of which each rank may hold a part."""
+
+    steps: int
+
+
 class Runtime(Protocol):
-    """Steps a model: forward and backward any number of times, then one optimizer step."""
+    """Steps a model: forward and backward any number of times, then one optimizer step.
+
+    A parameter that no task of a step used has a zero gradient: weight decay and momentum go on moving it.
+    """
 
     model: MultiTaskModel
     device: torch.device
     rank: int
     world_size: int
+    precision: str
+    steps_done: int
+
+    @property
+    def average(self) -> Average | None:
+        """The averaged weights, if there are any."""
 
     def place(self, batch: Batch) -> Batch:
         """The batch on this runtime's device."""
@@ -44,8 +59,29 @@ class Runtime(Protocol):
     def agree(self, flags: Tensor) -> Tensor:
         """Elementwise maximum of a small CPU tensor over all ranks, the same on each; every rank must call it."""
 
+    def rows(self, values: list[int]) -> list[list[int]]:
+        """What every rank gave, by rank; every rank must call it with as many numbers."""
+
     def lr(self) -> float:
         """Learning rate of the next step, before group factors."""
 
     def evaluating(self) -> AbstractContextManager[None]:
         """Inside the block the model is in eval mode, without gradients, with the weights that are to be judged."""
+
+    def weights(self) -> dict[str, Tensor]:
+        """The model's whole state by name; like the next five, every rank must call it, and rank 0 gets the tensors."""
+
+    def average_weights(self) -> dict[str, Tensor]:
+        """The averaged weights, as `weights` gives the model's."""
+
+    def optimizer_tensors(self) -> dict[str, Tensor]:
+        """The optimizer's whole state by "parameter/key"."""
+
+    def load_weights(self, tensors: dict[str, Tensor], where: str) -> None:
+        """Take over whole weights; CheckpointError lists what does not fit."""
+
+    def load_average(self, tensors: dict[str, Tensor], where: str) -> None:
+        """Take over whole averaged weights; the model's own are undefined until `load_weights`."""
+
+    def load_optimizer(self, tensors: dict[str, Tensor], where: str) -> None:
+        """Take over an optimizer's whole state."""

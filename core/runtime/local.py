@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from umbel.checkpoint.state import load_weights
 from umbel.config import OptimConfig, TrainConfig
 from umbel.ema import WeightAverage
 from umbel.model import MultiTaskModel
@@ -74,6 +75,7 @@ class LocalRuntime:
         loss.backward()  # type: ignore[no-untyped-call]
 
     def gradients_finite(self) -> Tensor:
+        fill_absent(self._parameters)
         self._norm = torch.nn.utils.get_total_norm([p.grad for p in self._parameters if p.grad is not None])
         return torch.isfinite(self._norm).to(self.device)
 
@@ -104,6 +106,9 @@ class LocalRuntime:
     def agree(self, flags: Tensor) -> Tensor:
         return flags
 
+    def rows(self, values: list[int]) -> list[list[int]]:
+        return [values]
+
     def lr(self) -> float:
         return self.optim.lr * self._factor()
 
@@ -117,8 +122,52 @@ class LocalRuntime:
         finally:
             self.model.train(training)
 
+    def weights(self) -> dict[str, Tensor]:
+        return dict(self.model.state_dict())
+
+    def average_weights(self) -> dict[str, Tensor]:
+        return dict(self.average.shadow) if self.average else {}
+
+    def optimizer_tensors(self) -> dict[str, Tensor]:
+        names = {id(parameter): name for name, parameter in self.model.named_parameters()}
+        return {
+            f"{names[id(parameter)]}/{key}": value
+            for parameter, entries in self.optimizer.state.items()
+            for key, value in entries.items()
+        }
+
+    def load_weights(self, tensors: dict[str, Tensor], where: str) -> None:
+        load_weights(self.model, tensors, where)
+
+    def load_average(self, tensors: dict[str, Tensor], where: str) -> None:
+        assert self.average is not None
+        for name, value in self.average.shadow.items():
+            value.copy_(tensors[name])
+
+    def load_optimizer(self, tensors: dict[str, Tensor], where: str) -> None:
+        names = {id(parameter): name for name, parameter in self.model.named_parameters()}
+        for parameter in self._parameters:
+            prefix = names[id(parameter)] + "/"
+            entries = {key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)}
+            if entries:
+                self.optimizer.state[parameter] = {
+                    key: value.clone() if key == "step" else _like(value, parameter) for key, value in entries.items()
+                }
+
     def _factor(self) -> float:
         return lr_factor(self.steps_done, self.total_steps, self.optim)
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
+
+
+def fill_absent(parameters: list[Tensor]) -> None:
+    """Zero gradients for what no task of the step used; see `Runtime`."""
+    for parameter in parameters:
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+
+
+def _like(value: Tensor, parameter: Tensor) -> Tensor:
+    """A copy of a state tensor with the parameter's device and memory format."""
+    return torch.empty_like(parameter, dtype=value.dtype, requires_grad=False).copy_(value)

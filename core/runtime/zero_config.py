@@ -111,6 +111,7 @@ def engine_config(recipe: Recipe, world_size: int) -> dict[str, Any]:
         "managed_gradient_accumulation": False,
         "gradient_clipping": (recipe.optim.clip_norm or 0.0) if stage else 0.0,  # stage 0 clips in our own step hook
         "zero_allow_untested_optimizer": True,
+        "zero_force_ds_cpu_optimizer": False,  # torch's AdamW on the CPU too: one arithmetic everywhere
         "zero_optimization": zero,
     }
 

@@ -1,0 +1,283 @@
+"""DeepSpeed ZeRO over any number of processes; the only module that imports deepspeed, and only when it is used."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from umbel.checkpoint.state import load_weights
+from umbel.config import Recipe
+from umbel.ema import ShardAverage
+from umbel.errors import ConfigError, TrainingError
+from umbel.model import MultiTaskModel
+from umbel.optim import lr_factor
+from umbel.ranks import Ranks
+from umbel.runtime.local import fill_absent
+from umbel.runtime.move import move_batch
+from umbel.runtime.shards import make_shards, whole_weights
+from umbel.runtime.statistics import BatchStatistics
+from umbel.runtime.zero_config import engine_config, zero_stage
+from umbel.types import Batch, Size
+
+log = logging.getLogger(__name__)
+
+PROVEN = ("0.19.8",)  # releases in which tests/core/runtime/test_equality.py holds
+
+
+class DeepSpeedRuntime:
+    """A model stepped by `deepspeed.initialize`: any number of backwards a step, ZeRO stage 0 to 3.
+
+    Weights and gradients are fp32 at every stage; bf16 is autocast inside the model, as in the local runtime.
+
+    Args:
+        model: the model, already on its device.
+        optimizer: over the model's parameters; every group has `initial_lr`.
+        recipe: schedule, clipping, averaging and the `deepspeed:` block.
+        precision: "fp32" or "bf16" (autocast).
+        total_steps: length of the schedule.
+        ranks: the processes, which have joined.
+    """
+
+    def __init__(
+        self,
+        model: MultiTaskModel,
+        optimizer: torch.optim.Optimizer,
+        recipe: Recipe,
+        precision: str,
+        total_steps: int,
+        ranks: Ranks,
+    ) -> None:
+        self.model = model
+        self.optim = recipe.optim
+        self.precision = precision
+        self.total_steps = total_steps
+        self.ranks = ranks
+        self.rank, self.world_size = ranks.rank, ranks.world_size
+        self.stage = zero_stage(recipe)
+        self.device = next(model.parameters()).device
+        self.memory_format = torch.channels_last if recipe.train.channels_last else torch.contiguous_format
+        self.sizes: dict[str, Size] = {name: task.input_size for name, task in recipe.tasks.items()}
+        self.steps_done = 0
+        model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # shards are flat
+        deepspeed = _import_deepspeed(self.device)
+        config = engine_config(recipe, ranks.world_size)
+        if ranks.leads:
+            log.info("%s", _summary(config, recipe, ranks.world_size))
+        try:
+            self.engine = deepspeed.initialize(
+                model=_Autocast(model, self), optimizer=optimizer, config=config, dist_init_required=False
+            )[0]
+        except (ValueError, AssertionError, TypeError, KeyError) as error:  # pydantic's errors are ValueErrors
+            raise ConfigError(
+                f"DeepSpeed refuses it: {' '.join(str(error).split())}", where="deepspeed", hint="see DeepSpeed's docs"
+            ) from None
+        self.engine.enable_backward_allreduce = self.stage > 0  # at stage 0 the norm is wanted before the step
+        self.shards = make_shards(self.stage, model, self.engine, deepspeed.zero.GatheredParameters)
+        self.shards.settle()  # fails now rather than after the first step
+        self.statistics = BatchStatistics(model)
+        masters = [flat for flat, _ in self.shards.flats()]
+        self.average = (
+            ShardAverage(masters, self.statistics.tensors, recipe.train.ema_decay) if recipe.train.ema_decay else None
+        )
+        self._in_step = False  # inside `evaluating`, where ranks may run different numbers of forwards
+
+    def place(self, batch: Batch) -> Batch:
+        return move_batch(batch, self.device, self.memory_format)
+
+    def forward(self, images: Tensor, task: str) -> Any:
+        if self._in_step:
+            self._announce(task)
+        return self.engine(images, task)
+
+    def backward(self, loss: Tensor) -> None:
+        self.engine.backward(loss)
+
+    def gradients_finite(self) -> Tensor:
+        """Whether what this rank holds of the step's gradients is finite: ranks may differ, `agree` on it."""
+        gradients = self.shards.gradients()
+        norm = torch.nn.utils.get_total_norm(gradients) if gradients else torch.zeros(())
+        return torch.isfinite(norm).to(self.device)
+
+    def clear(self) -> None:
+        self.shards.forget()
+
+    def skip(self) -> None:
+        self.clear()
+        self.steps_done += 1
+
+    def step(self) -> Tensor:
+        for group in self.engine.optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * self._factor()
+        norm = self._replicated_step() if self.stage == 0 else self._sharded_step()
+        self.shards.settle()
+        self.statistics.average_over(self.world_size)
+        self.steps_done += 1
+        if self.average is not None:
+            self.average.update()
+        return norm
+
+    def agree(self, flags: Tensor) -> Tensor:
+        return self.ranks.agree(flags)
+
+    def rows(self, values: list[int]) -> list[list[int]]:
+        return self.ranks.rows(values)
+
+    def lr(self) -> float:
+        return self.optim.lr * self._factor()
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        training = self.model.training
+        self.engine.eval()
+        try:
+            with torch.no_grad(), self._averaged():
+                self._in_step = self.stage == 3 and self.world_size > 1
+                yield
+                self._keep_step()
+        finally:
+            self._in_step = False
+            self.engine.train(training)
+
+    def weights(self) -> dict[str, Tensor]:
+        return whole_weights(self.model, self.shards, keep=self.ranks.leads)
+
+    def average_weights(self) -> dict[str, Tensor]:
+        with self._averaged():
+            return self.weights()
+
+    def optimizer_tensors(self) -> dict[str, Tensor]:
+        return self.shards.optimizer_tensors(keep=self.ranks.leads)
+
+    def load_weights(self, tensors: dict[str, Tensor], where: str) -> None:
+        with self.shards.whole(list(self.model.parameters()), write=True):
+            load_weights(self.model, tensors, where)
+        self.shards.adopt()
+        self.shards.publish()  # at stage 3 small parameters are kept whole on every rank
+
+    def load_average(self, tensors: dict[str, Tensor], where: str) -> None:
+        assert self.average is not None
+        self.load_weights(tensors, where)
+        self.average.restart()
+
+    def load_optimizer(self, tensors: dict[str, Tensor], where: str) -> None:
+        self.shards.load_optimizer(tensors, where)
+
+    def _replicated_step(self) -> Tensor:
+        """Stage 0: clip by the same code as the local runtime, so that the norm is known before the step."""
+        fill_absent(self.shards.parameters)
+        self.engine.buffered_allreduce_fallback()  # what `engine.step` would do
+        gradients = self.shards.gradients()
+        norm = torch.nn.utils.get_total_norm(gradients)
+        if not torch.isfinite(norm):
+            raise self._refusal()
+        if self.optim.clip_norm is not None:
+            torch.nn.utils.clip_grads_with_norm_(self.shards.parameters, self.optim.clip_norm, norm)
+        self.engine.step()
+        return norm
+
+    def _sharded_step(self) -> Tensor:
+        self.engine.step()
+        if self.engine.optimizer.overflow:  # DeepSpeed has left the weights alone, without a word
+            raise self._refusal()
+        return torch.as_tensor(self.engine.get_global_grad_norm()).cpu()
+
+    def _refusal(self) -> TrainingError:
+        self.clear()
+        return TrainingError(
+            f"the gradient norm is not finite in step {self.steps_done + 1}",
+            hint="lower optim.lr or use train.precision=fp32; no weight was changed",
+        )
+
+    def _factor(self) -> float:
+        return lr_factor(self.steps_done, self.total_steps, self.optim)
+
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """The model holds the averaged weights inside the block, on all ranks."""
+        if self.average is None:
+            yield
+            return
+        self.average.swap()
+        self.shards.publish()
+        try:
+            yield
+        finally:
+            self.average.swap()
+            self.shards.publish()
+
+    def _announce(self, task: str) -> None:
+        """Say which head runs next; at stage 3 a forward is a collective, so ranks that are done run it too."""
+        wanted = 1 + list(self.sizes).index(task)
+        running = int(self.agree(torch.tensor([wanted]))[0])
+        if running != wanted:
+            raise TrainingError(f"rank {self.rank} evaluates task '{task}' while another rank evaluates another task")
+
+    def _keep_step(self) -> None:
+        """Run stand-in forwards until no rank has a real one left."""
+        while self._in_step and (running := int(self.agree(torch.tensor([0]))[0])):
+            task = list(self.sizes)[running - 1]
+            self.engine(torch.zeros((1, 3, *self.sizes[task]), dtype=torch.uint8, device=self.device), task)
+
+
+class _Autocast(nn.Module):
+    """The model under the runtime's precision; DeepSpeed turns off an autocast that is entered outside its engine."""
+
+    def __init__(self, model: MultiTaskModel, runtime: DeepSpeedRuntime) -> None:
+        super().__init__()
+        self.model = model
+        self._runtime = [runtime]  # in a list: it is no submodule and nothing to deep-copy
+
+    def forward(self, images: Tensor, task: str) -> Any:
+        runtime = self._runtime[0]
+        with torch.autocast(runtime.device.type, torch.bfloat16, enabled=runtime.precision == "bf16"):
+            return self.model(images, task)
+
+
+def _import_deepspeed(device: torch.device) -> Any:
+    try:
+        version = importlib.metadata.version("deepspeed")
+    except importlib.metadata.PackageNotFoundError:
+        raise ConfigError(
+            "DeepSpeed is not installed", where="deepspeed", hint=f"pip install deepspeed=={PROVEN[-1]}, on Linux"
+        ) from None
+    if version not in PROVEN and os.environ.get("UMBEL_DEEPSPEED") != version:
+        raise ConfigError(
+            f"release {version} is installed, but umbel is proven right for {', '.join(PROVEN)} only",
+            where="deepspeed",
+            hint=f"pip install deepspeed=={PROVEN[-1]}; or UMBEL_DEEPSPEED={version} overrules it",
+        )
+    if device.type == "cpu":
+        os.environ["DS_ACCELERATOR"] = "cpu"
+    os.environ.setdefault("LOCAL_RANK", "0")  # DeepSpeed insists on it
+    import deepspeed
+    from deepspeed.utils import logger
+
+    if device.type == "cpu":  # else minutes of C++ compilation for a shared-memory all-reduce; gloo does it as well
+        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    warnings.filterwarnings("ignore", "`torch.distributed.*deprecated", FutureWarning)  # what this release calls
+    logger.setLevel(logging.WARNING)
+    for handler in logger.handlers:
+        if isinstance(handler, logging.StreamHandler):
+            handler.setStream(sys.stderr)
+    deepspeed.init_distributed(auto_mpi_discovery=False, verbose=False)
+    return deepspeed
+
+
+def _summary(config: Mapping[str, Any], recipe: Recipe, world_size: int) -> str:
+    zero = config["zero_optimization"]
+    offload = ", optimizer on the CPU" if (zero.get("offload_optimizer") or {}).get("device") == "cpu" else ""
+    clip = recipe.optim.clip_norm
+    return (
+        f"ZeRO stage {zero['stage']} over {world_size} process{'es' * (world_size > 1)}{offload}, "
+        f"gradients {f'clipped to norm {clip:g}' if clip is not None else 'not clipped'}, "
+        f"{recipe.train.accumulate} composite batch{'es' * (recipe.train.accumulate > 1)} a step"
+    )
