@@ -198,11 +198,12 @@ def _check_zero(block: Mapping[str, Any]) -> None:
     for key, (wrong, reason) in refusals.items():
         if wrong:
             raise ConfigError(reason, where=f"deepspeed.zero_optimization.{key}", hint="drop it")
-    if stage == 0 and _device(zero, "offload_optimizer") == "cpu":
+    if stage in (0, 2) and _device(zero, "offload_optimizer") == "cpu":
+        reason = "has no optimizer to offload" if stage == 0 else "loses gradients when a step has several backwards"
         raise ConfigError(
-            "needs a sharded optimizer, but deepspeed.zero_optimization.stage is 0",
-            where="deepspeed.zero_optimization.offload_optimizer",
-            hint="choose stage 1, 2 or 3",
+            f"is cpu, but deepspeed.zero_optimization.stage is {stage}, which {reason}",
+            where="deepspeed.zero_optimization.offload_optimizer.device",
+            hint="choose stage 1 or 3",
         )
 
 

@@ -49,9 +49,10 @@ REFUSED = {
         "stage3_module_granularity_threshold: breaks heads",
     ),
     "offload": (
-        {"zero_optimization": {"stage": 0, "offload_optimizer": {"device": "cpu"}}},
-        r"offload_optimizer: needs a sharded optimizer, but deepspeed\.zero_optimization\.stage is 0",
+        {"zero_optimization": {"stage": 2, "offload_optimizer": {"device": "cpu"}}},
+        r"offload_optimizer\.device: is cpu, but deepspeed\.zero_optimization\.stage is 2, which loses gradients",
     ),
+    "nvme": ({"zero_optimization": {"offload_optimizer": {"device": "nvme"}}}, "offload_optimizer: goes to cpu only"),
     "misspelt": (
         {"zero_optimisation": {"stage": 3}},
         r"deepspeed\.zero_optimisation: .*did you mean 'zero_optimization'",
