@@ -7,9 +7,10 @@ pluggy's own entry-point loader silently drops a second entry point of the same 
 from __future__ import annotations
 
 import difflib
+import inspect
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, is_dataclass, replace
 from importlib import import_module
 from importlib.metadata import EntryPoint, distributions
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from umbel.task import Task
 
 OWN_DISTRIBUTION = "umbel"
+ROLES = ("task", "backbone", "recipe")  # what is offered by name, through the hook of that name and an s
 
 
 @dataclass(frozen=True)
@@ -119,22 +121,45 @@ class Plugins:
                 self.manager.unregister(name=plugin.id)
             raise PluginError(f"is not a valid plugin: {error}", where=f"plugin {plugin.id}") from None
         self.found[plugin.id] = plugin
+        unmarked = _unmarked_hooks(module)
+        if unmarked:
+            self._record(plugin.id, f"{' and '.join(unmarked)}() lacks @hookimpl, so umbel does not call it")
+
+    def hooks_of(self, plugin: Plugin) -> list[str]:
+        """Names of the hooks that a plugin implements, sorted."""
+        module = self.manager.get_plugin(plugin.id)
+        return sorted(caller.name for caller in self.manager.get_hookcallers(module) or ()) if module else []
 
     def offers(self, role: str) -> list[Offer]:
         """Everything offered for a role ("task", "backbone" or "recipe"), in the order of registration."""
         hook = getattr(self.manager.hook, f"umbel_{role}s")
         offers = []
-        for name, mapping in self._call_each(hook):
+        for name, _, mapping in self._call_each(hook):
             if not isinstance(mapping, Mapping):
                 self._record(name, f"{hook.name} returned {type(mapping).__name__}, not a mapping by name")
                 continue
             offers += [Offer(role, str(kind), target, self.found[name]) for kind, target in mapping.items()]
         return offers
 
-    def add_commands(self, cli: click.Group) -> None:
-        """Let every plugin add its verbs; one that raises is recorded, the others still add theirs."""
-        for _ in self._call_each(self.manager.hook.umbel_commands, cli):
-            pass
+    def add_commands(self, cli: click.Group) -> dict[str, str]:
+        """Let every plugin add its verbs; one that raises is recorded, the others still add theirs.
+
+        A verb that is taken, by umbel or by another plugin, is not added, and recorded as an error of the later one.
+
+        Returns:
+            The plugin's id by verb.
+        """
+        import click
+
+        owners: dict[str, str] = {}
+        for name, (group,), _ in self._call_each(self.manager.hook.umbel_commands, lambda: (click.Group(),)):
+            for verb, command in group.commands.items():
+                if verb in cli.commands:
+                    self._record(name, f"its verb '{verb}' is taken by {owners.get(verb, 'umbel itself')}; rename it")
+                    continue
+                cli.add_command(command, verb)
+                owners[verb] = name
+        return owners
 
     def find(self, role: str, name: str, where: str) -> Offer:
         """The one offer of this name; "distribution/name" picks one of several.
@@ -191,17 +216,33 @@ class Plugins:
             reason = error.message if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
             self.found[plugin.id] = Plugin(distribution, version, entry_point.name, reason)
 
-    def _call_each(self, hook: pluggy.HookCaller, *arguments: Any) -> Iterator[tuple[str, Any]]:
+    def _call_each(
+        self, hook: pluggy.HookCaller, arguments: Callable[[], tuple[Any, ...]] = tuple
+    ) -> Iterator[tuple[str, tuple[Any, ...], Any]]:
+        """Plugin, arguments and result of every implementation that does not raise, each with arguments of its own."""
         for implementation in hook.get_hookimpls():
+            given = arguments()
             try:
-                result = implementation.function(*arguments[: len(implementation.argnames)])
+                result = implementation.function(*given[: len(implementation.argnames)])
             except (Exception, SystemExit) as error:
                 self._record(implementation.plugin_name, f"{hook.name} raised {type(error).__name__}: {error}")
                 continue
-            yield implementation.plugin_name, result
+            yield implementation.plugin_name, given, result
 
     def _record(self, name: str, error: str) -> None:
-        self.found[name] = replace(self.found[name], error=error)
+        known = self.found[name].error
+        if error not in known:
+            self.found[name] = replace(self.found[name], error=f"{known}; {error}" if known else error)
+
+
+def _unmarked_hooks(module: object) -> list[str]:
+    """Functions named as hooks are that nobody marked: pluggy passes over them in silence."""
+    named = [name for name in dir(module) if name.startswith(f"{hooks.PROJECT}_")]
+    return [
+        name
+        for name in named
+        if inspect.isroutine(getattr(module, name)) and not hasattr(getattr(module, name), f"{hooks.PROJECT}_impl")
+    ]
 
 
 def _distributions() -> Iterator[tuple[str, str, list[EntryPoint]]]:

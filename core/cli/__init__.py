@@ -34,6 +34,7 @@ def build_cli() -> click.Group:
     from umbel.cli.tta import tta
     from umbel.plugins import Plugins
 
+    cli.commands.clear()  # of an earlier call, made with other plugins
     for command in (check, evaluate, plugins, predict, show, train, tta):
         cli.add_command(command)
     Plugins.discover().add_commands(cli)

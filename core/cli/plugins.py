@@ -3,37 +3,90 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING, Any
 
 import click
 
+if TYPE_CHECKING:
+    from umbel.plugins import Plugins
+
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: everything of every plugin.")
 def plugins(as_json: bool) -> None:
-    """List task kinds and backbones, the distribution each comes from, and plugins that do not load."""
+    """List what is installed and the distribution each comes from, and plugins that do not load.
+
+    UMBEL_PLUGINS=a,b loads only these distributions, UMBEL_PLUGINS= none but umbel's own, UMBEL_DISABLE=c leaves out a
+    distribution or an entry point; what is left out is not imported. Exit code 1 if a plugin is broken.
+    """
     from umbel.cli.tables import text_table
     from umbel.plugins import Plugins
 
     found = Plugins.discover()
-    offers = [
-        {"role": o.role, "name": o.name, "distribution": o.plugin.distribution, "version": o.plugin.version}
-        for role in ("task", "backbone")
-        for o in found.offers(role)
-    ]
-    broken = [{"plugin": p.id, "version": p.version, "error": p.error} for p in found.found.values() if p.error]
+    report = _report(found)
+    broken = [plugin for plugin in report["plugins"] if plugin["error"]]
     if as_json:
-        foreign = {name: sorted(groups) for name, groups in found.foreign.items()}
-        click.echo(
-            json.dumps({"offers": offers, "broken": broken, "blocked": found.blocked, "other_api": foreign}, indent=1)
-        )
+        listed = [{"plugin": p["id"], "version": p["version"], "error": p["error"]} for p in broken]
+        click.echo(json.dumps(report | {"broken": listed}, indent=1))
     else:
-        rows = [(o["role"], o["name"], o["distribution"], o["version"]) for o in offers]
+        rows = [(o["role"], o["name"], o["distribution"], o["version"]) for o in report["offers"]]
         click.echo(text_table(("role", "name", "distribution", "version"), rows))
         for plugin in broken:
-            click.echo(f"broken: {plugin['plugin']} {plugin['version']}: {plugin['error']}", err=True)
+            click.echo(f"broken: {plugin['id']} {plugin['version']}: {plugin['error']}", err=True)
         for name in found.blocked:
             click.echo(f"blocked: {name}", err=True)
-        for name, groups in found.foreign.items():
-            click.echo(f"not loaded: {name} offers {', '.join(sorted(groups))}; this umbel loads umbel.v1", err=True)
+        for name, message in report["other_api_messages"].items():
+            click.echo(f"not loaded: {name} {message}", err=True)
     if broken:
         raise click.exceptions.Exit(1)
+
+
+def _report(found: Plugins) -> dict[str, Any]:
+    """Everything about the plugins of this environment, as JSON types."""
+    from umbel.hooks import API_VERSION, ENTRY_POINT_GROUP
+    from umbel.plugins import ROLES
+
+    root = click.get_current_context().find_root().command
+    own = {
+        name: command
+        for name, command in getattr(root, "commands", {}).items()
+        if getattr(command.callback, "__module__", "").startswith("umbel.cli.")
+    }
+    offers = [
+        {"role": o.role, "name": o.name, "distribution": o.plugin.distribution, "version": o.plugin.version}
+        for role in ROLES
+        for o in found.offers(role)
+    ]
+    for verb, owner in found.add_commands(click.Group(commands=own)).items():
+        plugin = found.found[owner]
+        offers.append({"role": "verb", "name": verb, "distribution": plugin.distribution, "version": plugin.version})
+    described = [
+        {
+            "id": plugin.id,
+            "distribution": plugin.distribution,
+            "version": plugin.version,
+            "entry_point": plugin.entry_point,
+            "hooks": found.hooks_of(plugin),
+            "error": plugin.error,
+        }
+        for plugin in found.found.values()
+    ]
+    return {
+        "api": API_VERSION,
+        "offers": offers,
+        "plugins": described,
+        "blocked": found.blocked,
+        "allow": None if found.allow is None else sorted(found.allow),
+        "deny": sorted(found.deny),
+        "other_api": {name: sorted(groups) for name, groups in found.foreign.items()},
+        "other_api_messages": {
+            name: f"offers {', '.join(sorted(groups))}; this umbel loads {ENTRY_POINT_GROUP}: "
+            f"{_advice(groups, API_VERSION)}"
+            for name, groups in found.foreign.items()
+        },
+    }
+
+
+def _advice(groups: set[str], own: int) -> str:
+    newest = max(int(group.rpartition("v")[2]) for group in groups)
+    return "upgrade umbel, or install an older release of it" if newest > own else "install a newer release of it"

@@ -97,6 +97,31 @@ def test_hook_that_adds_verbs_may_raise_without_harm(distribute: Callable[..., P
     assert "umbel_commands raised ZeroDivisionError" in found.found["umbel-a:main"].error
 
 
+def test_verb_that_is_taken_is_not_added_and_reported(distribute: Callable[..., Path]) -> None:
+    import click
+
+    verb = "from umbel import hookimpl\nimport click\n@hookimpl\ndef umbel_commands(cli):\n    {body}\n"
+    distribute("umbel-a", {"a_taken": verb.format(body="cli.add_command(click.Command('train', help='mine'))")})
+    distribute("umbel-b", {"b_taken": verb.format(body="cli.command('hello')(lambda: None)")})
+    distribute("umbel-c", {"c_taken": verb.format(body="cli.add_command(click.Command('hello'))")})
+    found, group = Plugins.discover(), click.Group(commands=[click.Command("train", help="umbel's own")])
+    owners = found.add_commands(group)
+    assert group.commands["train"].help == "umbel's own"
+    assert found.found["umbel-a:main"].error == "its verb 'train' is taken by umbel itself; rename it"
+    first, second = ("umbel-b:main", "umbel-c:main")[:: 1 if owners["hello"] == "umbel-b:main" else -1]
+    assert found.found[second].error == f"its verb 'hello' is taken by {first}; rename it"
+    assert not found.found[first].error
+
+
+def test_forgotten_mark_is_reported(distribute: Callable[..., Path]) -> None:
+    source = tasks_module({"kept": "toys:BrightTask"}) + "\ndef umbel_backbones():\n    return {}\n"
+    distribute("umbel-forgot", {"forgot_module": source, "umbel_forgot_helpers": ""})
+    found = Plugins.discover()
+    assert found.found["umbel-forgot:main"].error == "umbel_backbones() lacks @hookimpl, so umbel does not call it"
+    assert found.task_class("kept", "") is BrightTask  # the rest of it works
+    assert found.hooks_of(found.found["umbel-forgot:main"]) == ["umbel_tasks"]
+
+
 def test_entry_points_of_one_name_in_two_distributions_both_count(distribute: Callable[..., Path]) -> None:
     distribute("umbel-one", {"first_module": tasks_module({"one": "toys:BrightTask"})}, "same = first_module")
     distribute("umbel-two", {"second_module": tasks_module({"two": "toys:BrightTask"})}, "same = second_module")

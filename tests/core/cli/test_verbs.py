@@ -133,6 +133,15 @@ def test_plugins_json_says_what_comes_from_where(cli: Cli, distribute: Distribut
     ]
     assert listed["other_api"] == {"umbel-later": ["umbel.v2"]}
     assert listed["broken"] == listed["blocked"] == []
+    assert "offers umbel.v2; this umbel loads umbel.v1: upgrade umbel" in listed["other_api_messages"]["umbel-later"]
+    assert (listed["api"], listed["allow"], listed["deny"]) == (1, None, [])
+    (plugin,) = [plugin for plugin in listed["plugins"] if plugin["distribution"] == "toy-tasks"]
+    assert plugin["hooks"] == ["umbel_backbones", "umbel_tasks"]
+    assert (plugin["entry_point"], plugin["error"]) == ("main", "")
+    verbs = {offer["name"]: offer["distribution"] for offer in listed["offers"] if offer["role"] == "verb"}
+    assert verbs["demo"] == "umbel"
+    assert "train" not in verbs
+    assert {offer["name"] for offer in listed["offers"] if offer["role"] == "recipe"} >= {"demo", "traffic"}
 
 
 def test_plugins_names_what_is_broken_or_blocked_and_exits_with_1(

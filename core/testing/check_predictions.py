@@ -1,0 +1,272 @@
+"""Checks of decoding, restoring, merging, drawing and writing predictions."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torchmetrics import Metric
+
+from umbel.config import TtaConfig
+from umbel.data.files import read_json
+from umbel.errors import ConfigError
+from umbel.evaluation import compute_scores
+from umbel.task import Task
+from umbel.testing.bench import Bench
+from umbel.testing.fault import ContractFault, expect
+from umbel.testing.same import arrays_in, difference
+from umbel.testing.trunk import STRIDES
+from umbel.types import Sample, View, round_up
+
+TOLERANCE = 1e-4
+_DECLARE = "declare every state by add_state"
+
+
+def some_views(size: tuple[int, int]) -> list[View]:
+    """Views of an image: as it is, enlarged, and both mirrored, padded to what the trunk takes."""
+    frames = [size, (round(size[0] * 1.5), round(size[1] * 1.5))]
+    return [View(frame, hflip, round_up(frame, STRIDES[-1])) for frame in frames for hflip in (False, True)]
+
+
+def check_decode(bench: Bench) -> None:
+    """Every view of the task decodes and restores to one prediction an image, in the frame of the image."""
+    task = bench.new_task(tta=TtaConfig(scales=[1.0, 1.5], hflip=True))
+    model = bench.new_model(task)
+    for sample in bench.samples("val")[:2]:
+        views = task.views(sample.size)
+        expect(
+            bool(views) and all(isinstance(view, View) for view in views), "views() must return at least one umbel.View"
+        )
+        for view in views:
+            frame = view.canvas or view.size
+            expect(
+                round_up(frame, STRIDES[-1]) == frame,
+                f"views() makes a frame of {frame}, not divisible by the largest stride {STRIDES[-1]}: pad with canvas",
+            )
+            decoded = task.decode(bench.output(model, view, sample), view)
+            expect(len(decoded) == 1, f"decode() gives {len(decoded)} predictions for 1 image")
+            restored = task.restore(decoded[0], view, sample.size)
+            for array in arrays_in(restored):
+                left = (
+                    array.ndim >= 2
+                    and tuple(array.shape[-2:]) in (view.size, frame)
+                    and tuple(array.shape[-2:]) != sample.size
+                )
+                expect(
+                    not left,
+                    f"restore() leaves an array of {tuple(array.shape)} in the view's frame, not {sample.size}",
+                )
+
+
+def ideal_scores(bench: Bench, make_view: Any, shown_as: Any = None) -> float:
+    """The main metric of the ideal predictions in a view of every validation sample, restored and merged."""
+    task, metric = bench.task, bench.task.metric()
+    for sample in bench.samples("val"):
+        view = make_view(sample.size)
+        prediction = bench.contract.ideal(task, sample, view)
+        restored = task.restore(prediction, shown_as(view) if shown_as else view, sample.size)
+        metric.update([task.merge(iter([restored]))], [sample.target])
+    return compute_scores(task, metric)[task.main_metric]
+
+
+def check_geometry(bench: Bench) -> None:
+    """The ideal prediction of a mirrored, enlarged or padded view, restored, is still the target."""
+    task, least = bench.task, bench.contract.ideal_score
+    plain = ideal_scores(bench, lambda size: some_views(size)[0])
+    main = task.main_metric
+    expect(
+        plain >= least,
+        f"the ideal prediction of an unchanged view scores {main} {plain:.3f}, below {least:g}: "
+        "ideal(), decode() or metric() is wrong",
+    )
+    for index in range(1, 4):
+        view = some_views(bench.samples("val")[0].size)[index]
+        name = f"{'mirrored ' if view.hflip else ''}view of {view.size}, canvas {view.canvas}"
+        try:
+            score = ideal_scores(bench, lambda size, index=index: some_views(size)[index])
+        except (RuntimeError, ValueError, IndexError) as error:  # shapes that do not fit
+            raise ContractFault(
+                f"restore() does not bring a {name} back to the image: metric() says {error}"
+            ) from error
+        expect(
+            score >= least,
+            f"restore() does not bring a {name} back to the image: {main} {score:.3f}, {plain:.3f} without it",
+        )
+    unturned = ideal_scores(bench, lambda size: some_views(size)[1], lambda view: replace(view, hflip=False))
+    expect(
+        unturned < plain,
+        f"mirrored predictions score {main} {unturned:.3f} too: "
+        "the data of write_data() cannot show a wrong flip, make it asymmetric",
+    )
+
+
+def check_merge(bench: Bench) -> None:
+    """Merging two equal views gives what one gives, from an iterator, and leaves the views as they are."""
+    task = bench.task
+    for sample in bench.samples("val"):
+        one = _prediction(bench, sample)
+        views = [copy.deepcopy(one), copy.deepcopy(one)]
+        merged = task.merge(iter(views))
+        other = _prediction(bench, sample, ideal=False)
+        given = [copy.deepcopy(one), copy.deepcopy(other)]
+        task.merge(iter(given))
+        found = difference(given, [one, other], path="views")
+        expect(not found, f"merge() changes the predictions it is given: {found}")
+        found = difference(merged, task.merge(iter([one])), TOLERANCE, "prediction")
+        expect(not found, f"merge() of two equal views is not the prediction of one: {found}")
+
+
+def can_merge(bench: Bench) -> bool:
+    """Whether the task merges views at all."""
+    one = _prediction(bench, bench.samples("val")[0])
+    try:
+        bench.task.merge(iter([one, one]))
+    except ConfigError:
+        return type(bench.task).merge is not Task.merge
+    return True
+
+
+def check_draw(bench: Bench) -> None:
+    """Predictions and targets are drawn on a copy of the image, of the same size."""
+    for sample in bench.samples("val")[:2]:
+        for what, value in (
+            ("a prediction", bench.task.merge(iter([_prediction(bench, sample)]))),
+            ("a target", sample.target),
+        ):
+            image = sample.image.copy()
+            try:
+                picture = bench.task.draw(image, value)
+            except Exception as error:
+                raise ContractFault(f"draw() of {what} raises {type(error).__name__}: {error}") from error
+            fits = isinstance(picture, np.ndarray) and picture.shape == image.shape and picture.dtype == np.uint8
+            expect(
+                fits,
+                f"draw() of {what} gives {getattr(picture, 'dtype', type(picture).__name__)} "
+                f"{getattr(picture, 'shape', '')}, not uint8 {image.shape}",
+            )
+            expect(np.array_equal(image, sample.image), f"draw() of {what} paints over the image it is given")
+
+
+def check_json(bench: Bench, path: Path) -> None:
+    """Predictions become JSON without NaN, and write() leaves a file."""
+    predictions = {s.id: bench.task.merge(iter([_prediction(bench, s)])) for s in bench.samples("val")}
+    for prediction in predictions.values():
+        try:
+            json.dumps(bench.task.to_json(prediction), allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise ContractFault(f"to_json() makes what JSON cannot hold: {error}") from error
+    bench.task.write(predictions, path)
+    expect(path.is_file() and path.stat().st_size > 0, "write() leaves no file")
+    if type(bench.task).write is Task.write:
+        expect(len(read_json(path)) == len(predictions), "write() leaves out predictions")
+
+
+def check_metric(bench: Bench) -> None:
+    """Scores by name, the main one among them; the same at once, in pieces, and from two processes."""
+    task, samples = bench.task, bench.samples("val")
+    predictions = _mixed_predictions(bench, samples)
+    targets = [sample.target for sample in samples]
+    pairs = list(zip(predictions, targets, strict=True))
+    at_once = _scores(bench, [pairs])
+    expect(
+        task.main_metric in at_once,
+        f"metric() gives {', '.join(at_once) or 'nothing'}, not '{task.main_metric}', the main metric",
+    )
+    found = difference(_scores(bench, [[pair] for pair in pairs]), at_once, TOLERANCE, "scores")
+    expect(
+        not found,
+        f"metric() scores samples one by one otherwise than at once: {found}; average over samples, not over updates",
+    )
+    whole = _merged(task, pairs)
+    if whole is None:
+        whole = task.metric()
+        whole.update(*map(list, zip(*pairs, strict=True)))
+    found = difference(_floats(whole.compute()), at_once, TOLERANCE, "scores")
+    expect(not found, f"the metrics of two processes merged score otherwise than one: {found}; {_DECLARE}")
+    whole.reset()
+    whole.update(*map(list, zip(*pairs, strict=True)))
+    found = difference(_floats(whole.compute()), at_once, TOLERANCE, "scores")
+    expect(not found, f"a metric that was reset remembers: {found}; {_DECLARE}")
+
+
+def check_metric_direction(bench: Bench) -> None:
+    """The ideal prediction scores higher than that of an untrained model: the main metric is higher for better."""
+    task, metric = bench.task, bench.task.metric()
+    for sample in bench.samples("val"):
+        metric.update([task.merge(iter([_prediction(bench, sample, ideal=False)]))], [sample.target])
+    untrained = compute_scores(task, metric)[task.main_metric]
+    ideal = ideal_scores(bench, lambda size: some_views(size)[0])
+    better = ideal > untrained or math.isnan(untrained)
+    expect(
+        better,
+        f"{task.main_metric} is {ideal:.3f} for the ideal predictions and {untrained:.3f} for "
+        "an untrained model: the main metric must be higher for better",
+    )
+
+
+def check_oracle(bench: Bench) -> bool:
+    """The metric against the contract's naive one; False if it has none."""
+    task, samples = bench.task, bench.samples("val")
+    predictions = _mixed_predictions(bench, samples)
+    targets = [sample.target for sample in samples]
+    expected = bench.contract.oracle(task, predictions, targets)
+    if expected is None:
+        return False
+    scores = _scores(bench, [list(zip(predictions, targets, strict=True))])
+    for name, value in expected.items():
+        expect(name in scores, f"metric() gives no '{name}', which the oracle does")
+        close = math.isclose(scores[name], value, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+        expect(close, f"metric() says {name} {scores[name]:.6g}, the oracle {value:.6g}")
+    return True
+
+
+def _merged(task: Task[Any], pairs: list[tuple[Any, Any]]) -> Metric | None:
+    """A metric of the first pairs merged with one of the others; None where torchmetrics merges none of its kind."""
+    half = max(1, len(pairs) // 2)
+    first, second = task.metric(), task.metric()
+    for metric, part in ((first, pairs[:half]), (second, pairs[half:])):
+        if part:
+            metric.update(*map(list, zip(*part, strict=True)))
+    try:
+        first.merge_state(second)
+    except RuntimeError as error:
+        if "not supported" in str(error):
+            return None
+        raise ContractFault(
+            f"two metrics cannot be merged as those of two processes are: {error}; {_DECLARE}"
+        ) from error
+    return first
+
+
+def _mixed_predictions(bench: Bench, samples: list[Sample]) -> list[Any]:
+    """Merged predictions, good and bad in turn where the contract gives ideal ones."""
+    restored = [_prediction(bench, sample, ideal=index % 2 == 0) for index, sample in enumerate(samples)]
+    return [bench.task.merge(iter([prediction])) for prediction in restored]
+
+
+def _prediction(bench: Bench, sample: Sample, *, ideal: bool = True) -> Any:
+    """A restored prediction of one plain view: the ideal one where the contract gives it, else a fresh model's."""
+    view = some_views(sample.size)[0]
+    prediction = bench.contract.ideal(bench.task, sample, view) if ideal else None
+    if prediction is None:
+        (prediction,) = bench.task.decode(bench.output(bench.new_model(), view, sample), view)
+    return bench.task.restore(prediction, view, sample.size)
+
+
+def _scores(bench: Bench, updates: list[list[tuple[Any, Any]]]) -> dict[str, float]:
+    metric = bench.task.metric()
+    for pairs in updates:
+        metric.update([p for p, _ in pairs], [t for _, t in pairs])
+    return _floats(metric.compute())
+
+
+def _floats(scores: Any) -> dict[str, float]:
+    expect(
+        isinstance(scores, dict), f"metric().compute() returns {type(scores).__name__}, not a dict of scores by name"
+    )
+    return {str(name): float(value) for name, value in scores.items()}

@@ -1,0 +1,142 @@
+"""The pytest class that a task's tests subclass."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from umbel.task import Task
+from umbel.testing import check_data, check_predictions, check_training
+from umbel.testing.bench import Bench
+from umbel.testing.fault import expect
+from umbel.types import Sample, Size, View
+
+
+class TaskContract:
+    """What every task keeps. Subclass it as `TestMyTask`, set `task`, and write small data.
+
+    Class attributes:
+        task: the class under test.
+        input_size: training height and width, divisible by 32.
+        batch_size: images in a batch.
+        overfit_steps, overfit_to, overfit_lr: on one batch, the loss must fall below this share of its start in so many
+            steps of AdamW.
+        ideal_score: what the main metric gives for ideal predictions at least.
+    """
+
+    task: ClassVar[type[Task[Any]]]
+    input_size: ClassVar[Size] = (64, 96)
+    batch_size: ClassVar[int] = 2
+    overfit_steps: ClassVar[int] = 60
+    overfit_to: ClassVar[float] = 0.5
+    overfit_lr: ClassVar[float] = 3e-3
+    ideal_score: ClassVar[float] = 0.9
+
+    def write_data(self, folder: Path) -> dict[str, Any]:
+        """Write a few training and validation samples into an empty folder; return the options that read them."""
+        raise NotImplementedError("write_data(): write a few samples and return the task's options")
+
+    def ideal(self, task: Task[Any], sample: Sample, view: View) -> Any:
+        """The best prediction for a view of a stored sample, in the view's coordinates, as `decode` returns it.
+
+        Make it from `sample.target`, resized to `view.size`, mirrored if `view.hflip`, padded to `view.canvas`; or make
+        the raw output that says so and return `task.decode(output, view)[0]`, which tests decoding too. None: the task
+        has no geometry and no best prediction to test with.
+        """
+        return None
+
+    def empty(self, task: Task[Any], sample: Sample) -> Sample | None:
+        """A training sample with nothing to learn from: no boxes, all pixels ignored. None: there is no such thing."""
+        return None
+
+    def oracle(self, task: Task[Any], predictions: list[Any], targets: list[Any]) -> dict[str, float] | None:
+        """Some of the metric's scores computed naively. None: not given."""
+        return None
+
+    @pytest.fixture
+    def bench(self, tmp_path_factory: pytest.TempPathFactory) -> Bench:
+        """The task and its small data, made once for the class."""
+        made: dict[type, Bench] = _BENCHES
+        if type(self) not in made:
+            made[type(self)] = Bench(self, tmp_path_factory.mktemp(type(self).__name__))
+        return made[type(self)]
+
+    def test_options_are_documented(self, bench: Bench) -> None:
+        check_data.check_options(bench.contract.task.Options)
+        assert bench.task is not None
+
+    def test_samples_are_whole_and_repeat(self, bench: Bench) -> None:
+        check_data.check_samples(bench)
+
+    def test_augmentation_is_a_function_of_its_key(self, bench: Bench) -> None:
+        check_data.check_augment(bench)
+
+    def test_batches_have_their_shapes(self, bench: Bench) -> None:
+        check_data.check_batch(bench)
+
+    def test_head_reads_the_feature_spec(self, bench: Bench) -> None:
+        check_training.check_head(bench)
+
+    def test_loss_reaches_every_parameter(self, bench: Bench) -> None:
+        check_training.check_gradients(bench)
+
+    def test_low_precision_outputs(self, bench: Bench) -> None:
+        check_training.check_low_precision(bench)
+
+    def test_empty_targets(self, bench: Bench) -> None:
+        samples = bench.samples("train")
+        empty = [self.empty(bench.task, sample) for sample in samples]
+        found = [sample for sample in empty if sample is not None]
+        if not found:
+            pytest.skip("empty() gives no sample: this task has no empty targets")
+        check_training.check_empty_targets(bench, bench.batch(found), "empty targets")
+        check_training.check_empty_targets(bench, bench.batch([samples[0], *found]), "a batch with an empty target")
+
+    def test_overfits_one_batch(self, bench: Bench) -> None:
+        check_training.check_learns(bench)
+
+    def test_decodes_every_view(self, bench: Bench) -> None:
+        check_predictions.check_decode(bench)
+
+    def test_restores_flipped_and_scaled_views(self, bench: Bench) -> None:
+        if self.ideal(bench.task, bench.samples("val")[0], View(self.input_size)) is None:
+            geometric = type(bench.task).restore is not Task.restore
+            expect(not geometric, f"{bench.kind} overrides restore(): give ideal(), so that its geometry can be tested")
+            pytest.skip("ideal() gives no prediction, and restore() changes none: there is no geometry")
+        if type(bench.task).restore is Task.restore:
+            pytest.skip("restore() changes no prediction: there is no geometry")
+        check_predictions.check_geometry(bench)
+
+    def test_merge_of_equal_views_changes_nothing(self, bench: Bench) -> None:
+        if not check_predictions.can_merge(bench):
+            pytest.skip("merge() is not implemented: this task has no test-time augmentation")
+        check_predictions.check_merge(bench)
+
+    def test_metric_adds_up(self, bench: Bench) -> None:
+        check_predictions.check_metric(bench)
+
+    def test_main_metric_is_higher_for_better(self, bench: Bench) -> None:
+        if self.ideal(bench.task, bench.samples("val")[0], View(self.input_size)) is None:
+            pytest.skip("ideal() gives no prediction to compare with")
+        check_predictions.check_metric_direction(bench)
+
+    def test_metric_against_the_oracle(self, bench: Bench) -> None:
+        if not check_predictions.check_oracle(bench):
+            pytest.skip("oracle() is not given")
+
+    def test_draws_predictions_and_targets(self, bench: Bench) -> None:
+        check_predictions.check_draw(bench)
+
+    def test_writes_predictions(self, bench: Bench, tmp_path: Path) -> None:
+        check_predictions.check_json(bench, tmp_path / "predictions.json")
+
+    def test_checkpoint_brings_the_head_back(self, bench: Bench) -> None:
+        check_training.check_checkpoint(bench)
+
+    def test_export_keeps_the_predictions(self, bench: Bench) -> None:
+        check_training.check_export(bench)
+
+
+_BENCHES: dict[type, Bench] = {}  # by test class, for their lifetime
