@@ -30,11 +30,13 @@ _HOME = {
     "ConfigError": "umbel.errors",
     "DataError": "umbel.errors",
     "FeatureSpec": "umbel.types",
+    "Finding": "umbel.inspection.finding",
     "Losses": "umbel.types",
     "PluginError": "umbel.errors",
     "Recipe": "umbel.config",
     "Result": "umbel.result",
     "Sample": "umbel.types",
+    "SampleReport": "umbel.inspection.finding",
     "Size": "umbel.types",
     "Statistic": "umbel.data.statistics",
     "Task": "umbel.task",
@@ -75,6 +77,7 @@ _HOME = {
     "resolve_under": "umbel.data.files",
     "round_up": "umbel.types",
     "spread": "umbel.data.statistics",
+    "tolerate": "umbel.data.faults",
     "train": "umbel.api",
     "write_bytes": "umbel.data.files",
     "write_image": "umbel.data.images",
@@ -96,6 +99,7 @@ if TYPE_CHECKING:
     from umbel.config import TtaVariant as TtaVariant
     from umbel.data.class_map import ClassMap as ClassMap
     from umbel.data.class_map import map_classes as map_classes
+    from umbel.data.faults import tolerate as tolerate
     from umbel.data.files import list_images as list_images
     from umbel.data.files import read_json as read_json
     from umbel.data.files import read_lines as read_lines
@@ -123,6 +127,8 @@ if TYPE_CHECKING:
     from umbel.errors import UmbelError as UmbelError
     from umbel.evaluation import predict_dataset as predict_dataset
     from umbel.hooks import hookimpl as hookimpl
+    from umbel.inspection.finding import Finding as Finding
+    from umbel.inspection.finding import SampleReport as SampleReport
     from umbel.options import check_choice as check_choice
     from umbel.options import check_interval as check_interval
     from umbel.options import check_range as check_range

@@ -10,15 +10,17 @@ class UmbelError(Exception):
         message: what was wrong, naming the offending value.
         where: file, recipe key, task, plugin or sample.
         hint: what is available or what to do.
+        kind: one word or two for reports that count and filter, such as "truncated".
     """
 
     exit_code = 2
 
-    def __init__(self, message: str, *, where: str = "", hint: str = "") -> None:
+    def __init__(self, message: str, *, where: str = "", hint: str = "", kind: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.where = where
         self.hint = hint
+        self.kind = kind
 
     def __str__(self) -> str:
         where = f"{self.where}: " if self.where else ""

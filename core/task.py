@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from umbel.config import TaskConfig, TtaVariant
     from umbel.data.statistics import Statistic
+    from umbel.inspection.finding import SampleReport
     from umbel.report.reporter import Reporter
 
 OptionsT = TypeVar("OptionsT")
@@ -70,6 +71,16 @@ class Task(ABC, Generic[OptionsT]):
     def metric(self) -> Metric:
         """A fresh metric: `update(predictions, targets)` takes lists, one entry an image, in original coordinates;
         `compute()` returns a dict of scalars by name, `main_metric` among them."""
+
+    def inspect(self, dataset: Dataset[Sample], index: int) -> SampleReport:
+        """Every fault of a sample of `dataset(split)`, for `umbel check --data`; the default tries to read it.
+
+        umbel itself looks closely at each image file that `read_image` or `read_label_map` read meanwhile. Override it
+        to name all faults of a label and not only the first, and the classes that occur.
+        """
+        from umbel.inspection.sample import read_sample
+
+        return read_sample(dataset, index)
 
     def augment(self, sample: Sample, rng: np.random.Generator) -> Sample:
         """Training view of a sample, of size `config.input_size`; every random choice comes from `rng`.

@@ -21,18 +21,39 @@ if TYPE_CHECKING:
     metavar="DIR",
     help="Draw augmented training samples with their labels, DIR/TASK.jpg.",
 )
-def check(recipe: str, overrides: tuple[str, ...], pictures: Path | None) -> None:
-    """Build everything RECIPE names and push one batch of every task through, without training."""
-    from umbel.cli.statistics import echo_statistics
-    from umbel.cli.tables import text_table
+@click.option("--data", "all_data", is_flag=True, help="Read all data instead, and name every file at fault.")
+@click.option("--json", "json_file", metavar="FILE", help="With --data: write the report as JSON; - for stdout.")
+@click.option("--workers", type=click.IntRange(0, 256), default=2, help="With --data: processes that read; default 2.")
+def check(
+    recipe: str,
+    overrides: tuple[str, ...],
+    pictures: Path | None,
+    all_data: bool,
+    json_file: str | None,
+    workers: int,
+) -> None:
+    """Build everything RECIPE names and push one batch of every task through, without training.
+
+    With --data: read all images and labels of all splits. Nothing is written to the data. Exit code 1 if anything is
+    at fault.
+    """
     from umbel.plugins import Plugins
-    from umbel.preflight import preflight
     from umbel.recipe import load_recipe
 
+    if json_file is not None and not all_data:
+        raise click.UsageError("--json belongs to --data")
     found = Plugins.discover()
     typed, tree = load_recipe(recipe, overrides, found)
     if pictures is not None:  # first: should the trial fail, they may show why
         _draw(typed, found, pictures)
+    if all_data:
+        from umbel.cli.check_data import print_data_report
+
+        raise click.exceptions.Exit(print_data_report(typed, found, workers, json_file))
+    from umbel.cli.statistics import echo_statistics
+    from umbel.cli.tables import text_table
+    from umbel.preflight import preflight
+
     report = preflight(typed, tree, found)
     header = ("task", "train", "val", "batch", "images", "loss", "steps/epoch", "s/step", "peak MiB")
     rows = [

@@ -14,6 +14,7 @@ from typing import Any
 
 from umbel.errors import DataError
 
+ALLOW_OUTSIDE = "UMBEL_ALLOW_OUTSIDE_ROOT"
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
 
 
@@ -22,14 +23,16 @@ def read_bytes(path: Path) -> bytes:
     try:
         mode = path.stat().st_mode
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-            raise DataError("is a pipe or device, not a file", where=str(path))  # reading it might never end
+            raise DataError(
+                "is a pipe or device, not a file", where=str(path), kind="no-file"
+            )  # reading it might never end
         return path.read_bytes()
     except FileNotFoundError:
-        raise DataError("no such file", where=str(path), hint=_nearest_folder(path)) from None
+        raise DataError("no such file", kind="missing", where=str(path), hint=_nearest_folder(path)) from None
     except IsADirectoryError:
-        raise DataError("is a folder, not a file", where=str(path)) from None
+        raise DataError("is a folder, not a file", where=str(path), kind="no-file") from None
     except (OSError, ValueError) as error:
-        raise DataError(f"cannot be read: {error}", where=str(path)) from None
+        raise DataError(f"cannot be read: {error}", where=str(path), kind="unreadable") from None
 
 
 def read_text(path: Path) -> str:
@@ -37,7 +40,9 @@ def read_text(path: Path) -> str:
     try:
         return read_bytes(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DataError(f"is not UTF-8 text: {error.reason} at byte {error.start}", where=str(path)) from None
+        raise DataError(
+            f"is not UTF-8 text: {error.reason} at byte {error.start}", where=str(path), kind="encoding"
+        ) from None
 
 
 def read_lines(path: Path) -> list[str]:
@@ -51,7 +56,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(read_text(path))
     except (ValueError, RecursionError) as error:
-        raise DataError(f"is not valid JSON: {error}", where=str(path)) from None
+        raise DataError(f"is not valid JSON: {error}", where=str(path), kind="annotation") from None
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -93,11 +98,11 @@ def to_jsonable(value: Any) -> Any:
 def list_images(folder: Path) -> list[Path]:
     """Image files directly inside a folder, sorted by name, without hidden ones; DataError if it cannot be listed."""
     if not folder.is_dir():
-        raise DataError("no such folder", where=str(folder), hint=_nearest_folder(folder))
+        raise DataError("no such folder", kind="missing", where=str(folder), hint=_nearest_folder(folder))
     try:
         entries = sorted(folder.iterdir())
     except OSError as error:
-        raise DataError(f"cannot be listed: {error.strerror}", where=str(folder)) from None
+        raise DataError(f"cannot be listed: {error.strerror}", where=str(folder), kind="unreadable") from None
     return [
         path
         for path in entries
@@ -108,7 +113,8 @@ def list_images(folder: Path) -> list[Path]:
 def resolve_under(root: Path, name: str, *, source: str) -> Path:
     """The file `name` inside `root`, refusing names that lead out of it.
 
-    Links on the disk are followed wherever they lead: the owner of the disk made them, not the annotation file.
+    A link on the disk may lead out of `root` only into the folders of $UMBEL_ALLOW_OUTSIDE_ROOT, separated by ":": who
+    made the archive of a data set made its links too. `root` itself may be a link.
 
     Args:
         root: the folder that annotation entries are relative to.
@@ -117,8 +123,27 @@ def resolve_under(root: Path, name: str, *, source: str) -> Path:
     """
     parts = Path(name).parts if isinstance(name, str) else ()
     if not parts or "\0" in name or Path(name).is_absolute() or ".." in parts:
-        raise DataError(f"entry {name!r} does not name a file inside {root}", where=source, hint="use relative names")
-    return root / name
+        raise DataError(
+            f"entry {str(name)[:200]!r} does not name a file inside {root}",
+            where=source,
+            hint="use relative names",
+            kind="path-escape",
+        )
+    path = root / name
+    target, allowed = os.path.realpath(path), [os.path.realpath(root), *_allowed_outside()]
+    if not any(target.startswith(folder.rstrip(os.sep) + os.sep) for folder in allowed):
+        raise DataError(
+            f"entry {name[:200]!r} is a link that leads out of {root}, to {target}",
+            where=source,
+            hint=f"copy the file, or allow its folder by {ALLOW_OUTSIDE}=/FOLDER",
+            kind="path-escape",
+        )
+    return path
+
+
+def _allowed_outside() -> list[str]:
+    folders = os.environ.get(ALLOW_OUTSIDE, "").split(os.pathsep)
+    return [os.path.realpath(folder) for folder in folders if folder]
 
 
 def _nearest_folder(path: Path) -> str:

@@ -38,7 +38,9 @@ def pick_format(formats: Mapping[str, FormatT], options: FormatOptions) -> Forma
     if options.format != "auto" and options.format not in formats:
         raise ConfigError(f"format is {options.format!r}", hint=f"choose auto or one of {', '.join(formats)}")
     if not Path(options.root).is_dir():
-        raise DataError("no such folder", where=options.root, hint="set root to the folder of the data set")
+        raise DataError(
+            "no such folder", kind="missing", where=options.root, hint="set root to the folder of the data set"
+        )
     if options.format != "auto":
         return formats[options.format]
     found = [name for name, candidate in formats.items() if candidate.matches(options)]

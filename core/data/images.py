@@ -13,6 +13,7 @@ import numpy as np
 
 from umbel.data.files import read_bytes, write_bytes
 from umbel.data.integrity import jpeg_is_whole, png_fault
+from umbel.data.trace import note_read
 from umbel.errors import DataError
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from umbel.types import Size
 
 MAX_PIXELS = 64_000_000  # a decoder asked for more is being attacked or mistaken
-_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM")  # no others: some of Pillow's run programs
+READABLE_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM")  # no others: some of Pillow's run programs
 _SUPPORTED = "JPEG, PNG, BMP, WebP, TIFF, GIF and PPM are read"
 _AGAIN = "fetch or copy the file again"
 _LABEL_MODES = ("1", "L", "P", "I", "I;16", "I;16B", "I;16L")
@@ -46,21 +47,36 @@ def read_image(path: Path) -> np.ndarray:
     import cv2
 
     data = read_bytes(path)
+    note_read(path, data, is_label_map=False)
     header = _check_header(data, path)
     if header == ("TIFF", "RGBA"):
         return _decode_with_pillow(data, path)  # cv2 would multiply the colours by alpha
+    rgb: np.ndarray = cv2.cvtColor(decode_bgr(data, str(path)), cv2.COLOR_BGR2RGB)
+    return rgb
+
+
+def decode_bgr(data: bytes, where: str = "") -> np.ndarray:
+    """Pixels of an encoded image whose header has been checked: (H, W, 3) uint8 BGR, turned upright.
+
+    Raises:
+        DataError: it cannot be decoded.
+    """
+    import cv2
+
     logging = cv2.utils.logging
     level = logging.setLogLevel(logging.LOG_LEVEL_SILENT)  # stderr would repeat the error below, without a name
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        image: np.ndarray | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:
-        raise DataError(f"cannot be decoded: {str(error).splitlines()[0]}", where=str(path)) from None
+        reason = str(error).splitlines()[0]
+        raise DataError(f"cannot be decoded: {reason}", where=where, hint=_AGAIN, kind="damaged") from None
     finally:
         logging.setLogLevel(level)
     if image is None:
-        raise DataError("cannot be decoded: it is damaged or of an unusual kind", where=str(path), hint=_SUPPORTED)
-    rgb: np.ndarray = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-    return rgb
+        raise DataError(
+            "cannot be decoded: it is damaged or of an unusual kind", where=where, hint=_SUPPORTED, kind="damaged"
+        )
+    return image
 
 
 def read_label_map(path: Path) -> np.ndarray:
@@ -75,20 +91,26 @@ def read_label_map(path: Path) -> np.ndarray:
     from PIL import ImageOps
 
     data = read_bytes(path)
+    note_read(path, data, is_label_map=True)
     header = _check_header(data, path)
     if header.kind in ("JPEG", "MPO"):
-        raise DataError("is a JPEG, which changes class ids", where=str(path), hint="save label maps as PNG")
+        raise DataError(
+            "is a JPEG, which changes class ids", where=str(path), hint="save label maps as PNG", kind="lossy-mask"
+        )
     if header.mode not in _LABEL_MODES:
         raise DataError(
             f"has colour mode {header.mode}; a label map has one channel of class ids",
             where=str(path),
             hint="save it as a grey or palette PNG",
+            kind="colour-mask",
         )
     try:
         with _open(data) as picture:
             labels = np.asarray(ImageOps.exif_transpose(picture))
     except Exception as error:  # every Pillow plugin fails in its own way
-        raise DataError(f"cannot be decoded: {_reason(error)}", where=str(path), hint=_AGAIN) from None
+        raise DataError(
+            f"cannot be decoded: {_reason(error)}", where=str(path), hint=_AGAIN, kind=_kind(error)
+        ) from None
     if header == ("PNG", "L") and data[24] in (2, 4):
         labels = labels // (255 // (2 ** data[24] - 1))  # Pillow spreads 2 and 4 bits over 0..255
     return labels.astype(np.uint8 if labels.dtype in (np.uint8, np.bool_) else np.int32)
@@ -146,25 +168,36 @@ def _check_header(data: bytes, path: Path) -> _Header:
     from PIL import Image
 
     if not data:
-        raise DataError("is an empty file", where=str(path))
+        raise DataError("is an empty file", where=str(path), hint=_AGAIN, kind="zero-bytes")
     try:
         with _open(data) as picture:
             width, height = picture.size
             header = _Header(picture.format or "", picture.mode)
     except Image.DecompressionBombError:
-        raise DataError(f"claims more than {MAX_PIXELS:,} pixels", where=str(path)) from None
+        raise _too_large(f"claims more than {MAX_PIXELS:,} pixels", path) from None
     except Exception as error:  # every Pillow plugin fails in its own way
-        raise DataError(f"is not a readable image: {_reason(error)}", where=str(path), hint=_SUPPORTED) from None
+        raise DataError(
+            f"is not a readable image: {_reason(error)}", where=str(path), hint=_SUPPORTED, kind="unreadable"
+        ) from None
     if width * height > MAX_PIXELS:
-        raise DataError(f"is {width} x {height} pixels; the limit is {MAX_PIXELS:,}", where=str(path))
+        raise _too_large(f"is {width} x {height} pixels; the limit is {MAX_PIXELS:,}", path)
     if header.mode == "F":
-        raise DataError("has floating-point pixels", where=str(path), hint="save it with 8 or 16 bits a channel")
+        raise DataError(
+            "has floating-point pixels",
+            where=str(path),
+            hint="save it with 8 or 16 bits a channel",
+            kind="float-pixels",
+        )
     fault = png_fault(data) if header.kind == "PNG" else None
     if header.kind in ("JPEG", "MPO") and not jpeg_is_whole(data):
         fault = "is truncated: its end is missing"
     if fault:
-        raise DataError(fault, where=str(path), hint=_AGAIN)
+        raise DataError(fault, where=str(path), hint=_AGAIN, kind="truncated" if "truncated" in fault else "damaged")
     return header
+
+
+def _too_large(message: str, path: Path) -> DataError:
+    return DataError(message, where=str(path), hint="scale it down, or cut it into tiles", kind="too-large")
 
 
 def _decode_with_pillow(data: bytes, path: Path) -> np.ndarray:
@@ -174,7 +207,9 @@ def _decode_with_pillow(data: bytes, path: Path) -> np.ndarray:
         with _open(data) as picture:
             return np.array(ImageOps.exif_transpose(picture).convert("RGB"))
     except Exception as error:  # every Pillow plugin fails in its own way
-        raise DataError(f"cannot be decoded: {_reason(error)}", where=str(path), hint=_AGAIN) from None
+        raise DataError(
+            f"cannot be decoded: {_reason(error)}", where=str(path), hint=_AGAIN, kind=_kind(error)
+        ) from None
 
 
 @contextmanager
@@ -184,9 +219,13 @@ def _open(data: bytes) -> Iterator[Image.Image]:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
+        with Image.open(io.BytesIO(data), formats=READABLE_FORMATS) as picture:
             yield picture
 
 
 def _reason(error: Exception) -> str:
     return str(error).split("<")[0].strip() or type(error).__name__
+
+
+def _kind(error: Exception) -> str:
+    return "truncated" if "truncated" in str(error) else "damaged"

@@ -119,12 +119,12 @@ def _loader(
         sampler=sampler,
         batch_size=None,
         num_workers=workers,
-        worker_init_fn=_start_worker if workers else None,
+        worker_init_fn=start_worker if workers else None,
         prefetch_factor=2 if workers else None,
     )
 
 
-def _start_worker(worker: int) -> None:
+def start_worker(worker: int) -> None:
     """Workers leave signals to the main process and use one thread each."""
     import cv2
     import torch

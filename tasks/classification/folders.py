@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from umbel import DataError, list_images
+from umbel import DataError, list_images, tolerate
 from umbel.tasks.classification.options import ClassificationOptions
 from umbel.tasks.classification.records import Record
 
@@ -21,7 +21,9 @@ class Folders:
     def class_names(self, options: ClassificationOptions) -> list[str]:
         folder = Path(options.root) / options.train
         if not folder.is_dir():
-            raise DataError("no such folder", where=str(folder), hint="it holds one folder of images a class")
+            raise DataError(
+                "no such folder", kind="missing", where=str(folder), hint="it holds one folder of images a class"
+            )
         names = class_folders(folder)
         if not names:
             raise DataError("holds no class folders", where=str(folder), hint="put the images in one folder a class")
@@ -31,22 +33,30 @@ class Folders:
         root = Path(options.root)
         folder = root / {"train": options.train, "val": options.val}[split]
         if not folder.is_dir():
-            raise DataError("no such folder", where=str(folder), hint="it holds one folder of images a class")
+            raise DataError(
+                "no such folder", kind="missing", where=str(folder), hint="it holds one folder of images a class"
+            )
         names = self.class_names(options)
         found, wanted = set(class_folders(folder)), set(names)
         if found != wanted:
             parts = [("lacks", wanted - found), ("has the unknown", found - wanted)]
             said = " and ".join(f"{verb} {', '.join(sorted(names))}" for verb, names in parts if names)
-            raise DataError(
-                f"class folders differ from those of {options.train}/: {said}",
-                where=str(folder),
-                hint="every split needs one folder for every class",
-            )
+            with tolerate("class-list"):
+                raise DataError(
+                    f"class folders differ from those of {options.train}/: {said}",
+                    where=str(folder),
+                    hint="every split needs one folder for every class",
+                )
         records = []
         for label, name in enumerate(names):
+            if name not in found:
+                continue
             images = list_images(folder / name)
-            if not images:
-                raise DataError("no image in this class folder", where=str(folder / name))
+            with tolerate("empty-class"):
+                if not images:
+                    raise DataError(
+                        "no image in this class folder", where=str(folder / name), hint="add some, or drop the class"
+                    )
             records += [Record(image, label, f"{name}/{image.name}") for image in images]
         return records
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from umbel import DataError, read_lines
+from umbel import DataError, read_lines, tolerate
 from umbel.tasks.classification.options import ClassificationOptions
 from umbel.tasks.classification.records import Record, listed_records
 
@@ -31,20 +31,22 @@ class ImageList:
         listings = [_listing(options, split) for split in ("train", "val")]
         ids = [number for listing in listings if listing.is_file() for _, number in _entries(listing)]
         if not ids:
-            raise DataError("lists no images", where=str(listings[0]))
+            raise DataError("lists no images", where=str(listings[0]), kind="empty-split")
         return [str(number) for number in range(max(ids) + 1)]
 
     def read(self, options: ClassificationOptions, split: str) -> list[Record]:
         listing = _listing(options, split)
-        entries = _entries(listing)
         classes = len(self.class_names(options))
-        for name, number in entries:
-            if number >= classes:
-                raise DataError(
-                    f"{name} has class {number}; there are {classes}, 0..{classes - 1}",
-                    where=str(listing),
-                    hint="ids start at 0",
-                )
+        entries = []
+        for name, number in _entries(listing):
+            with tolerate("label"):
+                if number >= classes:
+                    raise DataError(
+                        f"{name} has class {number}; there are {classes}, 0..{classes - 1}",
+                        where=str(listing),
+                        hint="ids start at 0",
+                    )
+                entries.append((name, number))
         return listed_records(_images(options, split), entries, listing)
 
 
@@ -67,9 +69,12 @@ def _entries(listing: Path) -> list[tuple[str, int]]:
     entries = []
     for line in read_lines(listing):
         name, _, number = line.replace("\t", " ").rpartition(" ")
-        if not name.strip() or not (number.isascii() and number.isdecimal()) or len(number) > 9:
-            raise DataError(f"line {line!r} is not a file name and a class id from 0", where=str(listing))
-        if int(number) >= MOST:
-            raise DataError(f"line {line!r} has a class id above {MOST - 1}", where=str(listing))
-        entries.append((name.strip(), int(number)))
+        with tolerate("annotation"):
+            if not name.strip() or not (number.isascii() and number.isdecimal()) or len(number) > 9:
+                raise DataError(f"line {line[:200]!r} is not a file name and a class id from 0", where=str(listing))
+            if int(number) >= MOST:
+                raise DataError(
+                    f"line {line[:200]!r} has a class id above {MOST - 1}", where=str(listing), kind="label"
+                )
+            entries.append((name.strip(), int(number)))
     return entries

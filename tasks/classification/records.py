@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from umbel import DataError, resolve_under
+from umbel import DataError, resolve_under, tolerate
 
 
 @dataclass(frozen=True)
@@ -36,15 +36,19 @@ def listed_records(folder: Path, entries: Iterable[tuple[str, int]], listing: Pa
         DataError: the list is empty, a name comes twice, leads out of the folder or names no file there.
     """
     if not folder.is_dir():
-        raise DataError("no such folder", where=str(folder), hint=f"it holds the images that {listing.name} lists")
+        raise DataError(
+            "no such folder", kind="missing", where=str(folder), hint=f"it holds the images that {listing.name} lists"
+        )
     records: dict[str, Record] = {}
     for name, label in entries:
-        path = resolve_under(folder, name, source=str(listing))
-        if name in records:
-            raise DataError(f"lists {name!r} twice", where=str(listing))
-        if not path.is_file():
-            raise DataError(f"no such file, which {listing.name} lists", where=str(path))
-        records[name] = Record(path, label, name)
+        with tolerate():
+            path = resolve_under(folder, name, source=str(listing))
+            if name in records:
+                raise DataError(f"lists {name!r} twice", where=str(listing), hint="keep one", kind="duplicate-id")
+            with tolerate(of_sample=True):
+                if not path.is_file():
+                    raise DataError(f"no such file, which {listing.name} lists", where=str(path), kind="missing")
+            records[name] = Record(path, label, name)
     if not records:
-        raise DataError("lists no images", where=str(listing))
+        raise DataError("lists no images", where=str(listing), kind="empty-split")
     return list(records.values())

@@ -83,7 +83,7 @@ def _read(path: Path, variable: str) -> np.ndarray:
     from scipy.io import loadmat  # only this format needs it
 
     if not path.is_file():
-        raise DataError("no such file", where=str(path), hint=_FILES)
+        raise DataError("no such file", kind="missing", where=str(path), hint=_FILES)
     try:
         found: Any = loadmat(str(path), appendmat=False, variable_names=[variable])
     except Exception as error:  # damaged files fail in many ways

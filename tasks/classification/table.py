@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from umbel import DataError, read_lines
+from umbel import DataError, read_lines, tolerate
 from umbel.tasks.classification.options import ClassificationOptions
 from umbel.tasks.classification.records import Record, listed_records
 
@@ -52,7 +52,9 @@ def _rows(options: ClassificationOptions, path: Path) -> list[tuple[str, str]]:
     image, label = columns.index(options.image_column), columns.index(options.label_column)
     rows = []
     for number, row in enumerate(values, start=2):
-        if len(row) != len(columns) or not row[label].strip():
-            raise DataError(f"row {number} has not {len(columns)} values with a class: {row}", where=str(path))
-        rows.append((row[image].strip(), row[label].strip()))
+        with tolerate("annotation"):
+            if len(row) != len(columns) or not row[label].strip():
+                shown = str(row)[:200]
+                raise DataError(f"row {number} has not {len(columns)} values with a class: {shown}", where=str(path))
+            rows.append((row[image].strip(), row[label].strip()))
     return rows

@@ -11,7 +11,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from umbel import ConfigError, FeatureSpec, Losses, Sample, Size, Statistic, Task, View, map_classes
+from umbel import (
+    ConfigError,
+    DataError,
+    FeatureSpec,
+    Finding,
+    Losses,
+    Sample,
+    SampleReport,
+    Size,
+    Statistic,
+    Task,
+    View,
+    map_classes,
+    read_image,
+)
 from umbel.tasks.classification.dataset import ClassificationDataset
 from umbel.tasks.classification.draw import draw_class
 from umbel.tasks.classification.formats import find_format
@@ -60,6 +74,15 @@ class Classification(Task[ClassificationOptions]):
         class_map = map_classes(found.class_names(options), options.class_map, self.class_names, where=self._where)
         records = [(record, class_map.targets[record.label]) for record in found.read(options, split)]
         return ClassificationDataset([replace(record, label=id) for record, id in records if id is not None])
+
+    def inspect(self, dataset: ClassificationDataset, index: int) -> SampleReport:  # type: ignore[override]  # its own
+        record = dataset.records[index]
+        findings = []
+        try:
+            read_image(record.image)
+        except DataError as error:
+            findings.append(Finding.of(error))
+        return SampleReport(record.id, findings, frozenset({self.class_names[record.label]}))
 
     def augment(self, sample: Sample, rng: np.random.Generator) -> Sample:
         return Sample(self.augmenter(sample.image, rng), sample.target, sample.id, sample.size)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from umbel import DataError
+from umbel import DataError, tolerate
 from umbel.tasks.detection.records import Annotations
 from umbel.tasks.detection.targets import ANY_CLASS
 
@@ -56,14 +56,15 @@ def with_class_order(annotations: Annotations, wanted: Categories, complete: boo
     problems = {"not of the task": unknown, "missing": missing, "other ids": moved}
     if unknown or missing or moved:
         listed = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in problems.items() if names)
-        raise DataError(
-            f"categories differ from those of the task: {listed}",
-            where=annotations.source,
-            hint=f"the task has {', '.join(f'{name} ({number})' for name, number in known.items())}",
-        )
+        with tolerate("class-list"):
+            raise DataError(
+                f"categories differ from those of the task: {listed}",
+                where=annotations.source,
+                hint=f"the task has {', '.join(f'{name} ({number})' for name, number in known.items())}",
+            )
     if annotations.class_names == wanted.names:
         return annotations
-    order = [wanted.names.index(name) for name in annotations.class_names]
+    order = [wanted.names.index(name) if name in known else ANY_CLASS for name in annotations.class_names]
     index = np.array([*order, ANY_CLASS], dtype=np.int64)  # ANY_CLASS is the last index and stays what it is
     records = tuple(replace(record, classes_N=index[record.classes_N]) for record in annotations.records)
     return replace(annotations, records=records, class_names=wanted.names, category_ids=wanted.ids)

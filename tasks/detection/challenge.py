@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from umbel import DataError, read_lines, resolve_under
+from umbel import DataError, read_lines, resolve_under, tolerate
 from umbel.tasks.detection.coco import read_coco
 from umbel.tasks.detection.entries import refuse_twice
 from umbel.tasks.detection.options import DetectionOptions
@@ -39,10 +39,11 @@ def _read_list(images: Path) -> Annotations:
     listing = images.with_suffix(".txt")
     names = read_lines(listing)
     if not names:
-        raise DataError("lists no images", where=str(listing))
+        raise DataError("lists no images", where=str(listing), kind="empty-split")
     refuse_twice(names, "image", listing)
-    records = tuple(
-        make_record(resolve_under(images, name, source=str(listing)), name, listing, [], image_id=number)
-        for number, name in enumerate(names, start=1)
-    )
-    return Annotations(records, (), None, str(listing))
+    records = []
+    for number, name in enumerate(names, start=1):
+        with tolerate():
+            file = resolve_under(images, name, source=str(listing))
+            records.append(make_record(file, name, listing, [], image_id=number))
+    return Annotations(tuple(records), (), None, str(listing))

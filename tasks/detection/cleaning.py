@@ -28,28 +28,38 @@ def find_bad_boxes(record: Record, size: Size | None, policy: str) -> np.ndarray
     Raises:
         DataError: naming annotation file, image and box.
     """
-    height, width = (1.0, 1.0) if record.relative else size or (math.inf, math.inf)
-    x1, y1, x2, y2 = record.boxes_N4.T
-    faults = {
-        "is not finite": ~np.isfinite(record.boxes_N4).all(axis=1),
-        "has a side of zero": (x1 == x2) | (y1 == y2),
-        "is inverted: it ends before it starts": (x2 < x1) | (y2 < y1),
-        "lies outside the image" + (f" of {size[1]} x {size[0]} pixels" if size else ""): (
-            (x1 >= width) | (y1 >= height) | (x2 <= 0) | (y2 <= 0)
-        ),
-    }
-    bad = np.zeros(len(x1), dtype=bool)
-    for fault, hit in faults.items():
+    bad = np.zeros(len(record.boxes_N4), dtype=bool)
+    for kind, (fault, hit) in box_faults(record, size).items():
         if policy == "error" and hit.any():
-            first = int(hit.argmax())
-            corners = ", ".join(f"{value:g}" for value in record.boxes_N4[first])
-            raise DataError(
-                f"{record.box_ids[first]} of image {record.id!r} {fault}: corners {corners}",
-                where=record.source,
-                hint="correct it, or set bad_boxes: drop",
-            )
+            raise box_error(record, int(hit.argmax()), kind, fault)
         bad |= hit
     return bad
+
+
+def box_faults(record: Record, size: Size | None) -> dict[str, tuple[str, np.ndarray]]:
+    """What no box may be: kind of fault to its description and (N,) bool; arguments are those of `find_bad_boxes`."""
+    height, width = (1.0, 1.0) if record.relative else size or (math.inf, math.inf)
+    x1, y1, x2, y2 = record.boxes_N4.T
+    return {
+        "box-nan": ("is not finite", ~np.isfinite(record.boxes_N4).all(axis=1)),
+        "box-degenerate": ("has a side of zero", (x1 == x2) | (y1 == y2)),
+        "box-inverted": ("is inverted: it ends before it starts", (x2 < x1) | (y2 < y1)),
+        "box-outside": (
+            "lies outside the image" + (f" of {size[1]} x {size[0]} pixels" if size else ""),
+            (x1 >= width) | (y1 >= height) | (x2 <= 0) | (y2 <= 0),
+        ),
+    }
+
+
+def box_error(record: Record, index: int, kind: str, fault: str) -> DataError:
+    """The error that names a box, where it is and what is wrong with it."""
+    corners = ", ".join(f"{value:g}" for value in record.boxes_N4[index])
+    return DataError(
+        f"{record.box_ids[index]} of image {record.id!r} {fault}: corners {corners}",
+        where=record.source,
+        hint="correct it, or set bad_boxes: drop",
+        kind=kind,
+    )
 
 
 def clean_boxes(record: Record, size: Size, policy: str) -> tuple[BoxTarget, int]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from umbel import DataError, Size, read_json, resolve_under
+from umbel import DataError, Size, read_json, resolve_under, tolerate
 from umbel.tasks.detection.entries import first_key, get_field, refuse_twice, to_float
 from umbel.tasks.detection.options import DetectionOptions
 from umbel.tasks.detection.records import Annotations, Box, make_record
@@ -51,26 +51,37 @@ def read_coco(images: Path, path: Path) -> Annotations:
     pictures, annotations, categories = (
         _section(content, key, path) for key in ("images", "annotations", "categories")
     )
-    names = {get_field(entry, "id", int, path): get_field(entry, "name", str, path) for entry in categories}
+    categories = _with_fields(categories, {"id": int, "name": str}, path)
+    pictures = _with_fields(pictures, {"id": (int, str), "file_name": str}, path)
+    names = {entry["id"]: entry["name"] for entry in categories}
     refuse_twice((entry["id"] for entry in categories), "category id", path)
     refuse_twice((entry["name"] for entry in categories), "category name", path)
-    refuse_twice((get_field(entry, "id", (int, str), path) for entry in pictures), "image id", path)
-    refuse_twice((get_field(entry, "file_name", str, path) for entry in pictures), "file_name", path)
+    refuse_twice((entry["id"] for entry in pictures), "image id", path)
+    refuse_twice((entry["file_name"] for entry in pictures), "file_name", path)
     ids = tuple(sorted(names))
     indices = {id: k for k, id in enumerate(ids)}
     boxes = _boxes_by_image(annotations, {entry["id"] for entry in pictures}, indices, path)
-    records = tuple(
-        make_record(
-            resolve_under(images, entry["file_name"], source=str(path)),
-            entry["file_name"],
-            path,
-            boxes.get(entry["id"], []),
-            size=_size(entry, path),
-            image_id=entry["id"],
-        )
-        for entry in pictures
-    )
-    return Annotations(records, tuple(names[id] for id in ids), ids, str(path))
+    records = []
+    for entry in pictures:
+        with tolerate("annotation"):
+            file, size = resolve_under(images, entry["file_name"], source=str(path)), _size(entry, path)
+            records.append(
+                make_record(file, entry["file_name"], path, boxes.get(entry["id"], []), size=size, image_id=entry["id"])
+            )
+    return Annotations(tuple(records), tuple(names[id] for id in ids), ids, str(path))
+
+
+def _with_fields(
+    entries: list[Any], fields: Mapping[str, type | tuple[type, ...]], path: Path
+) -> list[Mapping[str, Any]]:
+    """The entries, every one with these fields of these types."""
+    good = []
+    for entry in entries:
+        with tolerate("annotation"):
+            for key, kind in fields.items():
+                get_field(entry, key, kind, path)
+            good.append(entry)
+    return good
 
 
 def _boxes_by_image(
@@ -79,22 +90,30 @@ def _boxes_by_image(
     boxes: dict[Any, list[Box]] = defaultdict(list)
     for position, entry in enumerate(annotations):
         name = f"annotation {entry['id']}" if isinstance(entry, dict) and "id" in entry else f"annotations[{position}]"
-        image = get_field(entry, "image_id", (int, str), path, name)
-        category = get_field(entry, "category_id", int, path, name)
-        bbox = get_field(entry, "bbox", list, path, name)
-        if image not in images:
-            raise DataError(f"{name} is on image {image!r}, which is not in images", where=str(path))
-        if category not in indices:
-            raise DataError(
-                f"{name} has category {category}, which is not in categories",
-                where=str(path),
-                hint=f"categories are {', '.join(map(str, list(indices)[:20]))}",
-            )
-        if len(bbox) != 4 or any(not isinstance(v, (int, float)) or isinstance(v, bool) for v in bbox):
-            raise DataError(f"{name} has bbox {bbox!r}; expected [x, y, width, height]", where=str(path))
-        x, y, width, height = (to_float(v) for v in bbox)
-        boxes[image].append(Box((x, y, x + width, y + height), indices[category], bool(entry.get("iscrowd", 0)), name))
+        with tolerate("annotation"):
+            image, box = _box(entry, name, images, indices, path)
+            boxes[image].append(box)
     return boxes
+
+
+def _box(entry: Any, name: str, images: set[Any], indices: Mapping[int, int], path: Path) -> tuple[int | str, Box]:
+    """The image and the box of an annotation."""
+    image = get_field(entry, "image_id", (int, str), path, name)
+    category = get_field(entry, "category_id", int, path, name)
+    bbox = get_field(entry, "bbox", list, path, name)
+    if image not in images:
+        raise DataError(f"{name} is on image {image!r}, which is not in images", where=str(path), kind="unknown-image")
+    if category not in indices:
+        raise DataError(
+            f"{name} has category {category}, which is not in categories",
+            where=str(path),
+            hint=f"categories are {', '.join(map(str, list(indices)[:20]))}",
+            kind="label",
+        )
+    if len(bbox) != 4 or any(not isinstance(v, (int, float)) or isinstance(v, bool) for v in bbox):
+        raise DataError(f"{name} has bbox {str(bbox)[:80]}; expected [x, y, width, height]", where=str(path))
+    x, y, width, height = (to_float(v) for v in bbox)
+    return image, Box((x, y, x + width, y + height), indices[category], bool(entry.get("iscrowd", 0)), name)
 
 
 def _size(image: Mapping[str, Any], path: Path) -> Size | None:
@@ -111,6 +130,6 @@ def _section(content: Any, key: str, path: Path) -> list[Any]:
             if isinstance(content, dict)
             else "it holds no object"
         )
-        raise DataError(f"is not a COCO file: it has no list {key!r}", where=str(path), hint=found)
+        raise DataError(f"is not a COCO file: it has no list {key!r}", where=str(path), hint=found, kind="annotation")
     section: list[Any] = content[key]
     return section

@@ -6,7 +6,7 @@ import logging
 
 from torch.utils.data import Dataset
 
-from umbel import DataError, Sample, Size, read_image
+from umbel import DataError, Sample, Size, read_image, tolerate
 from umbel.tasks.detection.cleaning import clean_boxes, find_bad_boxes
 from umbel.tasks.detection.records import Annotations, Record
 from umbel.tasks.detection.targets import BoxTarget
@@ -52,10 +52,7 @@ class DetectionDataset(Dataset[Sample]):
         record = self.records[index]
         image = read_image(record.path)
         size = (image.shape[0], image.shape[1])
-        if record.size not in (None, size):
-            raise DataError(
-                f"is {_text(size)} pixels; {record.source} says {_text(record.size)}", where=str(record.path)
-            )
+        check_size(record, size)
         target = self._targets[index]
         if target is None:
             target, _ = clean_boxes(record, size, self.bad_boxes)
@@ -63,16 +60,29 @@ class DetectionDataset(Dataset[Sample]):
 
     def _check(self, record: Record) -> BoxTarget | None:
         """The cleaned boxes; None where the image's size is not known before it is decoded."""
-        if not record.path.is_file():
-            raise DataError(
-                f"image {record.id!r} does not exist", where=record.source, hint=f"looked for {record.path}"
-            )
-        if record.size is None:
-            self.dropped += int(find_bad_boxes(record, None, self.bad_boxes).sum())
-            return None
-        target, dropped = clean_boxes(record, record.size, self.bad_boxes)
-        self.dropped += dropped
-        return target
+        with tolerate(of_sample=True):
+            if not record.path.is_file():
+                raise DataError(
+                    f"image {record.id!r} does not exist", where=record.source, hint=f"looked for {record.path}"
+                )
+            if record.size is None:
+                self.dropped += int(find_bad_boxes(record, None, self.bad_boxes).sum())
+                return None
+            target, dropped = clean_boxes(record, record.size, self.bad_boxes)
+            self.dropped += dropped
+            return target
+        return None
+
+
+def check_size(record: Record, size: Size) -> None:
+    """DataError if the image has another size than its annotation says."""
+    if record.size not in (None, size):
+        raise DataError(
+            f"is {_text(size)} pixels; {record.source} says {_text(record.size)}",
+            where=str(record.path),
+            hint="take the image that was annotated; one of the two may be turned",
+            kind="size-mismatch",
+        )
 
 
 def _text(size: Size | None) -> str:

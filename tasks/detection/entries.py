@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from umbel import DataError, read_lines
+from umbel import DataError, read_lines, tolerate
 
 _PEEK_BYTES = 4096
 
@@ -54,9 +54,10 @@ def to_float(value: float) -> float:
 
 
 def refuse_twice(values: Iterable[Hashable], what: str, path: Path) -> None:
-    """DataError that names the first value that comes again."""
+    """DataError that names a value that comes again."""
     seen: set[Hashable] = set()
     for value in values:
-        if value in seen:
-            raise DataError(f"{what} {value!r} is given twice", where=str(path))
+        with tolerate("duplicate-id"):
+            if value in seen:
+                raise DataError(f"{what} {value!r} is given twice", where=str(path), hint="keep one")
         seen.add(value)

@@ -18,6 +18,7 @@ from umbel import (
     FeatureSpec,
     Losses,
     Sample,
+    SampleReport,
     Size,
     Statistic,
     Task,
@@ -36,6 +37,7 @@ from umbel.tasks.detection.decode import decode_maps
 from umbel.tasks.detection.draw import draw_boxes
 from umbel.tasks.detection.formats import Format, find_format
 from umbel.tasks.detection.head import ANCHORS_PER_LEVEL, STRIDES, YOLOHead
+from umbel.tasks.detection.inspect import inspect_record
 from umbel.tasks.detection.loss import Gains, detection_loss
 from umbel.tasks.detection.merge import keep_best, merge_by_nms, merge_by_wbf
 from umbel.tasks.detection.metric import DetectionMetric
@@ -72,6 +74,9 @@ class Detection(Task[DetectionOptions]):
         if split != "test":  # a list of images knows no classes
             annotations = with_class_order(annotations, self.categories, complete=not self.options.class_names)
         return DetectionDataset(annotations, self.options.bad_boxes)
+
+    def inspect(self, dataset: DetectionDataset, index: int) -> SampleReport:  # type: ignore[override]  # its own
+        return inspect_record(dataset.records[index], self.categories.names, self.options.bad_boxes)
 
     @cached_property
     def categories(self) -> Categories:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from umbel import DataError, read_json, resolve_under
+from umbel import DataError, read_json, resolve_under, tolerate
 from umbel.tasks.detection.class_changes import IGNORE
 from umbel.tasks.detection.entries import first_key, get_field, refuse_twice, to_float
 from umbel.tasks.detection.options import DetectionOptions
@@ -59,17 +59,14 @@ class TT100K:
             )
         refuse_twice((entry["path"] for entry in chosen.values()), "path", path)
         index = {name: k for k, name in enumerate(names)}
-        records = tuple(
-            make_record(
-                resolve_under(Path(options.root), entry["path"], source=str(path)),
-                entry["path"],
-                path,
-                _boxes(entry, f"image {key!r}", index, path),
-                image_id=entry.get("id") if isinstance(entry.get("id"), (int, str)) else key,
-            )
-            for key, entry in chosen.items()
-        )
-        return Annotations(records, names, None, str(path), _others(names, chosen, options, path))
+        records = []
+        for key, entry in chosen.items():
+            with tolerate("annotation"):
+                file = resolve_under(Path(options.root), entry["path"], source=str(path))
+                boxes = _boxes(entry, f"image {key!r}", index, path)
+                number = entry.get("id") if isinstance(entry.get("id"), (int, str)) else key
+                records.append(make_record(file, entry["path"], path, boxes, image_id=number))
+        return Annotations(tuple(records), names, None, str(path), _others(names, chosen, options, path))
 
     def _has(self, options: DetectionOptions, split: str) -> bool:
         path = self._annotations(options, split)
@@ -108,17 +105,23 @@ def _folder(entry: Any, key: str, path: Path) -> str:
 def _boxes(image: Any, name: str, index: Mapping[str, int], path: Path) -> list[Box]:
     boxes = []
     for position, entry in enumerate(get_field(image, "objects", list, path, name)):
-        what = f"objects[{position}]"
-        category = get_field(entry, "category", str, path, f"{what} of {name}")
-        if category not in index:
-            raise DataError(f"{what} of {name} has category {category!r}, which is not in types", where=str(path))
-        bbox = get_field(entry, "bbox", dict, path, f"{what} of {name}")
-        x1, y1, x2, y2 = (
-            to_float(get_field(bbox, side, (int, float), path, f"the bbox of {what} of {name}"))
-            for side in ("xmin", "ymin", "xmax", "ymax")
-        )
-        boxes.append(Box((x1, y1, x2, y2), index[category], False, what))
+        with tolerate("annotation"):
+            boxes.append(_box(entry, f"objects[{position}]", name, index, path))
     return boxes
+
+
+def _box(entry: Any, what: str, image: str, index: Mapping[str, int], path: Path) -> Box:
+    category = get_field(entry, "category", str, path, f"{what} of {image}")
+    if category not in index:
+        raise DataError(
+            f"{what} of {image} has category {category!r}, which is not in types", where=str(path), kind="label"
+        )
+    bbox = get_field(entry, "bbox", dict, path, f"{what} of {image}")
+    x1, y1, x2, y2 = (
+        to_float(get_field(bbox, side, (int, float), path, f"the bbox of {what} of {image}"))
+        for side in ("xmin", "ymin", "xmax", "ymax")
+    )
+    return Box((x1, y1, x2, y2), index[category], False, what)
 
 
 def _others(

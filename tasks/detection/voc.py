@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from umbel import DataError, list_images, read_lines, resolve_under
+from umbel import DataError, list_images, read_lines, resolve_under, tolerate
 from umbel.tasks.detection.entries import refuse_twice
 from umbel.tasks.detection.options import DetectionOptions
 from umbel.tasks.detection.records import Annotations, Box, Record, make_record
@@ -46,11 +46,12 @@ class Voc:
         index = {name: k for k, name in enumerate(sorted(names))}
         images = _image_folder(options, split)
         by_stem = _images_by_stem(images)
-        records = tuple(
-            _record(path, image, images, by_stem, index, options.difficult) for path, image in found.items()
-        )
+        records = []
+        for path, image in found.items():
+            with tolerate("missing-pair"):
+                records.append(_record(path, image, images, by_stem, index, options.difficult))
         refuse_twice((record.id for record in records), "image", folder)
-        return Annotations(records, tuple(index), None, str(folder))
+        return Annotations(tuple(records), tuple(index), None, str(folder))
 
 
 def _record(
@@ -81,17 +82,26 @@ def _read_split(options: DetectionOptions, split: str) -> dict[Path, VocImage]:
                 hint=f"VOC needs ImageSets/Main/{split}.txt ({split}_list) or a folder ({split}_annotations)",
             )
     else:
-        paths = [resolve_under(folder, f"{stem}.xml", source=str(listing)) for stem in _stems(listing)]
-    return {path: read_voc_xml(path) for path in paths}
+        paths = []
+        for stem in _stems(listing):
+            with tolerate():
+                paths.append(resolve_under(folder, f"{stem}.xml", source=str(listing)))
+    found = {}
+    for path in paths:
+        with tolerate("annotation"):
+            found[path] = read_voc_xml(path)
+    return found
 
 
 def _stems(listing: Path) -> Sequence[str]:
-    stems = read_lines(listing)
-    for stem in stems:
-        if len(stem.split()) > 1:
-            raise DataError(f"line {stem[:80]!r} has several columns; expected a stem", where=str(listing))
+    stems = []
+    for stem in read_lines(listing):
+        with tolerate("annotation"):
+            if len(stem.split()) > 1:
+                raise DataError(f"line {stem[:80]!r} has several columns; expected a stem", where=str(listing))
+            stems.append(stem)
     if not stems:
-        raise DataError("lists no images", where=str(listing))
+        raise DataError("lists no images", where=str(listing), kind="empty-split")
     refuse_twice(stems, "stem", listing)
     return stems
 
@@ -116,13 +126,14 @@ def _image_folder(options: DetectionOptions, split: str) -> Path:
 def _images_by_stem(folder: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in list_images(folder):
-        if path.stem in found:
-            raise DataError(
-                f"several images of stem {path.stem!r}: {found[path.stem].name}, {path.name}",
-                where=str(folder),
-                hint="keep one",
-            )
-        found[path.stem] = path
+        with tolerate("duplicate-stem"):
+            if path.stem in found:
+                raise DataError(
+                    f"several images of stem {path.stem!r}: {found[path.stem].name}, {path.name}",
+                    where=str(folder),
+                    hint="keep one",
+                )
+            found[path.stem] = path
     return found
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
-from umbel import DataError, Size
+from umbel import DataError, Size, tolerate
 from umbel.tasks.detection.entries import read_small_file
 
 MAX_BYTES = 4 * 2**20  # some ten thousand objects
@@ -42,8 +42,14 @@ def read_voc_xml(path: Path) -> VocImage:
     root = _parse("\n".join(read_small_file(path, MAX_BYTES)), path)
     if root.tag != "annotation":
         raise DataError(f"has the root <{root.tag[:40]}>; expected <annotation> of Pascal VOC", where=str(path))
-    objects = tuple(_object(entry, f"object {k}", path) for k, entry in enumerate(root.findall("object"), start=1))
-    return VocImage(_text(root, "filename"), _size(root, path), objects)
+    objects = []
+    for k, entry in enumerate(root.findall("object"), start=1):
+        with tolerate("annotation"):
+            objects.append(_object(entry, f"object {k}", path))
+    size = None
+    with tolerate("annotation"):
+        size = _size(root, path)
+    return VocImage(_text(root, "filename"), size, tuple(objects))
 
 
 class _GuardedTree(ElementTree.TreeBuilder):

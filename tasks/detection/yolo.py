@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from umbel import DataError, list_images, read_lines, resolve_under
+from umbel import DataError, list_images, read_lines, resolve_under, tolerate
 from umbel.tasks.detection.entries import read_small_file, refuse_twice
 from umbel.tasks.detection.options import DetectionOptions
 from umbel.tasks.detection.records import Annotations, Box, Record, make_record
@@ -74,7 +74,11 @@ def _images(place: Path, described: YoloSet) -> list[Path]:
     if place.is_dir():
         return list_images(place)
     names = [PurePosixPath(line).as_posix() for line in read_lines(place)]  # without "./"
-    return [resolve_under(described.base, name, source=str(place)) for name in names]
+    found = []
+    for name in names:
+        with tolerate():
+            found.append(resolve_under(described.base, name, source=str(place)))
+    return found
 
 
 def _label_file(image: Path, root: Path) -> Path:
@@ -89,8 +93,13 @@ def _below(path: Path, root: Path) -> Path:
 
 
 def _record(image: Path, label: Path, id: str, names: Sequence[str]) -> Record:
-    lines = read_small_file(label, MAX_BYTES) if label.is_file() else []
-    boxes = [_box(line, number, names, label) for number, line in enumerate(lines, start=1)]
+    lines: list[str] = []
+    with tolerate("annotation"):
+        lines = read_small_file(label, MAX_BYTES) if label.is_file() else []
+    boxes = []
+    for number, line in enumerate(lines, start=1):
+        with tolerate("annotation"):
+            boxes.append(_box(line, number, names, label))
     return make_record(image, id, label, boxes, relative=True)
 
 
@@ -103,7 +112,7 @@ def _box(line: str, number: int, names: Sequence[str], label: Path) -> Box:
         raise DataError(f"has class {columns[0][:80]!r}; expected a whole number", where=where)
     index = int(columns[0])
     if not 0 <= index < len(names):
-        raise DataError(f"has class {index}; the data set has 0..{len(names) - 1}", where=where)
+        raise DataError(f"has class {index}; the data set has 0..{len(names) - 1}", where=where, kind="label")
     try:
         cx, cy, width, height = (float(text) for text in columns[1:])
     except ValueError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
-from umbel import DataError, read_lines, resolve_under
+from umbel import DataError, read_lines, resolve_under, tolerate
 from umbel.tasks.segmentation.class_sets import CAMVID, CAMVID_IDS
 from umbel.tasks.segmentation.options import SegmentationOptions
 from umbel.tasks.segmentation.records import Mask, Record, Split
@@ -32,21 +32,28 @@ class CamVid:
         listing = root / {"train": options.train_list, "val": options.val_list}[split]
         records: dict[str, Record] = {}
         for line in read_lines(listing):
-            columns = line.split()
-            if len(columns) != 2:
-                raise DataError(f"line {line!r} has not two columns: image and mask", where=str(listing))
-            image, mask = (_local(root, column, listing) for column in columns)
-            if image.stem != mask.stem:
-                raise DataError(f"pairs {image.name} with {mask.name}", where=str(listing))
-            if image.stem in records:
-                raise DataError(f"lists {image.stem!r} twice", where=str(listing))
-            for path in (image, mask):
-                if not path.is_file():
-                    raise DataError(f"no such file, which {listing.name} lists", where=str(path))
-            records[image.stem] = Record(image, Mask(mask), image.stem)
+            with tolerate("annotation"):
+                record = _record(root, line, listing)
+                if record.id in records:
+                    raise DataError(f"lists {record.id!r} twice", where=str(listing), kind="duplicate-id")
+                records[record.id] = record
         if not records:
-            raise DataError("lists no images", where=str(listing))
+            raise DataError("lists no images", where=str(listing), kind="empty-split")
         return Split(tuple(records.values()), CAMVID_IDS)
+
+
+def _record(root: Path, line: str, listing: Path) -> Record:
+    columns = line.split()
+    if len(columns) != 2:
+        raise DataError(f"line {line!r} has not two columns: image and mask", where=str(listing))
+    image, mask = (_local(root, column, listing) for column in columns)
+    if image.stem != mask.stem:
+        raise DataError(f"pairs {image.name} with {mask.name}", where=str(listing), kind="missing-pair")
+    with tolerate(of_sample=True):
+        for path in (image, mask):
+            if not path.is_file():
+                raise DataError(f"no such file, which {listing.name} lists", where=str(path), kind="missing")
+    return Record(image, Mask(mask), image.stem)
 
 
 def _local(root: Path, entry: str, listing: Path) -> Path:

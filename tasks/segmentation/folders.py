@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from umbel import ConfigError, DataError, read_lines
+from umbel import ConfigError, DataError, read_lines, tolerate
 from umbel.tasks.segmentation.options import SegmentationOptions
 from umbel.tasks.segmentation.records import Mask, Record, Split, files_by_name
 
@@ -25,7 +25,9 @@ class Folders:
         path = Path(options.root) / "classes.txt"
         if not path.is_file():
             hint = "class_map renames these" if options.class_map else "or set class_names"
-            raise DataError("no such file", where=str(path), hint=f"write one class name a line, {hint}")
+            raise DataError(
+                "no such file", kind="missing", where=str(path), hint=f"write one class name a line, {hint}"
+            )
         return read_lines(path)
 
     def read(self, options: SegmentationOptions, split: str) -> Split:
@@ -35,14 +37,15 @@ class Folders:
         image_files, mask_files = files_by_name(images), files_by_name(masks)
         records: dict[str, Record] = {}
         for stem in read_lines(listing):
-            if stem in records:
-                raise DataError(f"lists {stem!r} twice", where=str(listing))
-            for folder, files in ((images, image_files), (masks, mask_files)):
-                if stem not in files:
-                    raise DataError(f"no file of stem {stem!r}, which {listing.name} lists", where=str(folder))
-            records[stem] = Record(image_files[stem], Mask(mask_files[stem]), stem)
+            with tolerate("missing-pair"):
+                if stem in records:
+                    raise DataError(f"lists {stem!r} twice", where=str(listing), kind="duplicate-id")
+                for folder, files in ((images, image_files), (masks, mask_files)):
+                    if stem not in files:
+                        raise DataError(f"no file of stem {stem!r}, which {listing.name} lists", where=str(folder))
+                records[stem] = Record(image_files[stem], Mask(mask_files[stem]), stem)
         if not records:
-            raise DataError("lists no images", where=str(listing))
+            raise DataError("lists no images", where=str(listing), kind="empty-split")
         names = self.class_names(options)
         if options.ignore_index < len(names):
             raise ConfigError(

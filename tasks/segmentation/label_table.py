@@ -44,6 +44,13 @@ class LabelTable:
             raise self._error(int(labels[~allowed][0]), where)
         return labels if self._unchanged else self._ids[labels]
 
+    def strangers(self, labels: np.ndarray, where: str) -> list[DataError]:
+        """An error for every value of (H, W) integers that means nothing."""
+        allowed = {value for value in range(_VALUES) if self._allowed[value]}
+        return [self._error(int(value), where) for value in np.unique(labels) if int(value) not in allowed]
+
     def _error(self, value: int, where: str) -> DataError:
         known = [f"{number} {name or 'unlabelled'}" for number, name in sorted(self.values.items())]
-        return DataError(f"has label {value}, which is no class", where=where, hint=f"labels are {', '.join(known)}")
+        return DataError(
+            f"has label {value}, which is no class", where=where, hint=f"labels are {', '.join(known)}", kind="label"
+        )

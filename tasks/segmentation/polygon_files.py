@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from umbel import DataError, read_json
+from umbel import DataError, read_json, tolerate
 
 FARTHEST = 100_000  # pixels from the origin; beyond any image, and safe in OpenCV's fixed-point numbers
 _EXPECTED = "expected COCO, VIA, BDD100K labels or {file: [{label, points}]}"
@@ -53,60 +53,74 @@ def read_polygons(path: Path) -> PolygonFile:
         content = content["_via_img_metadata"]
     if isinstance(content, dict) and isinstance(content.get("frames"), list):
         content = content["frames"]
-    entries: list[tuple[str, Iterable[Shape]]]
-    if isinstance(content, list):
-        entries = [
-            (_get(entry, "name", str, path, f"entry {i}"), _scalabel(entry, path)) for i, entry in enumerate(content)
-        ]
-    elif isinstance(content, dict):
-        entries = [_plain_or_via(name, entry, path) for name, entry in content.items()]
-    else:
-        raise DataError("holds no polygon annotations", where=str(path), hint=_EXPECTED)
+    if not isinstance(content, (list, dict)):
+        raise DataError("holds no polygon annotations", where=str(path), hint=_EXPECTED, kind="annotation")
     images: dict[str, tuple[Shape, ...]] = {}
-    for name, shapes in entries:
-        if name in images:
-            raise DataError(f"has image {name!r} twice", where=str(path))
-        images[name] = tuple(shapes)
+    for key, entry in enumerate(content) if isinstance(content, list) else content.items():
+        with tolerate("annotation"):
+            name, shapes = _scalabel_or_other(key, entry, path)
+            if name in images:
+                raise DataError(f"has image {name!r} twice", where=str(path), kind="duplicate-id")
+            images[name] = tuple(shapes)
     return PolygonFile(images, tuple(sorted({shape.label for shapes in images.values() for shape in shapes})))
+
+
+def _scalabel_or_other(key: int | str, entry: Any, path: Path) -> tuple[str, Iterable[Shape]]:
+    """The image and the shapes of an entry of a list, which is Scalabel's, or of a mapping."""
+    if isinstance(key, int):
+        return _get(entry, "name", str, path, f"entry {key}"), _scalabel(entry, path)
+    return _plain_or_via(key, entry, path)
 
 
 def _read_coco(content: dict[str, Any], path: Path) -> PolygonFile:
     categories: dict[int, str] = {}
     for entry in _get(content, "categories", list, path, "the file"):
-        number = _get(entry, "id", int, path, "a category")
-        if number in categories:
-            raise DataError(f"category id {number} is given twice", where=str(path))
-        categories[number] = _get(entry, "name", str, path, f"category {number}")
+        with tolerate("annotation"):
+            number = _get(entry, "id", int, path, "a category")
+            if number in categories:
+                raise DataError(f"category id {number} is given twice", where=str(path), kind="duplicate-id")
+            categories[number] = _get(entry, "name", str, path, f"category {number}")
     files: dict[Any, str] = {}
+    names: set[str] = set()
     for entry in _get(content, "images", list, path, "the file"):
-        number, name = _get(entry, "id", (int, str), path, "an image"), _get(entry, "file_name", str, path, "an image")
-        if number in files or name in files.values():
-            raise DataError(f"image {number!r} ({name}) is given twice", where=str(path))
-        files[number] = name
+        with tolerate("annotation"):
+            number = _get(entry, "id", (int, str), path, "an image")
+            name = _get(entry, "file_name", str, path, "an image")
+            if number in files or name in names:
+                raise DataError(f"image {number!r} ({name}) is given twice", where=str(path), kind="duplicate-id")
+            files[number] = name
+            names.add(name)
     shapes: dict[str, list[Shape]] = {name: [] for name in files.values()}
     for position, entry in enumerate(content["annotations"]):
         what = f"annotation {entry.get('id', position) if isinstance(entry, dict) else position}"
-        image, category = (_get(entry, key, (int, str), path, what) for key in ("image_id", "category_id"))
-        if image not in files:
-            raise DataError(f"{what} is on image {image!r}, which is not in images", where=str(path))
-        if category not in categories:
-            raise DataError(f"{what} has category {category!r}, which is not in categories", where=str(path))
-        rings = entry.get("segmentation")
-        if not isinstance(rings, list):
-            raise DataError(
-                f"{what} has no polygons but {str(rings)[:60]}", where=str(path), hint="run-length masks are not read"
-            )
-        for ring in rings:
-            pairs = (
-                list(zip(ring[::2], ring[1::2], strict=False))
-                if isinstance(ring, list) and len(ring) % 2 == 0
-                else ring
-            )
-            shapes[files[image]].append(Shape(categories[category], _points(pairs, path, what)))
+        with tolerate("annotation"):
+            image, found = _coco_shapes(entry, what, files, categories, path)
+            shapes[image] += found
     return PolygonFile(
         {name: tuple(found) for name, found in shapes.items()},
         tuple(categories[number] for number in sorted(categories)),
     )
+
+
+def _coco_shapes(
+    entry: Any, what: str, files: dict[Any, str], categories: dict[int, str], path: Path
+) -> tuple[str, list[Shape]]:
+    """The image file and the polygons of an annotation."""
+    image, category = (_get(entry, key, (int, str), path, what) for key in ("image_id", "category_id"))
+    if image not in files:
+        raise DataError(f"{what} is on image {image!r}, which is not in images", where=str(path), kind="unknown-image")
+    if category not in categories:
+        raise DataError(f"{what} has category {category!r}, which is not in categories", where=str(path), kind="label")
+    rings = entry.get("segmentation")
+    if not isinstance(rings, list):
+        raise DataError(
+            f"{what} has no polygons but {str(rings)[:60]}", where=str(path), hint="run-length masks are not read"
+        )
+    pairs = [
+        list(zip(ring[::2], ring[1::2], strict=False)) if isinstance(ring, list) and len(ring) % 2 == 0 else ring
+        for ring in rings
+    ]
+    return files[image], [Shape(categories[category], _points(points, path, what)) for points in pairs]
 
 
 def _plain_or_via(name: str, entry: Any, path: Path) -> tuple[str, Iterable[Shape]]:

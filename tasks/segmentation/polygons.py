@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from umbel import DataError, Size, resolve_under
+from umbel import DataError, Size, resolve_under, tolerate
 from umbel.tasks.segmentation.class_sets import UNLABELLED
 from umbel.tasks.segmentation.options import SegmentationOptions
 from umbel.tasks.segmentation.polygon_files import Shape, read_polygons
@@ -72,13 +72,15 @@ class Polygons:
         fill = UNLABELLED if options.background is None else values[options.background]
         records = []
         for name, shapes in file.images.items():
-            image = resolve_under(images, name, source=str(path))
-            if not image.is_file():
-                raise DataError(f"no such file, which {path.name} annotates", where=str(image))
-            polygons = tuple(
-                (values[s.label], np.array(s.points)) for s in _ordered(shapes, values, options.paint_order)
-            )
-            records.append(Record(image, Drawing(str(path), polygons, fill), name))
+            with tolerate("annotation"):
+                image = resolve_under(images, name, source=str(path))
+                with tolerate(of_sample=True):
+                    if not image.is_file():
+                        raise DataError(f"no such file, which {path.name} annotates", where=str(image), kind="missing")
+                polygons = tuple(
+                    (values[s.label], np.array(s.points)) for s in _ordered(shapes, values, options.paint_order)
+                )
+                records.append(Record(image, Drawing(str(path), polygons, fill), name))
         return Split(tuple(records), {**dict(enumerate(names)), UNLABELLED: None})
 
 

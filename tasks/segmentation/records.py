@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from umbel import DataError, Size, list_images, read_label_map
+from umbel import DataError, Size, list_images, read_label_map, tolerate
 
 
 class Labels(Protocol):
@@ -38,6 +38,8 @@ class Mask:
             raise DataError(
                 f"is {labels.shape[1]} x {labels.shape[0]} pixels, but its image is {size[1]} x {size[0]}",
                 where=self.where,
+                hint="take the mask of this image; one of the two may be turned",
+                kind="size-mismatch",
             )
         return labels
 
@@ -92,8 +94,9 @@ def pair_files(
         mate, folder, ending = (
             (pictures[name], masks, mask_ending) if name in pictures else (labels[name], images, image_ending)
         )
-        raise DataError(f"holds no {name}{ending}.*, the mate of {mate}", where=str(folder))
-    return [Record(path, Mask(labels[name]), prefix + name) for name, path in pictures.items()]
+        with tolerate("missing-pair"):
+            raise DataError(f"holds no {name}{ending}.*, the mate of {mate}", where=str(folder))
+    return [Record(path, Mask(labels[name]), prefix + name) for name, path in pictures.items() if name in labels]
 
 
 def files_by_name(folder: Path, ending: str = "") -> dict[str, Path]:
@@ -103,11 +106,12 @@ def files_by_name(folder: Path, ending: str = "") -> dict[str, Path]:
         if not path.stem.endswith(ending):
             continue
         name = path.stem.removesuffix(ending)
-        if name in found:
-            raise DataError(
-                f"several files of stem {path.stem!r}: {found[name].name}, {path.name}",
-                where=str(folder),
-                hint="keep one",
-            )
-        found[name] = path
+        with tolerate("duplicate-stem"):
+            if name in found:
+                raise DataError(
+                    f"several files of stem {path.stem!r}: {found[name].name}, {path.name}",
+                    where=str(folder),
+                    hint="keep one",
+                )
+            found[name] = path
     return found

@@ -93,5 +93,5 @@ def _is_new(root: Path) -> bool:
 
 def _folders(path: Path) -> list[Path]:
     if not path.is_dir():
-        raise DataError("no such folder", where=str(path))
+        raise DataError("no such folder", kind="missing", where=str(path))
     return [child for child in path.iterdir() if child.is_dir() and not child.name.startswith(".")]

@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from umbel import ConfigError, FeatureSpec, Losses, Sample, Size, Statistic, Task, View, map_classes
+from umbel import ConfigError, FeatureSpec, Losses, Sample, SampleReport, Size, Statistic, Task, View, map_classes
 from umbel.tasks.segmentation.dataset import SegmentationDataset
 from umbel.tasks.segmentation.draw import draw_labels
 from umbel.tasks.segmentation.formats import find_format
 from umbel.tasks.segmentation.head import SegmentationHead
+from umbel.tasks.segmentation.inspect import inspect_record
 from umbel.tasks.segmentation.label_table import LabelTable
 from umbel.tasks.segmentation.loss import segmentation_loss
 from umbel.tasks.segmentation.metric import MeanIoU
@@ -78,6 +79,9 @@ class Segmentation(Task[SegmentationOptions]):
         stored = [name for name in found.values.values() if name is not None]
         class_map = map_classes(stored, self.options.class_map, self.class_names, where=self._where)
         return SegmentationDataset(found.records, LabelTable(found.values, class_map, self.options.ignore_index))
+
+    def inspect(self, dataset: SegmentationDataset, index: int) -> SampleReport:  # type: ignore[override]  # its own
+        return inspect_record(dataset.records[index], dataset.table, self.class_names)
 
     def augment(self, sample: Sample, rng: np.random.Generator) -> Sample:
         image, labels = self.augmenter(sample.image, sample.target, rng)

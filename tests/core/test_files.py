@@ -59,12 +59,25 @@ def test_whatever_resolves_stays_inside(name):
     assert Path(os.path.normpath(path)) != root
 
 
-def test_links_on_the_disk_are_followed(tmp_path):
+def test_links_stay_inside_unless_their_target_is_allowed(tmp_path, monkeypatch):
     (tmp_path / "store").mkdir()
     (tmp_path / "store" / "x.txt").write_text("here")
-    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "raw").mkdir(parents=True)
+    (tmp_path / "root" / "raw" / "y.txt").write_text("inside")
     (tmp_path / "root" / "images").symlink_to(tmp_path / "store")
+    (tmp_path / "root" / "y.txt").symlink_to("raw/y.txt")
+    (tmp_path / "other name").symlink_to(tmp_path / "root")
+    for root in (tmp_path / "root", tmp_path / "other name"):
+        assert resolve_under(root, "y.txt", source="s").read_text() == "inside"
+        with pytest.raises(DataError, match="leads out of") as caught:
+            resolve_under(root, "images/x.txt", source="s")
+        assert caught.value.kind == "path-escape"
+        assert "UMBEL_ALLOW_OUTSIDE_ROOT" in caught.value.hint
+    monkeypatch.setenv("UMBEL_ALLOW_OUTSIDE_ROOT", f"/nowhere:{tmp_path / 'store'}")
     assert resolve_under(tmp_path / "root", "images/x.txt", source="s").read_text() == "here"
+    monkeypatch.setenv("UMBEL_ALLOW_OUTSIDE_ROOT", f"{tmp_path / 'sto'}")
+    with pytest.raises(DataError, match="leads out of"):
+        resolve_under(tmp_path / "root", "images/x.txt", source="s")
 
 
 def test_missing_file_says_what_is_near(tmp_path):

@@ -1,0 +1,1 @@
+"""Reading all data of a recipe before training does, and naming every fault."""

@@ -1,0 +1,149 @@
+"""Reading everything that a recipe's tasks would: all splits, all samples, in parallel."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch.utils.data import DataLoader, Dataset
+
+from umbel.data.faults import collect_faults
+from umbel.data.loader import dataset_length, start_worker
+from umbel.errors import DataError, UmbelError
+from umbel.inspection.finding import SEVERITIES, Finding
+from umbel.inspection.overlap import find_overlaps, find_unseen_classes
+from umbel.inspection.sample import SampleResult, inspect_sample
+from umbel.task import Task
+from umbel.types import Sample
+
+SPLITS = ("train", "val")
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class DataReport:
+    """What was read, and what is wrong with it.
+
+    Args:
+        samples: number of samples by task and split.
+        files: image files read.
+        seconds: time it took.
+        findings: errors first, then by task, split and file.
+    """
+
+    samples: dict[tuple[str, str], int]
+    files: int
+    seconds: float
+    findings: tuple[Finding, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """0 nothing but notes, 1 errors or warnings, 3 nothing could be read at all."""
+        if not any(finding.severity != "note" for finding in self.findings):
+            return 0
+        return 1 if any(self.samples.values()) else 3
+
+
+class _Jobs(Dataset[SampleResult]):
+    """Every sample of every task and split; reading one looks at it."""
+
+    def __init__(self, tasks: Mapping[str, Task[Any]], datasets: Mapping[tuple[str, str], Dataset[Sample]]) -> None:
+        self.tasks = tasks
+        self.datasets = datasets
+        self.jobs = [(key, index) for key, dataset in datasets.items() for index in range(dataset_length(dataset))]
+
+    def __len__(self) -> int:
+        return len(self.jobs)
+
+    def __getitem__(self, position: int) -> SampleResult:
+        (name, split), index = self.jobs[position]
+        return inspect_sample(self.tasks[name], split, self.datasets[name, split], index)
+
+
+def check_data(tasks: Mapping[str, Task[Any]], workers: int = 2, progress: Progress | None = None) -> DataReport:
+    """Read all data of the tasks; nothing is written.
+
+    Args:
+        tasks: by name.
+        workers: processes that read; 0 reads in this one.
+        progress: called with the samples done and all of them.
+
+    Raises:
+        DataError: a process that reads was killed, for example for want of memory.
+    """
+    started = time.perf_counter()
+    findings: list[Finding] = []
+    datasets: dict[tuple[str, str], Dataset[Sample]] = {}
+    for name, task in tasks.items():
+        for split in SPLITS:
+            dataset = _open(task, split, findings)
+            if dataset is not None:
+                datasets[name, split] = dataset
+    results = _read_all(_Jobs(tasks, datasets), workers, progress)
+    findings += [finding for result in results for finding in result.findings]
+    findings += find_overlaps(results)
+    findings += find_unseen_classes(result for result in results if (result.task, "train") in datasets)
+    order = {severity: rank for rank, severity in enumerate(SEVERITIES)}
+    unique = dict.fromkeys(findings)
+    return DataReport(
+        {key: dataset_length(dataset) for key, dataset in datasets.items()},
+        sum(result.files for result in results),
+        time.perf_counter() - started,
+        tuple(sorted(unique, key=lambda f: (order[f.severity], f.task, f.split, f.file, f.kind, f.message))),
+    )
+
+
+def _open(task: Task[Any], split: str, findings: list[Finding]) -> Dataset[Sample] | None:
+    """The data set of a split, without its faulty entries, which are noted."""
+    with collect_faults() as faults:
+        dataset = None
+        try:
+            dataset = task.dataset(split)
+        except UmbelError as error:
+            faults.append(error)  # type: ignore[arg-type]
+        except Exception as error:  # a plugin's reader may raise anything
+            faults.append(DataError(f"cannot be opened: {type(error).__name__}: {error}", kind="defect"))
+    key = f"tasks.{task.name}"
+    for error in faults:
+        found = Finding.of(error)
+        findings.append(Finding(found.kind, found.file or key, found.message, found.remedy, "error", task.name, split))
+    if dataset is not None and not dataset_length(dataset):
+        message = f"split '{split}' has no sample" + (" that can be used" if faults else "")
+        findings.append(Finding("empty-split", key, message, "check its paths and lists", "error", task.name, split))
+    return dataset
+
+
+def _read_all(jobs: _Jobs, workers: int, progress: Progress | None) -> list[SampleResult]:
+    if not len(jobs):
+        return []
+    workers = min(workers, len(jobs))
+    loader = DataLoader(
+        jobs,
+        batch_size=None,
+        num_workers=workers,
+        collate_fn=_unchanged,
+        worker_init_fn=start_worker if workers else None,
+        prefetch_factor=8 if workers else None,
+    )
+    results: list[SampleResult] = []
+    try:
+        for result in loader:
+            results.append(result)
+            if progress is not None:
+                progress(len(results), len(jobs))
+    except RuntimeError as error:
+        if "exited unexpectedly" not in str(error):
+            raise
+        (name, split), index = jobs.jobs[len(results)]
+        raise DataError(
+            f"a process that reads data was killed near sample {index} of split '{split}'",
+            where=f"tasks.{name}",
+            hint="it ran out of memory or crashed: look at that file, or use fewer --workers",
+        ) from None
+    return results
+
+
+def _unchanged(result: SampleResult) -> SampleResult:
+    return result

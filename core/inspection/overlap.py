@@ -1,0 +1,65 @@
+"""Images that are used more than once, and classes that only one split has."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from umbel.inspection.finding import Finding
+from umbel.inspection.sample import SampleResult
+
+_SPLIT = "keep it in one split only"
+
+
+def find_overlaps(results: Iterable[SampleResult]) -> list[Finding]:
+    """Copies within a split, and validation images that the same or another task trains on: its backbone has seen them.
+
+    Images are the same when their pixels are.
+    """
+    uses: dict[str, list[tuple[str, str, str]]] = defaultdict(list)
+    for result in results:
+        for path, digest in result.images:
+            uses[digest].append((result.task, result.split, path))
+    findings = []
+    for places in uses.values():
+        if len(places) == 1:
+            continue
+        first: dict[tuple[str, str], str] = {}
+        for task, split, path in places:
+            seen = first.setdefault((task, split), path)
+            if seen is not path:
+                same = "is used twice" if seen == path else f"has the pixels of {seen}"
+                findings.append(
+                    Finding("duplicate", path, f"{same} in the same split", "keep one", "warning", task, split)
+                )
+        for (task, split), path in first.items():
+            trained = [(other, where) for (other, its), where in first.items() if its == "train"]
+            for other, where in trained if split == "val" else ():
+                if other == task:
+                    message = f"validates what is trained on: {where}"
+                    findings.append(Finding("leak", path, message, _SPLIT, "error", task, split))
+                else:
+                    message = f"validates what task '{other}' trains the shared backbone on: {where}"
+                    findings.append(Finding("leak-across-tasks", path, message, _SPLIT, "error", task, split))
+    return findings
+
+
+def find_unseen_classes(results: Iterable[SampleResult]) -> list[Finding]:
+    """Classes of the validation data that no training sample shows."""
+    seen: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for result in results:
+        seen[result.task, result.split] |= result.classes
+    return [
+        Finding(
+            "unseen-class",
+            f"tasks.{task}",
+            f"no training sample shows {name!r}, which validation samples do",
+            "split the data again, or leave the class out",
+            "warning",
+            task,
+            split,
+        )
+        for task, split in sorted(seen)
+        if split == "val"
+        for name in sorted(seen[task, "val"] - seen[task, "train"])
+    ]

@@ -1,0 +1,81 @@
+"""Looking at one sample."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch.utils.data import Dataset
+
+from umbel.data.faults import collect_faults
+from umbel.data.images import decode_bgr
+from umbel.data.trace import ImageRead, trace_reads
+from umbel.errors import UmbelError
+from umbel.inspection.files import inspect_file
+from umbel.inspection.finding import REMEDIES, Finding, SampleReport
+from umbel.task import Task
+from umbel.types import Sample
+
+
+@dataclass(frozen=True)
+class SampleResult:
+    """What was found in a sample, and what it is compared with others by.
+
+    Args:
+        task: task name.
+        split: "train" or "val".
+        findings: everything wrong with it.
+        images: path and SHA-256 of the pixels of every image that could be decoded.
+        files: image files read.
+        classes: classes in it.
+    """
+
+    task: str
+    split: str
+    findings: tuple[Finding, ...]
+    images: tuple[tuple[str, str], ...]
+    files: int
+    classes: frozenset[str]
+
+
+def read_sample(dataset: Dataset[Sample], index: int) -> SampleReport:
+    """The report of a task that has nothing more to say than whether a sample can be read."""
+    try:
+        return SampleReport(dataset[index].id)
+    except UmbelError as error:
+        return SampleReport(str(index), (Finding.of(error),))
+
+
+def inspect_sample(task: Task[Any], split: str, dataset: Dataset[Sample], index: int) -> SampleResult:
+    """Everything about one sample: what its task says, and a close look at the image files read for it."""
+    with trace_reads() as reads, collect_faults() as faults:
+        try:
+            report = task.inspect(dataset, index)
+        except UmbelError as error:
+            report = SampleReport(str(index), (Finding.of(error),))
+        except Exception as error:  # a plugin's reader may raise anything, and the other samples are still to be read
+            message = f"cannot be read: {type(error).__name__}: {error}"
+            report = SampleReport(str(index), (Finding("defect", f"tasks.{task.name}", message, REMEDIES["defect"]),))
+    findings = [*report.findings, *(Finding.of(error) for error in faults)]
+    refused = {finding.file for finding in findings if finding.severity == "error" and finding.kind != "size-mismatch"}
+    images = []
+    for read in {(read.path, read.is_label_map): read for read in reads}.values():
+        decodes = str(read.path) not in refused
+        findings += inspect_file(read, decodes=decodes)
+        digest = _pixel_digest(read) if decodes and not read.is_label_map else ""
+        if digest:
+            images.append((str(read.path), digest))
+    unique = dict.fromkeys(
+        replace(finding, task=task.name, split=split, sample=finding.sample or report.id) for finding in findings
+    )
+    return SampleResult(task.name, split, tuple(unique), tuple(images), len(reads), report.classes)
+
+
+def _pixel_digest(read: ImageRead) -> str:
+    """Of the pixels, so that another encoding or other metadata do not hide a copy; "" where there are none."""
+    try:
+        pixels = decode_bgr(read.data)
+    except UmbelError:
+        return ""
+    return hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()

@@ -1,0 +1,26 @@
+"""Text that came with data or plugins, made fit for a terminal and for a spreadsheet."""
+
+from __future__ import annotations
+
+import unicodedata
+
+# control characters, surrogates of file names that are not UTF-8, and format characters that turn the reading direction
+_UNFIT = ("Cc", "Cs", "Cf")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def printable(text: str) -> str:
+    """One line of text without characters that act on a terminal; they are shown as escapes."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_escape(char) if unicodedata.category(char) in _UNFIT else char for char in text)
+
+
+def csv_cell(text: str) -> str:
+    """Text that a spreadsheet takes for text: what looks like a formula is quoted, as OWASP advises."""
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def _escape(char: str) -> str:
+    code = ord(char)
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
