@@ -112,6 +112,11 @@ class TrainConfig:
     eval_every: int = option(0, "steps between evaluations; 0 evaluates only at the end")
     save_every: int = option(0, "steps between checkpoints; 0 saves only at the end")
     log_every: int = option(10, "steps between log lines")
+    bad_samples: float = option(
+        0.0,
+        "training samples of a task that may be bad and are replaced by others: a number, or below 1 a fraction; "
+        "0 stops at the first",
+    )
     timeout: float = option(1800.0, "seconds a process waits for the others before the job ends")
     non_finite: str = option("stop", "on a loss or gradient that is NaN or infinite: stop the run, or skip the step")
     non_finite_limit: int = option(10, "skipped steps in a row that stop the run all the same")
@@ -125,6 +130,7 @@ class TrainConfig:
         check_range("eval_every", self.eval_every, 0, 10**9)
         check_range("save_every", self.save_every, 0, 10**9)
         check_range("log_every", self.log_every, 1, 10**9)
+        check_range("bad_samples", self.bad_samples, 0.0, 1e9)
         check_choice("non_finite", self.non_finite, ("stop", "skip"))
         check_range("non_finite_limit", self.non_finite_limit, 1, 10**9)
         check_choice("precision", self.precision, ("auto", "fp32", "bf16"))

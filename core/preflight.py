@@ -52,7 +52,7 @@ def preflight(recipe: Recipe, tree: DictConfig, plugins: Plugins) -> Preflight:
     """Build the run, then load, forward and backward one batch of each task and predict one validation image of it."""
     run = prepare(recipe, tree, plugins, Path("unused"))
     run.runtime.model.train()
-    first = next(iter(CompositeLoader(run.tasks, run.train_data, recipe.train.seed, 0, 1)))
+    first = next(iter(CompositeLoader(run.tasks, run.train_data, recipe.train.seed, 0, 1, bad_samples=run.bad_samples)))
     metrics: set[str] = set()
     reports = [_try_task(run, name, first[name], metrics) for name in run.tasks]
     check_formula(recipe.score, run.tasks, metrics)

@@ -15,8 +15,8 @@ from umbel.config import Recipe, TaskConfig
 from umbel.errors import ConfigError
 from umbel.plugins import Plugins
 from umbel.runtime.zero_config import check_block
+from umbel.strict_yaml import MAX_BYTES, check_tree, check_yaml
 
-MAX_BYTES = 1_000_000
 _MERGE_ERRORS = (OmegaConfBaseException, TypeError, ValueError, AttributeError)  # a list into a mapping is a TypeError
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -39,7 +39,9 @@ def load_recipe(name: str, overrides: Sequence[str], plugins: Plugins) -> tuple[
     path = find_recipe(name, plugins)
     try:
         tree = _read_with_parents(path, plugins, ())
-        tree = _merge(tree, parse_overrides(overrides), str(path))
+        changes = parse_overrides(overrides)
+        check_tree(changes, "overrides")
+        tree = _merge(tree, changes, str(path))
         return build_recipe(tree, plugins, str(path)), tree
     except OmegaConfBaseException as error:  # an interpolation that does not resolve, wherever it stands
         raise ConfigError(_one_line(error), where=str(path)) from None
@@ -124,7 +126,9 @@ def _read(path: Path) -> DictConfig:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ConfigError(f"is larger than {MAX_BYTES:,} bytes; a recipe is not", where=str(path))
-        tree = OmegaConf.load(path)
+        text = path.read_text(encoding="utf-8")
+        check_yaml(text, str(path))
+        tree = OmegaConf.create(text) if text.strip() else OmegaConf.create()
     except ConfigError:
         raise
     except (OSError, UnicodeDecodeError) as error:
@@ -133,6 +137,7 @@ def _read(path: Path) -> DictConfig:
         raise ConfigError(f"is not valid YAML: {_one_line(error)}", where=str(path)) from None
     if not isinstance(tree, DictConfig):
         raise ConfigError("must be a mapping with the keys tasks, backbone, optim, train", where=str(path))
+    check_tree(tree, str(path))
     return tree
 
 

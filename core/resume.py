@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # what may change between two parts of a run without changing what it computes
 _FREE = (
     *("workers", "device", "log_every", "eval_every", "save_every", "score", "tta", "tta_variants"),
-    *("non_finite", "non_finite_limit"),
+    *("non_finite", "non_finite_limit", "bad_samples"),
 )
 
 
@@ -50,6 +50,7 @@ def resume(run: Run, checkpoint: Checkpoint, tree: DictConfig, saved_recipe: Pat
     restore(run.runtime, checkpoint)
     run.runtime.precision = str(state["precision"])
     run.guard.restore(state["guard"])
+    run.bad_samples.restore(state.get("bad_samples", []))
     run.best = {key: list(value) for key, value in state["best"].items()}
     run.minutes = float(state["minutes"])
     for pointer, key in best_pointers(run).items():  # a run that was stopped between a checkpoint and its pointers

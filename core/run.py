@@ -18,7 +18,8 @@ from umbel.checkpoint.state import capture
 from umbel.checkpoint.write import point_to, write_checkpoint
 from umbel.config import Recipe
 from umbel.data.files import write_json
-from umbel.data.loader import CompositeLoader, load_datasets, steps_per_epoch
+from umbel.data.loader import CompositeLoader, dataset_length, load_datasets, steps_per_epoch
+from umbel.data.substitutes import BadSamples
 from umbel.engine import fit
 from umbel.errors import ConfigError
 from umbel.evaluation import evaluate, scores_to_json
@@ -28,6 +29,7 @@ from umbel.model import MultiTaskModel, build_model
 from umbel.optim import build_optimizer
 from umbel.plugins import Plugins
 from umbel.precision import choose_precision
+from umbel.provenance import plugin_records
 from umbel.randomness import keyed_seed
 from umbel.report.collect import FigureCollector
 from umbel.resume import best_pointers
@@ -42,6 +44,8 @@ log = logging.getLogger(__name__)
 
 RECIPE_FILE = "recipe.yaml"
 SCORES_FILE = "scores.json"
+PLUGINS_FILE = "plugins.json"
+BAD_SAMPLES_FILE = "bad_samples.json"
 CHECKPOINTS = "checkpoints"
 
 
@@ -64,6 +68,7 @@ class Run:
         best: best value so far by score key, and the step it was reached at.
         minutes: training time so far, evaluations included, resumed parts added up.
         clock: where the time of the steps goes.
+        bad_samples: training samples that could not be read and were replaced.
         collector: gathers the figures of the report in the last evaluation; None before it.
     """
 
@@ -81,6 +86,7 @@ class Run:
     best: dict[str, list[float]] = field(default_factory=dict)
     minutes: float = 0.0
     clock: StepClock = field(default_factory=StepClock)
+    bad_samples: BadSamples = field(default_factory=BadSamples)
     collector: FigureCollector | None = None
 
     @property
@@ -137,12 +143,16 @@ def prepare(recipe: Recipe, tree: DictConfig, plugins: Plugins, directory: Path)
     check_formula(recipe.score, recipe.tasks)
     keep_freed_memory()
     tasks, model = build(recipe, plugins, pretrained=True)
-    train_data, val_data = load_datasets(tasks, "train"), load_datasets(tasks, "val")
+    train_data = load_datasets(tasks, "train", defer=recipe.train.bad_samples > 0)
+    val_data = load_datasets(tasks, "val")
+    lengths = {name: dataset_length(dataset) for name, dataset in train_data.items()}
+    bad_samples = BadSamples.within(recipe.train.bad_samples, lengths)
     epoch_steps = steps_per_epoch(tasks, train_data, world_size=1)
     steps = recipe.train.steps if recipe.train.steps is not None else max(1, round(recipe.train.epochs * epoch_steps))
     runtime = build_runtime(recipe, tasks, model, steps)
     guard = Guard(recipe.train.non_finite, recipe.train.non_finite_limit)
-    return Run(directory, recipe, tree, plugins, tasks, runtime, train_data, val_data, epoch_steps, steps, guard)
+    return Run(directory, recipe, tree, plugins, tasks, runtime, train_data, val_data, epoch_steps, steps, guard,
+               bad_samples=bad_samples)  # fmt: skip
 
 
 def train(run: Run, *, resume: bool = False) -> dict[str, float]:
@@ -160,6 +170,7 @@ def train(run: Run, *, resume: bool = False) -> dict[str, float]:
         resume_run(run, find_checkpoint(run.checkpoints), tree, run.directory / RECIPE_FILE)
     run.directory.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(tree, run.directory / RECIPE_FILE, resolve=False)
+    write_json(run.directory / PLUGINS_FILE, plugin_records(run.plugins))
     hook = run.plugins.manager.hook
     hook.umbel_run_started(run=run)
     scores: dict[str, float] = {}
@@ -183,7 +194,8 @@ def train(run: Run, *, resume: bool = False) -> dict[str, float]:
 
     error: BaseException | None = None
     try:
-        loader = CompositeLoader(run.tasks, run.train_data, config.seed, run.runtime.steps_done, run.total_steps)
+        loader = CompositeLoader(run.tasks, run.train_data, config.seed, run.runtime.steps_done, run.total_steps,
+                                 bad_samples=run.bad_samples)  # fmt: skip
         fit(
             run.runtime,
             run.tasks,
@@ -202,6 +214,9 @@ def train(run: Run, *, resume: bool = False) -> dict[str, float]:
         error = caught
         raise
     finally:
+        if run.bad_samples.found:
+            log.warning("%d bad training samples; %s lists them", len(run.bad_samples.found), BAD_SAMPLES_FILE)
+            write_json(run.directory / BAD_SAMPLES_FILE, run.bad_samples.to_json())
         hook.umbel_run_finished(run=run, error=error)
     return scores
 
@@ -230,6 +245,7 @@ def _save(run: Run, step: int, scores: Mapping[str, float] | None) -> None:
             run.best[key] = [scores[key], step]
             improved.append(pointer)
     tensors, state = capture(run.runtime)
+    state |= {"bad_samples": run.bad_samples.state()}
     state |= {"guard": run.guard.state(), "best": run.best, "minutes": run.minutes}
     state |= {"seed": run.recipe.train.seed, "total_steps": run.total_steps}
     folder = write_checkpoint(run.checkpoints, step, tensors, state)

@@ -12,6 +12,7 @@ import click
 
 from umbel import __version__
 from umbel.errors import UmbelError
+from umbel.text import printable
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -21,6 +22,13 @@ def cli() -> None:
 
     Add --debug to any command to see the traceback of an error.
     """
+
+
+class _PrintableFormatter(logging.Formatter):
+    """Names of files and classes are others' text: none of it acts on the terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n".join(printable(line) for line in super().format(record).split("\n"))
 
 
 def build_cli() -> click.Group:
@@ -45,7 +53,9 @@ def main(arguments: list[str] | None = None) -> None:
     """Entry point of the console script and of `python -m umbel`."""
     given = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in given
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(_PrintableFormatter("%(message)s"))
     try:
         code = build_cli().main(
             [argument for argument in given if argument != "--debug"], prog_name="umbel", standalone_mode=False
@@ -61,7 +71,7 @@ def main(arguments: list[str] | None = None) -> None:
         if debug:
             raise
         message, code = _explain(error)
-        click.echo(f"umbel: error: {' '.join(message.split())}", err=True)
+        click.echo(printable(f"umbel: error: {' '.join(message.split())}"), err=True)
         sys.exit(code)
 
 

@@ -10,7 +10,10 @@ import click
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--schema", metavar="KIND", help="Document the options of a task kind, a backbone, or 'recipe'.")
 def show(recipe: str | None, overrides: tuple[str, ...], schema: str | None) -> None:
-    """Print RECIPE as it will be used: parents merged, overrides applied, defaults filled in."""
+    """Print RECIPE as it will be used: parents merged, overrides applied, defaults filled in.
+
+    What is taken from elsewhere, such as ${oc.env:NAME}, stays as written: it may be a secret.
+    """
     from umbel.plugins import Plugins
 
     found = Plugins.discover()
@@ -22,9 +25,10 @@ def show(recipe: str | None, overrides: tuple[str, ...], schema: str | None) -> 
     from omegaconf import OmegaConf
 
     from umbel.recipe import load_recipe
+    from umbel.strict_yaml import as_written
 
-    typed, _ = load_recipe(recipe, overrides, found)
-    click.echo(OmegaConf.to_yaml(OmegaConf.structured(typed)).rstrip())
+    typed, tree = load_recipe(recipe, overrides, found)
+    click.echo(OmegaConf.to_yaml(as_written(tree, typed)).rstrip())
 
 
 def _schema(name: str, found: object) -> str:

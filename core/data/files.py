@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import io
 import json
+import logging
 import os
 import stat
+import time
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +17,13 @@ from typing import Any
 
 from umbel.errors import DataError
 
+RETRY_AFTER = (0.5, 5.0)  # seconds; three tries within six
+_TRANSIENT = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EINTR, errno.ECONNRESET, errno.EREMOTEIO)
+FEWEST_LINES, BYTES_A_LINE = 2_000_000, 16  # a list of more and shorter lines is refused: it fills the memory
+FEWEST_PARTS, BYTES_A_PART = 5_000_000, 50  # the same of the objects and arrays of a JSON file
 ALLOW_OUTSIDE = "UMBEL_ALLOW_OUTSIDE_ROOT"
+log = logging.getLogger(__name__)
+
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
 
 
@@ -26,13 +35,26 @@ def read_bytes(path: Path) -> bytes:
             raise DataError(
                 "is a pipe or device, not a file", where=str(path), kind="no-file"
             )  # reading it might never end
-        return path.read_bytes()
+        return _read_patiently(path)
     except FileNotFoundError:
         raise DataError("no such file", kind="missing", where=str(path), hint=_nearest_folder(path)) from None
     except IsADirectoryError:
         raise DataError("is a folder, not a file", where=str(path), kind="no-file") from None
     except (OSError, ValueError) as error:
         raise DataError(f"cannot be read: {error}", where=str(path), kind="unreadable") from None
+
+
+def _read_patiently(path: Path) -> bytes:
+    """The content, asked for again after errors that network file systems recover from."""
+    for pause in RETRY_AFTER:
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            if error.errno not in _TRANSIENT:
+                raise
+            log.warning("%s: %s; reading it again in %g s", path, error.strerror, pause)
+            time.sleep(pause)
+    return path.read_bytes()
 
 
 def read_text(path: Path) -> str:
@@ -47,16 +69,28 @@ def read_text(path: Path) -> str:
 
 def read_lines(path: Path) -> list[str]:
     """Non-empty lines of a text file, stripped."""
+    text = read_text(path)
+    _refuse_flood("lines", text.count("\n") + text.count("\r"), len(text), FEWEST_LINES, BYTES_A_LINE, path)
     # not str.splitlines(): it also cuts at characters that may be part of a file name
-    return [line.strip() for line in io.StringIO(read_text(path), newline=None) if line.strip()]
+    return [line.strip() for line in io.StringIO(text, newline=None) if line.strip()]
 
 
 def read_json(path: Path) -> Any:
     """The content of a JSON file."""
+    text = read_text(path)
+    _refuse_flood("parts", text.count("{") + text.count("["), len(text), FEWEST_PARTS, BYTES_A_PART, path)
     try:
-        return json.loads(read_text(path))
+        return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise DataError(f"is not valid JSON: {error}", where=str(path), kind="annotation") from None
+
+
+def _refuse_flood(what: str, count: int, size: int, fewest: int, bytes_each: int, path: Path) -> None:
+    """DataError for a file of so many and so short parts that it takes many times its size in memory."""
+    if count > max(fewest, size // bytes_each):
+        raise DataError(
+            f"has {count:,} {what} in {size:,} characters; no sound file is like that", where=str(path), kind="flood"
+        )
 
 
 def write_json(path: Path, value: Any) -> None:

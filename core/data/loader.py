@@ -4,39 +4,62 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 from torch.utils.data import DataLoader, Dataset
 
+from umbel.data.faults import defer_faults
 from umbel.data.sampler import KeyedStream, StepSampler
+from umbel.data.substitutes import BadSample, BadSamples, Loaded, first_good
 from umbel.errors import DataError, UmbelError
 from umbel.randomness import keyed_generator
 from umbel.task import Task
 from umbel.types import Batch, Sample, SampleKey
 
 
-class TrainingView(Dataset[Batch | UmbelError]):
+class TrainingView(Dataset[Loaded | UmbelError]):
     """A task's training data as augmented batches, addressed by lists of sample keys.
 
     An UmbelError is returned, not raised: torch would re-raise it in the main process with its worker's traceback.
+
+    Args:
+        task: the task.
+        dataset: its training data.
+        seed: run seed.
+        substitute: a sample that cannot be read gives way to another, which the batch tells of.
     """
 
-    def __init__(self, task: Task[Any], dataset: Dataset[Sample], seed: int) -> None:
+    def __init__(self, task: Task[Any], dataset: Dataset[Sample], seed: int, *, substitute: bool = False) -> None:
         self.task = task
         self.dataset = dataset
         self.seed = seed
+        self.substitute = substitute
 
-    def __getitem__(self, keys: list[SampleKey]) -> Batch | UmbelError:
+    def __getitem__(self, keys: list[SampleKey]) -> Loaded | UmbelError:
+        bad: list[BadSample] = []
         try:
-            return self.task.collate([self.sample(key) for key in keys])
+            samples = [self._good_sample(key, bad) if self.substitute else self.sample(key) for key in keys]
+            return Loaded(self.task.collate(samples), tuple(bad))
         except UmbelError as error:
             return error
 
     def sample(self, key: SampleKey) -> Sample:
         """One augmented sample, a pure function of (seed, task, epoch, index)."""
+        return self._checked(self._augmented(key))
+
+    def _good_sample(self, key: SampleKey, bad: list[BadSample]) -> Sample:
+        length = dataset_length(self.dataset)
+        return self._checked(first_good(self._augmented, self.seed, self.task.name, key, length, bad))
+
+    def _augmented(self, key: SampleKey) -> tuple[Sample, Sample]:
         stored = self.dataset[key.index]
         rng = keyed_generator(self.seed, self.task.name, "augment", key.epoch, key.index)
-        augmented = self.task.augment(stored, rng)
+        return stored, self.task.augment(stored, rng)
+
+    def _checked(self, pair: tuple[Sample, Sample]) -> Sample:
+        """The second of a stored and an augmented sample; a size it must not have is a fault of the task."""
+        stored, augmented = pair
         if augmented.image.shape[:2] != tuple(self.task.config.input_size):
             raise DataError(
                 f"augment() made an image of {augmented.image.shape[:2]}, not {self.task.config.input_size}",
@@ -56,6 +79,7 @@ class CompositeLoader:
         stop: step before which to end.
         rank: this process.
         world_size: number of processes.
+        bad_samples: notes samples that could not be read, and says how many there may be; without it none.
     """
 
     def __init__(
@@ -67,9 +91,12 @@ class CompositeLoader:
         stop: int,
         rank: int = 0,
         world_size: int = 1,
+        bad_samples: BadSamples | None = None,
     ) -> None:
+        self.bad_samples = BadSamples() if bad_samples is None else bad_samples
+        allowed = self.bad_samples.allowed
         self.loaders = {
-            name: _loader(task, datasets[name], seed, range(start, stop), rank, world_size)
+            name: _loader(task, datasets[name], seed, range(start, stop), rank, world_size, allowed.get(name, 0) > 0)
             for name, task in tasks.items()
         }
 
@@ -78,12 +105,13 @@ class CompositeLoader:
         while streams:
             batches = {}
             for name, stream in streams.items():
-                batch = next(stream, None)
-                if batch is None:
+                loaded = next(stream, None)
+                if loaded is None:
                     return
-                if isinstance(batch, UmbelError):
-                    raise batch
-                batches[name] = batch
+                if isinstance(loaded, UmbelError):
+                    raise loaded
+                self.bad_samples.note(loaded.bad)
+                batches[name] = loaded.batch
             yield batches
 
 
@@ -92,9 +120,16 @@ def dataset_length(dataset: Dataset[Sample]) -> int:
     return len(dataset)  # type: ignore[arg-type]
 
 
-def load_datasets(tasks: Mapping[str, Task[Any]], split: str) -> dict[str, Dataset[Sample]]:
-    """The data sets of a split, one a task; an empty one is an error."""
-    datasets = {name: task.dataset(split) for name, task in tasks.items()}
+def load_datasets(tasks: Mapping[str, Task[Any]], split: str, *, defer: bool = False) -> dict[str, Dataset[Sample]]:
+    """The data sets of a split, one a task; an empty one is an error.
+
+    Args:
+        tasks: by name.
+        split: "train" or "val".
+        defer: a fault of a single sample is raised when the sample is read, not now.
+    """
+    with defer_faults() if defer else nullcontext():
+        datasets = {name: task.dataset(split) for name, task in tasks.items()}
     for name, dataset in datasets.items():
         if dataset_length(dataset) == 0:
             raise DataError(f"split '{split}' is empty", where=f"tasks.{name}", hint="check its paths and lists")
@@ -109,13 +144,19 @@ def steps_per_epoch(tasks: Mapping[str, Task[Any]], datasets: Mapping[str, Datas
 
 
 def _loader(
-    task: Task[Any], dataset: Dataset[Sample], seed: int, steps: range, rank: int, world_size: int
-) -> DataLoader[Batch]:
+    task: Task[Any],
+    dataset: Dataset[Sample],
+    seed: int,
+    steps: range,
+    rank: int,
+    world_size: int,
+    substitute: bool,
+) -> DataLoader[Loaded | UmbelError]:
     stream = KeyedStream(task.name, dataset_length(dataset), seed)
     sampler = StepSampler(stream, task.config.batch_size, steps.start, steps.stop, rank, world_size)
     workers = task.config.workers
     return DataLoader(
-        TrainingView(task, dataset, seed),  # type: ignore[arg-type]
+        TrainingView(task, dataset, seed, substitute=substitute),  # type: ignore[arg-type]
         sampler=sampler,
         batch_size=None,
         num_workers=workers,

@@ -16,6 +16,7 @@ from umbel.config import TtaConfig
 from umbel.data.files import write_bytes, write_json
 from umbel.evaluation import scores_to_json
 from umbel.recipe import parse_overrides
+from umbel.text import csv_cell
 from umbel.tta.table import Row
 
 Tables = Mapping[str, Sequence[Row]]  # by task name
@@ -36,7 +37,16 @@ def write_csv(path: Path, tables: Tables, mains: Mapping[str, str]) -> None:
     for task, rows in tables.items():
         for row in rows:
             writer.writerow(
-                [task, row.name, row.views, mains[task], row.scores[mains[task]], row.cost, row.megapixels, row.seconds]
+                [
+                    task,
+                    csv_cell(row.name),
+                    row.views,
+                    mains[task],
+                    row.scores[mains[task]],
+                    row.cost,
+                    row.megapixels,
+                    row.seconds,
+                ]
                 + [row.scores.get(key, "") for key in metrics]
             )
     write_bytes(path, text.getvalue().encode())

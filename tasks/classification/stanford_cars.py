@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ from umbel.tasks.classification.options import ClassificationOptions
 from umbel.tasks.classification.records import Record, listed_records
 
 _TEST = "cars_test_annos_withlabels.mat"
+MOST_BYTES = 64 * 2**20
+_PACKED = 15  # type of a compressed element
 _FILES = "put the devkit of Stanford Cars into root"
 
 
@@ -84,6 +88,7 @@ def _read(path: Path, variable: str) -> np.ndarray:
 
     if not path.is_file():
         raise DataError("no such file", kind="missing", where=str(path), hint=_FILES)
+    _refuse_bomb(path)
     try:
         found: Any = loadmat(str(path), appendmat=False, variable_names=[variable])
     except Exception as error:  # damaged files fail in many ways
@@ -92,6 +97,23 @@ def _read(path: Path, variable: str) -> np.ndarray:
         raise DataError(f"has no variable {variable!r}", where=str(path), hint=_FILES)
     array: np.ndarray = found[variable]
     return array
+
+
+def _refuse_bomb(path: Path) -> None:
+    """DataError for a file that is larger than any of the set, packed or unpacked."""
+    with path.open("rb") as file:
+        data = file.read(MOST_BYTES + 1)
+    position = 128  # the header of MATLAB 5 files; their elements follow, each with type and length
+    sizes = [len(data)]
+    while position + 8 <= len(data):
+        kind, length = (int.from_bytes(data[position + k : position + k + 4], "little") for k in (0, 4))
+        if kind == _PACKED:
+            packed = data[position + 8 : position + 8 + length]
+            with contextlib.suppress(zlib.error):  # loadmat will say so
+                sizes.append(len(zlib.decompressobj().decompress(packed, MOST_BYTES + 1)))
+        position += 8 + length
+    if max(sizes) > MOST_BYTES:
+        raise DataError(f"is larger than {MOST_BYTES:,} bytes, packed or unpacked", where=str(path), hint=_FILES)
 
 
 def _text(cell: Any) -> str | None:

@@ -1,0 +1,85 @@
+"""What the environment holds stays out of everything that a run leaves behind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from toys import TOY_RECIPE, BrightTask, ToyPlugin
+
+from umbel import hookimpl, option
+from umbel.cli.show import show
+from umbel.observers.jsonl import JsonlObserver
+from umbel.observers.tensorboard import TensorBoardObserver
+from umbel.plugins import Plugin, Plugins
+from umbel.recipe import load_recipe
+from umbel.run import prepare, train
+
+CANARY = "canary-6f1b0c2e-secret"
+
+
+@dataclass
+class SecretOptions:
+    count: int = option(12, "images")
+    threshold: int = option(128, "what is bright, 0..255")
+    token: str = option("", "to fetch the images with")
+
+
+class SecretTask(BrightTask):
+    Options = SecretOptions
+
+
+class SecretPlugin:
+    @hookimpl
+    def umbel_tasks(self) -> dict[str, type[BrightTask]]:
+        return {"secret": SecretTask}
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("UMBEL_TEST_TOKEN", CANARY)
+    extra = """
+  third:
+    kind: secret
+    batch_size: 2
+    input_size: [16, 16]
+    options: {token: "${oc.env:UMBEL_TEST_TOKEN}"}
+"""
+    head, mark, tail = TOY_RECIPE.partition("\ntasks:\n")
+    assert mark
+    path = tmp_path / "secret.yaml"
+    path.write_text(head + mark.rstrip("\n") + extra + tail)
+    return path
+
+
+def registry() -> Plugins:
+    plugins = Plugins()
+    plugins.register(ToyPlugin(), Plugin("toys", "1", "toys"))
+    plugins.register(SecretPlugin(), Plugin("secrets", "1", "secrets"))
+    return plugins
+
+
+def test_run_folder_does_not_hold_the_secret(recipe: Path, tmp_path: Path) -> None:
+    plugins = registry()
+    typed, tree = load_recipe(str(recipe), ["train.save_every=2", "train.eval_every=4"], plugins)
+    assert typed.tasks["third"].options.token == CANARY  # the task itself gets it
+    run = prepare(typed, tree, plugins, tmp_path / "out")
+    for name, observer in (("jsonl", JsonlObserver()), ("tensorboard", TensorBoardObserver())):
+        plugins.register(observer, Plugin("umbel", "0", name))
+    train(run)
+    files = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert {"recipe.yaml", "scores.json", "metrics.jsonl", "plugins.json"} <= {path.name for path in files}
+    assert any(path.suffix == ".safetensors" for path in files)
+    assert [path for path in files if CANARY.encode() in path.read_bytes()] == []
+    assert "${oc.env:UMBEL_TEST_TOKEN}" in (tmp_path / "out/recipe.yaml").read_text()
+
+
+def test_show_prints_it_as_written(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Plugins, "discover", classmethod(lambda cls: registry()))
+    result = CliRunner().invoke(show, [str(recipe)])
+    assert result.exit_code == 0, result.output
+    assert CANARY not in result.output
+    assert "${oc.env:UMBEL_TEST_TOKEN}" in result.output
+    assert "threshold: 128" in result.output
