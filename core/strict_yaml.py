@@ -1,4 +1,4 @@
-"""What a recipe's text may hold: bounded in size and depth, no YAML 1.1 surprises, no code, known resolvers only."""
+"""What a recipe's text may hold: bounded in size and level, no YAML 1.1 surprises, no code, known resolvers only."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from omegaconf.grammar.gen.OmegaConfGrammarParser import OmegaConfGrammarParser
 from umbel.errors import ConfigError
 
 MAX_BYTES = 1_000_000
-MAX_DEPTH = 50
+MAX_LEVELS = 50
 RESOLVERS = ("oc.env", "oc.select")  # others could do more than look something up
 CODE_KEYS = ("_target_", "_partial_", "_convert_", "_recursive_")  # where other tools call what a recipe names
 
@@ -32,15 +32,15 @@ def check_yaml(text: str, where: str) -> None:
         ConfigError: it nests too deep, has tags, or a plain word that YAML 1.1 takes for another; names the line.
         yaml.YAMLError: it is no YAML.
     """
-    depth = 0
+    level = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         at = f"{where}:{event.start_mark.line + 1}"
         if isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
-            depth += 1
-            if depth > MAX_DEPTH:
-                raise ConfigError(f"nests more than {MAX_DEPTH} deep; a recipe does not", where=at)
+            level += 1
+            if level > MAX_LEVELS:
+                raise ConfigError(f"nests more than {MAX_LEVELS} deep; a recipe does not", where=at)
         elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
-            depth -= 1
+            level -= 1
         elif isinstance(event, yaml.ScalarEvent) and event.style is None:
             for pattern, effect, remedy in _SURPRISES:
                 if pattern.fullmatch(event.value):

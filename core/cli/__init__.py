@@ -53,9 +53,9 @@ def main(arguments: list[str] | None = None) -> None:
     """Entry point of the console script and of `python -m umbel`."""
     given = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in given
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr)
-    for handler in logging.getLogger().handlers:
-        handler.setFormatter(_PrintableFormatter("%(message)s"))
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_PrintableFormatter("%(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     try:
         code = build_cli().main(
             [argument for argument in given if argument != "--debug"], prog_name="umbel", standalone_mode=False

@@ -188,10 +188,10 @@ BASE = "backbone: {name: tiny}\n"
     [
         ("tasks: [", r"toy.yaml: is not valid YAML: .* in line \d"),
         ("train:\n  steps: 1\n  steps: 2\n", "found duplicate key steps in line 3"),
-        ("a: !!python/object/apply:os.getcwd []", "could not determine a constructor for the tag"),
-        ("a: !!python/name:os.getcwd ''", "could not determine a constructor for the tag"),
+        ("a: !!python/object/apply:os.getcwd []", "which names code"),
+        ("a: !!python/name:os.getcwd ''", "which names code"),
         ("\0", "is not valid YAML"),
-        ("[" * 5000, "is not valid YAML"),
+        ("[" * 5000, "nests more than 50 deep"),
         ("a: &a [1,1,1,1,1,1,1,1,1,1]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\n"
          "c: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c,*c]\n", "limit"),
         ("- a\n- b\n", "must be a mapping"),
@@ -292,7 +292,7 @@ def test_interpolation_is_resolved_in_the_recipe_and_kept_in_the_tree(
 ) -> None:
     monkeypatch.setenv("UMBEL_TEST_SEED", "41")
     recipe_file.write_text(TOY_RECIPE + "\nscore: mean\n")
-    recipe, tree = load_recipe(str(recipe_file), ("train.seed=${oc.decode:${oc.env:UMBEL_TEST_SEED}}",), plugins)
+    recipe, tree = load_recipe(str(recipe_file), ("train.seed=${oc.env:UMBEL_TEST_SEED}",), plugins)
     assert recipe.train.seed == 41
     assert "41" not in yaml.safe_dump(str(tree))
 
