@@ -1,4 +1,4 @@
-"""What a recipe's text may hold: bounded in size and level, no YAML 1.1 surprises, no code, known resolvers only."""
+"""What a recipe's text may hold: bounded in size and nesting, no YAML 1.1 surprises, no code, known resolvers only."""
 
 from __future__ import annotations
 
