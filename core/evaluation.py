@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -67,17 +68,28 @@ def evaluate_task(
 def predict_dataset(
     runtime: Runtime, task: Task[Any], dataset: Dataset[Sample]
 ) -> Iterator[tuple[list[Sample], list[Any]]]:
-    """Batches of samples with their predictions, in order; to be run inside `runtime.evaluating()`."""
+    """Batches of samples with their predictions, in order; to be run inside `runtime.evaluating()`.
+
+    Of several ranks each has a contiguous share of the batches: each sample is seen once, in a batch with the same
+    others as with one process, and what the ranks gather in their order is in the order of the data.
+    """
     length = dataset_length(dataset)
-    for start in range(0, length, task.config.batch_size):
+    starts = range(0, length, task.config.batch_size)
+    cut = [len(starts) * rank // runtime.world_size for rank in (runtime.rank, runtime.rank + 1)]
+    for start in starts[cut[0] : cut[1]]:
         samples = [dataset[index] for index in range(start, min(start + task.config.batch_size, length))]
         images = [image_tensor(sample.image, runtime.device) for sample in samples]
         yield samples, predict(runtime.forward, task, images, runtime.model.fill)
 
 
 def compute_scores(task: Task[Any], metric: Metric) -> dict[str, float]:
-    """What a task's metric says, as floats; PluginError if the main metric is not among it."""
-    scores = {key: float(value) for key, value in metric.compute().items()}
+    """What a task's metric says, as floats; PluginError if the main metric is not among it.
+
+    Of several ranks every one must call it: torchmetrics gathers the metric's states from all.
+    """
+    with warnings.catch_warnings():  # a rank may have had no image at all
+        warnings.filterwarnings("ignore", "The ``compute`` method of metric", UserWarning)
+        scores = {key: float(value) for key, value in metric.compute().items()}
     if task.main_metric not in scores:
         raise PluginError(
             f"the metric of {type(task).__name__} gives no '{task.main_metric}', its main metric",

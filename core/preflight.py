@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -50,7 +50,7 @@ class Preflight:
 
 def preflight(recipe: Recipe, tree: DictConfig, plugins: Plugins) -> Preflight:
     """Build the run, then load, forward and backward one batch of each task and predict one validation image of it."""
-    run = prepare(recipe, tree, plugins, Path("unused"))
+    run = prepare(replace(recipe, deepspeed=None), tree, plugins, Path("unused"))
     run.runtime.model.train()
     first = next(iter(CompositeLoader(run.tasks, run.train_data, recipe.train.seed, 0, 1, bad_samples=run.bad_samples)))
     metrics: set[str] = set()

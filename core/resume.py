@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _FREE = (
     *("workers", "device", "log_every", "eval_every", "save_every", "score", "tta", "tta_variants"),
     *("non_finite", "non_finite_limit", "bad_samples"),
+    *("deepspeed", "timeout", "batch_size", "accumulate"),  # images a step are compared instead of the last two
 )
 
 
@@ -47,16 +48,48 @@ def resume(run: Run, checkpoint: Checkpoint, tree: DictConfig, saved_recipe: Pat
             where=str(checkpoint.path),
             hint="resume with the recipe it was started with, or start a new run with --out",
         )
+    _check_images(run, checkpoint)
     restore(run.runtime, checkpoint)
     run.runtime.precision = str(state["precision"])
     run.guard.restore(state["guard"])
     run.bad_samples.restore(state.get("bad_samples", []))
     run.best = {key: list(value) for key, value in state["best"].items()}
     run.minutes = float(state["minutes"])
-    for pointer, key in best_pointers(run).items():  # a run that was stopped between a checkpoint and its pointers
+    found = [row[0] for row in run.runtime.rows([checkpoint.step])]
+    if len(set(found)) > 1:
+        raise CheckpointError(
+            f"the ranks found checkpoints of different steps: {found}",
+            where=str(run.checkpoints),
+            hint="every machine must see the same folder",
+        )
+    for pointer, key in (
+        best_pointers(run).items() if run.leads else ()
+    ):  # a run that was stopped between a checkpoint and its pointers
         folder = checkpoint_folder(run.checkpoints, int(run.best[key][1])) if key in run.best else None
         if folder is not None and folder.is_dir():
             point_to(run.checkpoints, pointer, folder)
+
+
+def images_a_step(run: Run) -> dict[str, int]:
+    """Images of each task in one optimizer step, over all processes: with them the order of samples is the same."""
+    times = run.runtime.world_size * run.recipe.train.accumulate
+    return {name: task.config.batch_size * times for name, task in run.tasks.items()}
+
+
+def _check_images(run: Run, checkpoint: Checkpoint) -> None:
+    before, now = checkpoint.state.get("images_a_step"), images_a_step(run)
+    if before is None or before == now:
+        return
+    name = next((name for name in now if before.get(name) != now[name]), "")
+    ratios = {before.get(task, 0) * run.recipe.train.accumulate / now[task] for task in now}
+    accumulate = ratios.pop() if len(ratios) == 1 else 0.0
+    fitting = f"add train.accumulate={accumulate:.0f}, or " if accumulate >= 1 and accumulate == int(accumulate) else ""
+    raise CheckpointError(
+        f"a step had {before.get(name)} images of '{name}', with {run.runtime.world_size} "
+        f"process{'es' * (run.runtime.world_size > 1)} it has {now[name]}",
+        where=str(checkpoint.path),
+        hint=f"{fitting}go on with {checkpoint.state['world_size']} processes, or change batch_size to fit",
+    )
 
 
 def best_pointers(run: Run) -> dict[str, str]:

@@ -20,21 +20,26 @@ from umbel.config import Recipe
 from umbel.data.files import write_json
 from umbel.data.loader import CompositeLoader, dataset_length, load_datasets, steps_per_epoch
 from umbel.data.substitutes import BadSamples
+from umbel.device import choose_device
 from umbel.engine import fit
 from umbel.errors import ConfigError
 from umbel.evaluation import evaluate, scores_to_json
 from umbel.guard import Guard
 from umbel.memory import keep_freed_memory
 from umbel.model import MultiTaskModel, build_model
+from umbel.observers.unheard import Unheard
 from umbel.optim import build_optimizer
 from umbel.plugins import Plugins
 from umbel.precision import choose_precision
 from umbel.provenance import plugin_records
 from umbel.randomness import keyed_seed
+from umbel.ranks import Ranks, join, launched
 from umbel.report.collect import FigureCollector
-from umbel.resume import best_pointers
+from umbel.resume import best_pointers, images_a_step
 from umbel.resume import resume as resume_run
+from umbel.runtime.base import Runtime
 from umbel.runtime.local import LocalRuntime
+from umbel.runtime.zero_config import is_distributed, wanted_precision
 from umbel.score import check_formula
 from umbel.task import Task
 from umbel.timing import StepClock
@@ -77,7 +82,7 @@ class Run:
     tree: DictConfig
     plugins: Plugins
     tasks: dict[str, Task[Any]]
-    runtime: LocalRuntime
+    runtime: Runtime
     train_data: dict[str, Dataset[Sample]]
     val_data: dict[str, Dataset[Sample]]
     epoch_steps: int
@@ -92,6 +97,16 @@ class Run:
     @property
     def checkpoints(self) -> Path:
         return self.directory / CHECKPOINTS
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process prints and writes; of several that train together only rank 0 does."""
+        return self.runtime.rank == 0
+
+    @property
+    def hook(self) -> Any:
+        """Calls the observers, on the rank that leads."""
+        return self.plugins.manager.hook if self.leads else Unheard()
 
 
 def build_tasks(recipe: Recipe, plugins: Plugins) -> dict[str, Task[Any]]:
@@ -124,32 +139,43 @@ def build(recipe: Recipe, plugins: Plugins, *, pretrained: bool) -> tuple[dict[s
     model = build_model(backbone, tasks, recipe.train.seed)
     if loaded:
         log.info("backbone: %s; %s", backbone.summary(), loaded)
-    model.to(_device(recipe.train.device))
+    model.to(choose_device(recipe.train.device, launched()))
     if recipe.train.channels_last:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return tasks, model
 
 
-def build_runtime(recipe: Recipe, tasks: dict[str, Task[Any]], model: MultiTaskModel, steps: int) -> LocalRuntime:
-    """The runtime of a recipe, in its measured or stated precision."""
+def build_runtime(
+    recipe: Recipe, tasks: dict[str, Task[Any]], model: MultiTaskModel, steps: int, ranks: Ranks
+) -> Runtime:
+    """The runtime of a recipe, in its measured or stated precision: DeepSpeed where several processes train, or where
+    the recipe has a `deepspeed:` block."""
     largest = max(tasks.values(), key=lambda task: task.config.input_size[0] * task.config.input_size[1])
-    precision = choose_precision(recipe.train.precision, model, largest, recipe.train.channels_last)
+    precision = choose_precision(wanted_precision(recipe), model, largest, recipe.train.channels_last)
     optimizer = build_optimizer(model, tasks, recipe.optim)
-    return LocalRuntime(model, optimizer, recipe.optim, recipe.train, precision, steps)
+    if not is_distributed(recipe, ranks):
+        return LocalRuntime(model, optimizer, recipe.optim, recipe.train, precision, steps)
+    from umbel.runtime.deepspeed import DeepSpeedRuntime
+
+    agreed = bool(ranks.agree(torch.tensor([precision == "bf16"], dtype=torch.int64))[0])
+    return DeepSpeedRuntime(model, optimizer, recipe, "bf16" if agreed else "fp32", steps, ranks)
 
 
 def prepare(recipe: Recipe, tree: DictConfig, plugins: Plugins, directory: Path) -> Run:
     """Build everything a training run needs; writes nothing."""
     check_formula(recipe.score, recipe.tasks)
     keep_freed_memory()
+    ranks = launched()
+    if is_distributed(recipe, ranks):
+        join(ranks, choose_device(recipe.train.device, ranks), recipe.train.timeout)
     tasks, model = build(recipe, plugins, pretrained=True)
     train_data = load_datasets(tasks, "train", defer=recipe.train.bad_samples > 0)
     val_data = load_datasets(tasks, "val")
     lengths = {name: dataset_length(dataset) for name, dataset in train_data.items()}
     bad_samples = BadSamples.within(recipe.train.bad_samples, lengths)
-    epoch_steps = steps_per_epoch(tasks, train_data, world_size=1)
+    epoch_steps = steps_per_epoch(tasks, train_data, world_size=ranks.world_size * recipe.train.accumulate)
     steps = recipe.train.steps if recipe.train.steps is not None else max(1, round(recipe.train.epochs * epoch_steps))
-    runtime = build_runtime(recipe, tasks, model, steps)
+    runtime = build_runtime(recipe, tasks, model, steps, ranks)
     guard = Guard(recipe.train.non_finite, recipe.train.non_finite_limit)
     return Run(directory, recipe, tree, plugins, tasks, runtime, train_data, val_data, epoch_steps, steps, guard,
                bad_samples=bad_samples)  # fmt: skip
@@ -168,10 +194,11 @@ def train(run: Run, *, resume: bool = False) -> dict[str, float]:
     tree = _with_learnt_options(run)
     if resume:
         resume_run(run, find_checkpoint(run.checkpoints), tree, run.directory / RECIPE_FILE)
-    run.directory.mkdir(parents=True, exist_ok=True)
-    OmegaConf.save(tree, run.directory / RECIPE_FILE, resolve=False)
-    write_json(run.directory / PLUGINS_FILE, plugin_records(run.plugins))
-    hook = run.plugins.manager.hook
+    if run.leads:
+        run.directory.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(tree, run.directory / RECIPE_FILE, resolve=False)
+        write_json(run.directory / PLUGINS_FILE, plugin_records(run.plugins))
+    hook = run.hook
     hook.umbel_run_started(run=run)
     scores: dict[str, float] = {}
     before, started = run.minutes, time.perf_counter()
@@ -186,7 +213,8 @@ def train(run: Run, *, resume: bool = False) -> dict[str, float]:
             try:
                 scores.update(_evaluate(run, step))
             except BaseException:
-                _save(run, step, None)  # a metric that fails must not cost the training before it
+                if run.runtime.world_size == 1:  # other ranks may be anywhere in the evaluation
+                    _save(run, step, None)  # a metric that fails must not cost the training before it
                 raise
             run.minutes = before + (time.perf_counter() - started) / 60
         if due or (config.save_every and step % config.save_every == 0):
@@ -194,7 +222,9 @@ def train(run: Run, *, resume: bool = False) -> dict[str, float]:
 
     error: BaseException | None = None
     try:
-        loader = CompositeLoader(run.tasks, run.train_data, config.seed, run.runtime.steps_done, run.total_steps,
+        parts = range(run.runtime.steps_done * config.accumulate, run.total_steps * config.accumulate)
+        rank, world_size = run.runtime.rank, run.runtime.world_size
+        loader = CompositeLoader(run.tasks, run.train_data, config.seed, parts.start, parts.stop, rank, world_size,
                                  bad_samples=run.bad_samples)  # fmt: skip
         fit(
             run.runtime,
@@ -205,11 +235,13 @@ def train(run: Run, *, resume: bool = False) -> dict[str, float]:
             after_step=after_step,
             guard=run.guard,
             clock=run.clock,
+            accumulate=config.accumulate,
         )
         if not scores:
             scores.update(_evaluate(run, run.runtime.steps_done))
             _save(run, run.runtime.steps_done, scores)
-        write_json(run.directory / SCORES_FILE, scores_to_json(scores))
+        if run.leads:
+            write_json(run.directory / SCORES_FILE, scores_to_json(scores))
     except BaseException as caught:
         error = caught
         raise
@@ -234,7 +266,7 @@ def _evaluate(run: Run, step: int) -> dict[str, float]:
     if step == run.total_steps:
         run.collector = FigureCollector(run.tasks)
     scores = evaluate(run.runtime, run.tasks, run.val_data, run.recipe.score, run.collector)
-    run.plugins.manager.hook.umbel_evaluated(run=run, step=step, scores=scores)
+    run.hook.umbel_evaluated(run=run, step=step, scores=scores)
     return scores
 
 
@@ -248,20 +280,9 @@ def _save(run: Run, step: int, scores: Mapping[str, float] | None) -> None:
     state |= {"bad_samples": run.bad_samples.state()}
     state |= {"guard": run.guard.state(), "best": run.best, "minutes": run.minutes}
     state |= {"seed": run.recipe.train.seed, "total_steps": run.total_steps}
+    state |= {"world_size": run.runtime.world_size, "images_a_step": images_a_step(run)}
+    if not run.leads:
+        return
     folder = write_checkpoint(run.checkpoints, step, tensors, state)
     for pointer in improved:
         point_to(run.checkpoints, pointer, folder)
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise ConfigError(f"'{name}' is not a device", where="train.device", hint="auto, cpu, cuda or cuda:N") from None
-    if device.type not in ("cpu", "cuda"):
-        raise ConfigError(f"'{name}' is not supported", where="train.device", hint="auto, cpu, cuda or cuda:N")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ConfigError(f"'{name}' is not available here", where="train.device", hint="use auto or cpu")
-    return device

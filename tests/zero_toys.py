@@ -93,8 +93,33 @@ def launch_ranks(world_size: int, *arguments: str, timeout: float = 600.0) -> li
     ]
 
 
-def make_runtime(world: Any, block: dict[str, Any], *, adam: bool = False, **train: Any) -> Any:
-    """A runtime over three heads of the toy backbone, in the order of BATCHES; plain SGD unless `adam`."""
+class StackBackbone(nn.Module):
+    """24 convolutions of the same size: what is sharded is cut evenly."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        from umbel import FeatureSpec
+
+        self.spec = FeatureSpec((32,), (8,))
+        self.mean, self.std = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
+        self.layers = nn.Sequential(
+            nn.AvgPool2d(8), nn.Conv2d(3, 32, 1), *(nn.Conv2d(32, 32, 1, bias=False) for _ in range(24))
+        )
+
+    def bind_tasks(self, tasks: tuple[str, ...]) -> None:
+        pass
+
+    def stage_of_parameters(self) -> dict[str, int]:
+        return {}
+
+    def forward(self, images: Tensor, task: str) -> tuple[Tensor, ...]:
+        return (self.layers(images),)
+
+
+def make_runtime(
+    world: Any, block: dict[str, Any], *, adam: bool = False, stack: bool = False, seed: int = 3, **train: Any
+) -> Any:
+    """A runtime over three heads of a toy backbone, in the order of BATCHES; plain SGD unless `adam`."""
     from toys import BrightOptions, BrightTask, TinyBackbone, TinyOptions
 
     from umbel.config import OptimConfig, Recipe, TaskConfig, TrainConfig
@@ -106,9 +131,11 @@ def make_runtime(world: Any, block: dict[str, Any], *, adam: bool = False, **tra
     configs = {
         name: TaskConfig("bright", count, (side, side), weight=WEIGHTS[name]) for name, (count, side) in BATCHES.items()
     }
-    tasks = {name: BrightTask(name, config, BrightOptions()) for name, config in configs.items()}
-    torch.manual_seed(3)
-    model = build_model(TinyBackbone(TinyOptions(norm=bool(train.pop("norm", False)), dropout=0.0)), tasks, 0)
+    tasks = {name: BrightTask(name, config, BrightOptions(count=7)) for name, config in configs.items()}
+    torch.manual_seed(seed)
+    options = TinyOptions(norm=bool(train.pop("norm", False)), dropout=0.0)
+    backbone: Any = StackBackbone() if stack else TinyBackbone(options)
+    model = build_model(backbone, tasks, 0)
     optim = OptimConfig(lr=LR, weight_decay=DECAY, warmup_steps=0, schedule="constant", clip_norm=CLIP)
     recipe = Recipe(tasks=configs, optim=optim, train=TrainConfig(precision="fp32", channels_last=False, **train))
     recipe.deepspeed = block

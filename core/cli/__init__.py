@@ -6,6 +6,7 @@ Exit codes: 0 ok, 1 findings or failed training, 2 usage or recipe, 3 unreadable
 from __future__ import annotations
 
 import logging
+import os
 import sys
 
 import click
@@ -51,11 +52,12 @@ def build_cli() -> click.Group:
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point of the console script and of `python -m umbel`."""
-    given = sys.argv[1:] if arguments is None else arguments
+    given = without_local_rank(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_PrintableFormatter("%(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    level = logging.INFO if os.environ.get("RANK", "0") == "0" else logging.WARNING
+    logging.basicConfig(level=level, handlers=[handler])
     try:
         code = build_cli().main(
             [argument for argument in given if argument != "--debug"], prog_name="umbel", standalone_mode=False
@@ -71,8 +73,23 @@ def main(arguments: list[str] | None = None) -> None:
         if debug:
             raise
         message, code = _explain(error)
-        click.echo(printable(f"umbel: error: {' '.join(message.split())}"), err=True)
+        rank = f"rank {os.environ.get('RANK', '0')}: " if several_processes() else ""
+        click.echo(printable(f"umbel: {rank}error: {' '.join(message.split())}"), err=True)
+        if rank:
+            from umbel.ranks import leave
+
+            leave(code)
         sys.exit(code)
+
+
+def without_local_rank(arguments: list[str]) -> list[str]:
+    """The arguments without `--local_rank=N`, which launchers put before the verb; they set LOCAL_RANK as well."""
+    return [argument for argument in arguments if not argument.startswith(("--local_rank=", "--local-rank="))]
+
+
+def several_processes() -> bool:
+    """Whether a launcher started this process as one of several."""
+    return os.environ.get("WORLD_SIZE", "1") not in ("", "1")
 
 
 def _explain(error: BaseException) -> tuple[str, int]:
@@ -81,6 +98,11 @@ def _explain(error: BaseException) -> tuple[str, int]:
         return str(error), error.exit_code
     if isinstance(error, (click.Abort, KeyboardInterrupt)):
         return "interrupted", 130
+    if several_processes():
+        from umbel.ranks import lost_another
+
+        if lost_another(error):
+            return f"ended because another rank has ended or does not answer ({str(error).splitlines()[0]})", 1
     lines = str(error).strip().splitlines() or [""]
     text = lines[-1] if "Traceback" in str(error) else " ".join(lines)  # a loader worker's comes with its traceback
     return f"{type(error).__name__}: {text} (a defect in umbel or a plugin; add --debug for the traceback)", 70

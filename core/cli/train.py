@@ -16,16 +16,21 @@ def train(recipe: str, overrides: tuple[str, ...], out: Path | None, resume: boo
     """Train RECIPE (a file or a name), evaluate it, and print the scores.
 
     Any key can be overridden: train.steps=100 tasks.road.batch_size=4, and tasks.road=null drops a task.
+
+    On several GPUs: `deepspeed --module umbel train RECIPE` or `torchrun --nproc-per-node 8 -m umbel train RECIPE`.
     """
     from umbel import api
     from umbel.cli.tables import scores_table
     from umbel.errors import ConfigError
+    from umbel.ranks import launched
 
     if resume and out is None:
         raise ConfigError("--resume needs the run's folder", hint="add --out DIR")
     directory = out or _new_directory(Path("runs"), Path(recipe).stem)
-    click.echo(scores_table(api.train(recipe, overrides, out=directory, resume=resume)))
-    click.echo(f"run: {directory}", err=True)
+    scores = api.train(recipe, overrides, out=directory, resume=resume)
+    if launched().leads:
+        click.echo(scores_table(scores))
+        click.echo(f"run: {directory}", err=True)
 
 
 def _new_directory(parent: Path, name: str) -> Path:

@@ -32,7 +32,8 @@ class ConsoleObserver:
         self.started = time.perf_counter()
         self.first_step = run.runtime.steps_done
         names = ", ".join(f"{name} ({len(data)})" for name, data in run.train_data.items())  # type: ignore[arg-type]
-        millions = sum(p.numel() for p in run.runtime.model.parameters()) / 1e6
+        parameters = run.runtime.model.parameters()
+        millions = sum(getattr(p, "ds_numel", p.numel()) for p in parameters) / 1e6  # sharded ones look empty
         self.console.print(
             f"{run.directory}: {run.total_steps} steps, {names}, {millions:.1f} M parameters, "
             f"{run.runtime.device.type} {run.runtime.precision}",
@@ -50,7 +51,8 @@ class ConsoleObserver:
             return
         elapsed = time.perf_counter() - self.started
         done = step - self.first_step
-        rate = done * sum(task.config.batch_size for task in run.tasks.values()) / elapsed
+        parts = run.runtime.world_size * run.recipe.train.accumulate
+        rate = done * parts * sum(task.config.batch_size for task in run.tasks.values()) / elapsed
         left = duration_text((run.total_steps - step) * elapsed / done)
         text = f"{losses_text(losses)}  lr {lr:.2e}  {rate:.1f} images/s  {left} left"
         if self.progress is not None and self.bar is not None:

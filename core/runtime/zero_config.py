@@ -11,6 +11,7 @@ from umbel.errors import ConfigError
 
 if TYPE_CHECKING:
     from umbel.config import Recipe
+    from umbel.ranks import Ranks
 
 DEFAULT_STAGE = 2  # shards optimizer and gradients; parameters of a vision trunk fit on every device
 _BUCKET = 50_000_000  # elements; DeepSpeed's own 5e8 take 2 GB a buffer and device
@@ -47,6 +48,11 @@ _CHECKED = (
     "zero_optimization",
 )
 _HYPERPARAMETERS = ("lr", "weight_decay", "betas", "eps")
+
+
+def is_distributed(recipe: Recipe, ranks: Ranks) -> bool:
+    """Whether DeepSpeed steps the model: several processes, or a block that asks for it."""
+    return ranks.world_size > 1 or recipe.deepspeed is not None
 
 
 def zero_stage(recipe: Recipe) -> int:
