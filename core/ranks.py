@@ -51,6 +51,9 @@ class Ranks:
         return [row.tolist() for row in rows]
 
 
+ALONE = Ranks()
+
+
 def launched() -> Ranks:
     """What `deepspeed` or `torchrun` wrote into the environment; a single process without a launcher."""
     try:

@@ -33,7 +33,7 @@ from umbel.plugins import Plugins
 from umbel.precision import choose_precision
 from umbel.provenance import plugin_records
 from umbel.randomness import keyed_seed
-from umbel.ranks import Ranks, join, launched
+from umbel.ranks import ALONE, Ranks, join, launched
 from umbel.report.collect import FigureCollector
 from umbel.resume import best_pointers, images_a_step
 from umbel.resume import resume as resume_run
@@ -146,7 +146,7 @@ def build(recipe: Recipe, plugins: Plugins, *, pretrained: bool) -> tuple[dict[s
 
 
 def build_runtime(
-    recipe: Recipe, tasks: dict[str, Task[Any]], model: MultiTaskModel, steps: int, ranks: Ranks
+    recipe: Recipe, tasks: dict[str, Task[Any]], model: MultiTaskModel, steps: int, ranks: Ranks = ALONE
 ) -> Runtime:
     """The runtime of a recipe, in its measured or stated precision: DeepSpeed where several processes train, or where
     the recipe has a `deepspeed:` block."""
