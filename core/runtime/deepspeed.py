@@ -20,7 +20,7 @@ from umbel.ema import ShardAverage
 from umbel.errors import ConfigError, TrainingError
 from umbel.model import MultiTaskModel
 from umbel.optim import lr_factor
-from umbel.ranks import Ranks
+from umbel.ranks import Ranks, limit_waiting
 from umbel.runtime.local import fill_absent
 from umbel.runtime.move import move_batch
 from umbel.runtime.shards import make_shards, whole_weights
@@ -80,6 +80,7 @@ class DeepSpeedRuntime:
             raise ConfigError(
                 f"DeepSpeed refuses it: {' '.join(str(error).split())}", where="deepspeed", hint="see DeepSpeed's docs"
             ) from None
+        limit_waiting(recipe.train.timeout)
         self.engine.enable_backward_allreduce = self.stage > 0  # at stage 0 the norm is wanted before the step
         self.shards = make_shards(self.stage, model, self.engine, deepspeed.zero.GatheredParameters)
         self.shards.settle()  # fails now rather than after the first step

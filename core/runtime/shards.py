@@ -73,7 +73,7 @@ class Shards:
         self.optimizer.state[flat][key].copy_(value)
 
     def link(self) -> None:
-        """Tell DeepSpeed of optimizer state that has been made anew."""
+        """Tell DeepSpeed where the optimizer state is now; by itself it looks only once, after the first group's step."""
 
     def optimizer_tensors(self, keep: bool) -> dict[str, Tensor]:
         """Optimizer state by "parameter/key", whole, on the CPU; a collective.
@@ -82,6 +82,7 @@ class Shards:
             keep: False gives nothing back, on ranks that write nothing.
         """
         tensors = {}
+        self.link()
         for flat, parameters in self.flats():
             for key, value in self.optimizer.state.get(flat, {}).items():
                 for parameter in parameters if isinstance(value, Tensor) else ():
