@@ -100,27 +100,23 @@ def join(ranks: Ranks, device: torch.device, timeout: float) -> None:
 
 
 def limit_waiting(timeout: float) -> None:
-    """Give every process group this time-out: those that libraries make have half an hour, whatever the first one has."""
+    """Give every process group this time-out; those that libraries make have half an hour, whatever the first has."""
     groups = dist.distributed_c10d._world.pg_map
     limit = getattr(dist, "set_timeout", None) or dist.distributed_c10d._set_pg_timeout
     for group in groups:
         limit(timedelta(seconds=timeout), group)
 
 
+_ECHOES = (
+    *("gloo", "nccl", "connection closed by peer", "connection reset", "process group"),
+    *("store->get", "tcpstore", "timed out waiting"),
+)
+
+
 def lost_another(error: BaseException) -> bool:
     """Whether an error only says that another rank has ended or does not answer."""
-    signs = (
-        "gloo",
-        "nccl",
-        "connection closed by peer",
-        "connection reset",
-        "process group",
-        "store->get",
-        "tcpstore",
-        "timed out waiting",
-    )
     text = f"{type(error).__name__} {error}".lower()
-    return isinstance(error, (RuntimeError, OSError)) and any(sign in text for sign in signs)
+    return isinstance(error, (RuntimeError, OSError)) and any(echo in text for echo in _ECHOES)
 
 
 def leave(code: int) -> None:

@@ -73,7 +73,7 @@ class Shards:
         self.optimizer.state[flat][key].copy_(value)
 
     def link(self) -> None:
-        """Tell DeepSpeed where the optimizer state is now; by itself it looks only once, after the first group's step."""
+        """Tell DeepSpeed where the optimizer state is now: it looks once, when only the first group has any."""
 
     def optimizer_tensors(self, keep: bool) -> dict[str, Tensor]:
         """Optimizer state by "parameter/key", whole, on the CPU; a collective.
