@@ -85,11 +85,14 @@ def _check_images(run: Run, checkpoint: Checkpoint) -> None:
     accumulate = ratios.pop() if len(ratios) == 1 else 0.0
     fitting = f"add train.accumulate={accumulate:.0f}, or " if accumulate >= 1 and accumulate == int(accumulate) else ""
     raise CheckpointError(
-        f"a step had {before.get(name)} images of '{name}', with {run.runtime.world_size} "
-        f"process{'es' * (run.runtime.world_size > 1)} it has {now[name]}",
+        f"a step had {before.get(name)} images of '{name}', with {_processes(run.runtime.world_size)} it has {now[name]}",
         where=str(checkpoint.path),
-        hint=f"{fitting}go on with {checkpoint.state['world_size']} processes, or change batch_size to fit",
+        hint=f"{fitting}go on with {_processes(checkpoint.state['world_size'])}, or change batch_size to fit",
     )
+
+
+def _processes(count: int) -> str:
+    return f"{count} process{'es' * (count > 1)}"
 
 
 def best_pointers(run: Run) -> dict[str, str]:
