@@ -62,9 +62,8 @@ def resume(run: Run, checkpoint: Checkpoint, tree: DictConfig, saved_recipe: Pat
             where=str(run.checkpoints),
             hint="every machine must see the same folder",
         )
-    for pointer, key in (
-        best_pointers(run).items() if run.leads else ()
-    ):  # a run that was stopped between a checkpoint and its pointers
+    # of a run that was stopped between a checkpoint and its pointers
+    for pointer, key in best_pointers(run).items() if run.leads else ():
         folder = checkpoint_folder(run.checkpoints, int(run.best[key][1])) if key in run.best else None
         if folder is not None and folder.is_dir():
             point_to(run.checkpoints, pointer, folder)
@@ -85,7 +84,8 @@ def _check_images(run: Run, checkpoint: Checkpoint) -> None:
     accumulate = ratios.pop() if len(ratios) == 1 else 0.0
     fitting = f"add train.accumulate={accumulate:.0f}, or " if accumulate >= 1 and accumulate == int(accumulate) else ""
     raise CheckpointError(
-        f"a step had {before.get(name)} images of '{name}', with {_processes(run.runtime.world_size)} it has {now[name]}",
+        f"a step had {before.get(name)} images of '{name}', "
+        f"with {_processes(run.runtime.world_size)} it has {now[name]}",
         where=str(checkpoint.path),
         hint=f"{fitting}go on with {_processes(checkpoint.state['world_size'])}, or change batch_size to fit",
     )
