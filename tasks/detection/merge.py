@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 
 from umbel.tasks.detection.boxes import clip_to
+from umbel.tasks.detection.fusion import fuse
 from umbel.tasks.detection.nms import suppress
+from umbel.tasks.detection.reference_fusion import fuse_by_ensemble_boxes
 from umbel.tasks.detection.targets import Detections
+
+BACKENDS = {"compiled": fuse, "ensemble_boxes": fuse_by_ensemble_boxes}
 
 
 def merge_by_nms(views: Sequence[Detections], iou: float) -> Detections:
@@ -29,6 +34,7 @@ def merge_by_wbf(
     skip: float = 0.001,
     conf_type: str = "avg",
     weights: Sequence[float] | None = None,
+    backend: str = "compiled",
 ) -> Detections:
     """Weighted boxes fusion (Solovyev et al. 2021): boxes that overlap become their score-weighted mean.
 
@@ -38,39 +44,44 @@ def merge_by_wbf(
         skip: boxes with a lower score are left out.
         conf_type: score of a fused box: "avg", "max", "box_and_model_avg" or "absent_model_aware_avg".
         weights: weight of each view; None weighs all alike.
+        backend: "compiled" or "ensemble_boxes"; they give the same numbers.
 
     Returns:
         Fused detections, best first.
     """
-    from ensemble_boxes import weighted_boxes_fusion  # imports numba, which takes a second
-
     height, width = views[0].size
     scale = torch.tensor([width, height, width, height], dtype=torch.float64)
-    inside = [_inside(view) for view in views]
-    boxes, scores, classes = weighted_boxes_fusion(
-        [(view.boxes_N4.double() / scale).clamp(max=1).tolist() for view in inside],
-        [view.scores_N.tolist() for view in inside],
-        [view.classes_N.tolist() for view in inside],
-        weights=None if weights is None else list(weights),
-        iou_thr=iou,
-        skip_box_thr=skip,
-        conf_type=conf_type,
+    inside = [_inside(view, skip) for view in views]
+    together = Detections(
+        (torch.cat([view.boxes_N4.double() for view in inside]) / scale).clamp(max=1),
+        torch.cat([view.scores_N.double() for view in inside]),
+        torch.cat([view.classes_N for view in inside]),
+        views[0].size,
+    )
+    boxes, scores, classes = BACKENDS[backend](
+        together.boxes_N4.numpy(),
+        together.scores_N.numpy(),
+        together.classes_N.numpy(),
+        np.repeat(np.arange(len(views)), [len(view.scores_N) for view in inside]),
+        np.ones(len(views)) if weights is None else np.array(weights, np.float64),
+        iou,
+        conf_type,
     )
     return Detections(
-        clip_to((torch.as_tensor(boxes, dtype=torch.float64).view(-1, 4) * scale).float(), views[0].size),
-        torch.as_tensor(scores, dtype=torch.float32),
-        torch.as_tensor(classes).long(),
+        clip_to((torch.from_numpy(boxes) * scale).float(), views[0].size),
+        torch.from_numpy(scores).float(),
+        torch.from_numpy(classes),
         views[0].size,
     )
 
 
-def _inside(view: Detections) -> Detections:
-    """The view's boxes ordered, clipped to the image, without those that have no area: the fusion warns about them."""
+def _inside(view: Detections, skip: float) -> Detections:
+    """The view's boxes ordered and clipped to the image; those without area or with a lower score are left out."""
     low, high = view.boxes_N4[:, :2], view.boxes_N4[:, 2:]
     ordered = torch.cat((torch.minimum(low, high), torch.maximum(low, high)), dim=1)
     clipped = clip_to(ordered, view.size)
-    solid = (clipped[:, 2:] > clipped[:, :2]).all(1)
-    return Detections(clipped, view.scores_N, view.classes_N, view.size).select(solid)
+    kept = (clipped[:, 2:] > clipped[:, :2]).all(1) & (view.scores_N >= skip)
+    return Detections(clipped, view.scores_N, view.classes_N, view.size).select(kept)
 
 
 def keep_best(detections: Detections, per_class: int) -> Detections:

@@ -87,6 +87,7 @@ class DetectionOptions:
     wbf_skip: float = option(0.001, "boxes with a lower score are not fused")
     wbf_conf_type: str = option("avg", "score of a fused box: avg, max, box_and_model_avg or absent_model_aware_avg")
     wbf_weights: list[float] = option([], "weight of each view, in their order; [] weighs all alike")
+    wbf_backend: str = option("compiled", "compiled, or ensemble_boxes: the published package, same numbers, slower")
 
     def __post_init__(self) -> None:
         check_choice("difficult", self.difficult, ("ignore", "keep", "drop"))
@@ -96,6 +97,7 @@ class DetectionOptions:
         check_choice("iou_kind", self.iou_kind, ("iou", "giou", "diou", "ciou"))
         check_choice("merge", self.merge, ("wbf", "nms"))
         check_choice("wbf_conf_type", self.wbf_conf_type, CONF_TYPES)
+        check_choice("wbf_backend", self.wbf_backend, ("compiled", "ensemble_boxes"))
         for name in (
             "no_crop_prob",
             "hflip",

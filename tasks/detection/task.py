@@ -56,7 +56,7 @@ class Detection(Task[DetectionOptions]):
 
     Options = DetectionOptions
     main_metric = "map50"
-    merge_options = frozenset({"merge", "wbf_iou", "wbf_skip", "wbf_conf_type", "wbf_weights", "keep"})
+    merge_options = frozenset({"merge", "wbf_iou", "wbf_skip", "wbf_conf_type", "wbf_weights", "wbf_backend", "keep"})
 
     def __init__(self, name: str, config: TaskConfig, options: DetectionOptions) -> None:
         super().__init__(name, config, options)
@@ -203,6 +203,7 @@ class Detection(Task[DetectionOptions]):
                 skip=options.wbf_skip,
                 conf_type=options.wbf_conf_type,
                 weights=weights or None,
+                backend=options.wbf_backend,
             )
         return keep_best(merged, options.keep)
 

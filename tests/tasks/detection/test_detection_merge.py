@@ -32,7 +32,8 @@ def in_order(boxes, scores, labels):
     return sorted([round(s, 4), int(k), *(round(v, 4) for v in b)] for b, s, k in rows)
 
 
-def test_fusion_and_nms_equal_the_reference(golden):
+@pytest.mark.parametrize("backend", ["compiled", "ensemble_boxes"])
+def test_fusion_and_nms_equal_the_reference(golden, backend):
     ran = set()
     for case_name, case in golden("wbf.json")["cases"].items():
         for name, run in case["runs"].items():
@@ -50,6 +51,7 @@ def test_fusion_and_nms_equal_the_reference(golden):
                     skip=kw.get("skip_box_thr", 0.0),
                     conf_type=kw.get("conf_type", "avg"),
                     weights=kw.get("weights"),
+                    backend=backend,
                 )
             else:
                 continue

@@ -67,3 +67,18 @@ def test_counts_are_exact_integers_beyond_float32():
 def test_sizes_must_agree():
     with pytest.raises(DataError, match=r"\(2, 2\).*\(2, 3\)"):
         MeanIoU(["a"], 255).update([label_map(np.zeros((2, 2)))], [np.zeros((2, 3), np.uint8)])
+
+
+@pytest.mark.parametrize(("classes", "dtype"), [(1, np.uint8), (3, np.int64), (256, np.uint16), (300, np.uint16)])
+def test_counts_of_large_images_and_many_classes(classes, dtype, monkeypatch):
+    monkeypatch.setattr("umbel.tasks.segmentation.metric._EXACT", 40)  # parts of two rows
+    rng = np.random.default_rng(classes)
+    predicted, true = rng.integers(0, classes, (2, 7, 20))
+    true[rng.random((7, 20)) < 0.2] = 400
+    metric = MeanIoU([str(i) for i in range(classes)], 400)
+    metric.update([LabelMap(torch.from_numpy(predicted.astype(dtype)))], [torch.from_numpy(true)])
+    expected = np.zeros((classes, classes), np.int64)
+    for row, column in zip(true.ravel(), predicted.ravel(), strict=True):
+        if row != 400:
+            expected[row, column] += 1
+    assert np.array_equal(metric.confusion.numpy(), expected)
