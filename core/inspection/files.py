@@ -15,6 +15,7 @@ import numpy as np
 
 from umbel.data.images import READABLE_FORMATS, decode_bgr
 from umbel.data.trace import ImageRead
+from umbel.errors import UmbelError
 from umbel.inspection.finding import Finding
 
 if TYPE_CHECKING:
@@ -32,12 +33,12 @@ _TINY = 8
 _ORIENTATION, _BITS_PER_SAMPLE = 0x0112, 258
 
 
-def inspect_file(read: ImageRead, *, decodes: bool) -> list[Finding]:
-    """All that is odd about an image file.
+def inspect_file(read: ImageRead, *, decodes: bool) -> tuple[list[Finding], np.ndarray | None]:
+    """All that is odd about an image file, and the pixels of an image, (H, W, 3) uint8; None for a label map.
 
     Args:
         read: the file, as a task read it.
-        decodes: whether umbel's own reader took it; what it refused is named already.
+        decodes: whether umbel's own reader took it; what it refused is named already, and has no pixels.
     """
     from PIL import Image
 
@@ -62,13 +63,14 @@ def inspect_file(read: ImageRead, *, decodes: bool) -> list[Finding]:
     except Exception as error:  # umbel's reader refuses these too
         if decodes:
             report("unreadable", "error", f"is not a readable image: {type(error).__name__}", "fetch it again")
-        return found
-    if decodes and read.data[:2] == b"\xff\xd8":
-        complaint = _jpeg_complaint(read.data)
-        if complaint and not any(f.kind in ("truncated", "damaged") for f in found):
-            severity = "warning" if "extraneous bytes" in complaint else "error"
-            report("damaged", severity, f"has damaged pixels: {complaint}", "fetch or copy the file again")
-    return found
+        return found, None
+    if not decodes or read.is_label_map:
+        return found, None
+    pixels, complaint = _decode_listening(read.data)
+    if complaint and not any(f.kind in ("truncated", "damaged") for f in found):
+        severity = "warning" if "extraneous bytes" in complaint else "error"
+        report("damaged", severity, f"has damaged pixels: {complaint}", "fetch or copy the file again")
+    return found, pixels
 
 
 def _inspect_header(picture: Image.Image, read: ImageRead, report: Callable[[str, str, str, str], None]) -> None:
@@ -118,12 +120,15 @@ def _has_16_bits(picture: Image.Image, data: bytes) -> bool:
     return picture.mode.startswith("I")
 
 
-def _jpeg_complaint(data: bytes) -> str:
-    """What libjpeg prints about broken pixels; it decodes them all the same."""
-    with _captured_stderr() as lines:
-        decode_bgr(data)
+def _decode_listening(data: bytes) -> tuple[np.ndarray | None, str]:
+    """The pixels, and what libjpeg prints about broken ones; it decodes them all the same."""
+    try:
+        with _captured_stderr() as lines:
+            pixels = decode_bgr(data)
+    except UmbelError:  # of a kind that only Pillow reads
+        return None, ""
     found = _JPEG_COMPLAINT.search(lines())
-    return found[0].strip() if found else ""
+    return pixels, found[0].strip() if found else ""
 
 
 @contextmanager

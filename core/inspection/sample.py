@@ -6,11 +6,11 @@ import hashlib
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 from torch.utils.data import Dataset
 
 from umbel.data.faults import collect_faults
-from umbel.data.images import decode_bgr
-from umbel.data.trace import ImageRead, trace_reads
+from umbel.data.trace import trace_reads
 from umbel.errors import UmbelError
 from umbel.inspection.files import inspect_file
 from umbel.inspection.finding import REMEDIES, Finding, SampleReport
@@ -62,20 +62,18 @@ def inspect_sample(task: Task[Any], split: str, dataset: Dataset[Sample], index:
     images = []
     for read in {(read.path, read.is_label_map): read for read in reads}.values():
         decodes = str(read.path) not in refused
-        findings += inspect_file(read, decodes=decodes)
-        digest = _pixel_digest(read) if decodes and not read.is_label_map else ""
-        if digest:
-            images.append((str(read.path), digest))
+        found, pixels = inspect_file(read, decodes=decodes)
+        findings += found
+        if pixels is not None:
+            images.append((str(read.path), _digest(pixels)))
     unique = dict.fromkeys(
         replace(finding, task=task.name, split=split, sample=finding.sample or report.id) for finding in findings
     )
     return SampleResult(task.name, split, tuple(unique), tuple(images), len(reads), report.classes)
 
 
-def _pixel_digest(read: ImageRead) -> str:
-    """Of the pixels, so that another encoding or other metadata do not hide a copy; "" where there are none."""
-    try:
-        pixels = decode_bgr(read.data)
-    except UmbelError:
-        return ""
-    return hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
+def _digest(pixels: np.ndarray) -> str:
+    """Of the pixels, not of the file: another encoding or other metadata do not hide a copy."""
+    digest = hashlib.sha256(repr(pixels.shape).encode())
+    digest.update(np.ascontiguousarray(pixels))
+    return digest.hexdigest()
