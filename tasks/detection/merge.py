@@ -59,9 +59,9 @@ def merge_by_wbf(
         views[0].size,
     )
     boxes, scores, classes = BACKENDS[backend](
-        together.boxes_N4.numpy(),
-        together.scores_N.numpy(),
-        together.classes_N.numpy(),
+        together.boxes_N4.detach().numpy(),
+        together.scores_N.detach().numpy(),
+        together.classes_N.detach().numpy(),
         np.repeat(np.arange(len(views)), [len(view.scores_N) for view in inside]),
         np.ones(len(views)) if weights is None else np.array(weights, np.float64),
         iou,
