@@ -23,7 +23,13 @@ if TYPE_CHECKING:
 
 
 def train(
-    recipe: str | Path, overrides: Sequence[str] = (), *, out: str | Path, resume: bool = False
+    recipe: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    out: str | Path,
+    resume: bool = False,
+    quiet: bool = False,
+    json_lines: bool = False,
 ) -> dict[str, float]:
     """Train a recipe, evaluate it, and leave checkpoints, metrics and scores in a folder.
 
@@ -32,6 +38,8 @@ def train(
         overrides: "a.b=c" strings; "tasks.x=null" drops a task.
         out: folder of the run; it must not hold one already unless `resume`.
         resume: go on from the newest checkpoint in `out`.
+        quiet: show no progress on stderr.
+        json_lines: write progress to stdout, one JSON object a line.
 
     Returns:
         Scores by "task/metric", and "score".
@@ -51,7 +59,7 @@ def train(
     if not resume and (directory / CHECKPOINTS).exists():
         raise ConfigError("already holds a run", where=str(directory), hint="resume it, or choose another folder")
     run = prepare(typed, tree, plugins, directory)
-    register_observers(plugins)
+    register_observers(plugins, quiet=quiet, json_lines=json_lines)
     return train_run(run, resume=resume)
 
 

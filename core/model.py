@@ -58,6 +58,11 @@ class MultiTaskModel(nn.Module):
         return values
 
 
+def count_parameters(module: nn.Module) -> int:
+    """Numbers in the parameters of a module, whole ones too where each process holds a share."""
+    return sum(int(getattr(p, "ds_numel", p.numel())) for p in module.parameters())  # sharded ones look empty
+
+
 def build_model(backbone: Backbone, tasks: Mapping[str, Task[Any]], seed: int) -> MultiTaskModel:
     """Bind the tasks to a backbone: check their input sizes, make their heads.
 

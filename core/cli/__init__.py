@@ -35,16 +35,18 @@ class _PrintableFormatter(logging.Formatter):
 def build_cli() -> click.Group:
     """The command group with umbel's own verbs and those of plugins."""
     from umbel.cli.check import check
+    from umbel.cli.compare import compare
     from umbel.cli.evaluate import evaluate
     from umbel.cli.plugins import plugins
     from umbel.cli.predict import predict
+    from umbel.cli.report import report
     from umbel.cli.show import show
     from umbel.cli.train import train
     from umbel.cli.tta import tta
     from umbel.plugins import Plugins
 
     cli.commands.clear()  # of an earlier call, made with other plugins
-    for command in (check, evaluate, plugins, predict, show, train, tta):
+    for command in (check, compare, evaluate, plugins, predict, report, show, train, tta):
         cli.add_command(command)
     Plugins.discover().add_commands(cli)
     return cli

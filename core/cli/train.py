@@ -12,13 +12,19 @@ import click
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the run; default: a new one in runs/.")
 @click.option("--resume", is_flag=True, help="Go on from the newest checkpoint in --out.")
-def train(recipe: str, overrides: tuple[str, ...], out: Path | None, resume: bool) -> None:
+@click.option("--quiet", "-q", is_flag=True, help="No progress on stderr; scores and warnings only.")
+@click.option("--json", "json_lines", is_flag=True, help="Progress and scores as JSON lines on stdout.")
+def train(
+    recipe: str, overrides: tuple[str, ...], out: Path | None, resume: bool, quiet: bool, json_lines: bool
+) -> None:
     """Train RECIPE (a file or a name), evaluate it, and print the scores.
 
     Any key can be overridden: train.steps=100 tasks.road.batch_size=4, and tasks.road=null drops a task.
 
     On several GPUs: `deepspeed --module umbel train RECIPE` or `torchrun --nproc-per-node 8 -m umbel train RECIPE`.
     """
+    import logging
+
     from umbel import api
     from umbel.cli.tables import scores_table
     from umbel.errors import ConfigError
@@ -27,9 +33,14 @@ def train(recipe: str, overrides: tuple[str, ...], out: Path | None, resume: boo
     if resume and out is None:
         raise ConfigError("--resume needs the run's folder", hint="add --out DIR")
     directory = out or _new_directory(Path("runs"), Path(recipe).stem)
-    scores = api.train(recipe, overrides, out=directory, resume=resume)
-    if launched().leads:
+    if quiet:
+        logging.getLogger().setLevel(logging.WARNING)
+    scores = api.train(recipe, overrides, out=directory, resume=resume, quiet=quiet, json_lines=json_lines)
+    if not launched().leads:
+        return
+    if not json_lines:
         click.echo(scores_table(scores))
+    if not quiet:
         click.echo(f"run: {directory}", err=True)
 
 

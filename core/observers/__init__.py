@@ -8,14 +8,30 @@ if TYPE_CHECKING:
     from umbel.plugins import Plugins
 
 
-def register_observers(plugins: Plugins) -> None:
-    """Register the console, metrics.jsonl and TensorBoard observers."""
+def register_observers(plugins: Plugins, *, quiet: bool = False, json_lines: bool = False) -> None:
+    """Register the console, metrics.jsonl, TensorBoard and report observers.
+
+    Args:
+        plugins: get them.
+        quiet: without the console's.
+        json_lines: and one that writes JSON lines to stdout.
+    """
     import umbel
     from umbel.observers.console import ConsoleObserver
+    from umbel.observers.json_lines import JsonLinesObserver
     from umbel.observers.jsonl import JsonlObserver
+    from umbel.observers.report import ReportObserver
     from umbel.observers.tensorboard import TensorBoardObserver
     from umbel.plugins import OWN_DISTRIBUTION, Plugin
 
-    observers = {"console": ConsoleObserver(), "jsonl": JsonlObserver(), "tensorboard": TensorBoardObserver()}
+    observers: dict[str, object] = {
+        "jsonl": JsonlObserver(),
+        "tensorboard": TensorBoardObserver(),
+        "report": ReportObserver(),
+    }
+    if not quiet:
+        observers["console"] = ConsoleObserver()
+    if json_lines:
+        observers["json-lines"] = JsonLinesObserver()
     for name, observer in observers.items():
         plugins.register(observer, Plugin(OWN_DISTRIBUTION, umbel.__version__, f"observer-{name}"))

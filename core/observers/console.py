@@ -7,9 +7,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from umbel.hooks import hookimpl
+from umbel.model import count_parameters
+from umbel.observers.live import LiveView
+from umbel.observers.memory import memory_text
+from umbel.observers.pace import PaceMeter, images_per_step
 from umbel.observers.text import duration_text, losses_text, scores_text
 from umbel.types import Losses
 
@@ -18,53 +21,55 @@ if TYPE_CHECKING:
 
 
 class ConsoleObserver:
-    """Shows step, losses of every task, images per second and time left."""
+    """Shows step, epoch, time left, losses and images a second of every task, memory, and the last scores.
 
-    def __init__(self) -> None:
-        self.console = Console(stderr=True, highlight=False, markup=False)
-        self.progress: Progress | None = None
-        self.bar: TaskID | None = None
-        self.started = 0.0
-        self.first_step = 0
+    Args:
+        console: where to write; default: stderr.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(stderr=True, highlight=False, markup=False)
+        self.view: LiveView | None = None
+        self.meter: PaceMeter | None = None
 
     @hookimpl
     def umbel_run_started(self, run: Run) -> None:
-        self.started = time.perf_counter()
-        self.first_step = run.runtime.steps_done
+        self.meter = PaceMeter(images_per_step(run), run.runtime.steps_done, run.total_steps, time.perf_counter())
         names = ", ".join(f"{name} ({len(data)})" for name, data in run.train_data.items())  # type: ignore[arg-type]
-        parameters = run.runtime.model.parameters()
-        millions = sum(getattr(p, "ds_numel", p.numel()) for p in parameters) / 1e6  # sharded ones look empty
+        millions = count_parameters(run.runtime.model) / 1e6
         self.console.print(
             f"{run.directory}: {run.total_steps} steps, {names}, {millions:.1f} M parameters, "
             f"{run.runtime.device.type} {run.runtime.precision}",
             soft_wrap=True,
         )
         if self.console.is_terminal:
-            columns = (TextColumn("{task.completed}/{task.total}"), BarColumn(), TextColumn("{task.description}"))
-            self.progress = Progress(*columns, console=self.console)
-            self.progress.start()
-            self.bar = self.progress.add_task("", total=run.total_steps, completed=self.first_step)
+            self.view = LiveView(self.console, list(run.tasks), run.epoch_steps)
+            self.view.start()
 
     @hookimpl
     def umbel_step_finished(self, run: Run, step: int, losses: Mapping[str, Losses], lr: float) -> None:
+        if self.meter is None:
+            return
+        self.meter.count(losses)
         if step % run.recipe.train.log_every and step != run.total_steps:
             return
-        elapsed = time.perf_counter() - self.started
-        done = step - self.first_step
-        parts = run.runtime.world_size * run.recipe.train.accumulate
-        rate = done * parts * sum(task.config.batch_size for task in run.tasks.values()) / elapsed
-        left = duration_text((run.total_steps - step) * elapsed / done)
-        text = f"{losses_text(losses)}  lr {lr:.2e}  {rate:.1f} images/s  {left} left"
-        if self.progress is not None and self.bar is not None:
-            self.progress.update(self.bar, completed=step, description=text)
-        else:
-            self.console.print(f"step {step}/{run.total_steps}  {text}", soft_wrap=True)
+        pace, memory = self.meter.at(step, time.perf_counter()), memory_text(run.runtime.device)
+        if self.view is not None:
+            shown = {name: f"{float(value.total):.4f}" for name, value in losses.items()}
+            self.view.show_step(pace, shown, lr, memory)
+            return
+        rate = f"{sum(pace.rates.values()):.1f} images/s"
+        epoch = f"epoch {step / max(1, run.epoch_steps):.1f}"
+        parts = (losses_text(losses), f"lr {lr:.2e}", epoch, rate, memory, f"{duration_text(pace.left)} left")
+        self.console.print(f"step {step}/{run.total_steps}  {'  '.join(filter(None, parts))}", soft_wrap=True)
 
     @hookimpl
     def umbel_evaluated(self, run: Run, step: int, scores: Mapping[str, float]) -> None:
+        if self.view is not None:
+            self.view.show_scores(scores)
         self.console.print(f"evaluated at step {step}: {scores_text(scores)}", soft_wrap=True)
 
     @hookimpl
     def umbel_run_finished(self, run: Run, error: BaseException | None) -> None:
-        if self.progress is not None:
-            self.progress.stop()
+        if self.view is not None:
+            self.view.stop()

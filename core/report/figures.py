@@ -104,10 +104,12 @@ class MatrixFigure:
 
 @dataclass(frozen=True)
 class Picture:
-    """A JPEG in base64, with its label; make it with `picture`."""
+    """A JPEG in base64, with its label and its size in pixels; make it with `picture`."""
 
     label: str
     jpeg: str
+    width: int = 0
+    height: int = 0
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,7 @@ def picture(label: str, image: np.ndarray) -> Picture:
     ok, data = cv2.imencode(".jpg", np.ascontiguousarray(image[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, 82])
     if not ok:
         raise DataError(f"cannot encode an image of shape {image.shape} as JPEG")
-    return Picture(label, base64.b64encode(data.tobytes()).decode("ascii"))
+    return Picture(label, base64.b64encode(data.tobytes()).decode("ascii"), image.shape[1], image.shape[0])
 
 
 def figure_to_json(figure: Figure) -> dict[str, Any]:
@@ -168,8 +170,7 @@ def figure_from_json(value: Any, where: str) -> Figure:
             known["lines"] = [Line(str(one["name"]), _numbers(one["x"]), _numbers(one["y"])) for one in known["lines"]]
         if of is ExampleFigure:
             known["examples"] = [
-                Example(str(one["caption"]), [Picture(str(p["label"]), str(p["jpeg"])) for p in one["pictures"]])
-                for one in known["examples"]
+                Example(str(one["caption"]), [_picture(p) for p in one["pictures"]]) for one in known["examples"]
             ]
         made: Figure = of(**known)
         return made
@@ -183,3 +184,7 @@ def figure_from_json(value: Any, where: str) -> Figure:
 
 def _numbers(values: Any) -> list[float]:
     return [float(value) for value in values]
+
+
+def _picture(value: Any) -> Picture:
+    return Picture(str(value["label"]), str(value["jpeg"]), int(value.get("width", 0)), int(value.get("height", 0)))

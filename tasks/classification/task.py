@@ -34,6 +34,7 @@ from umbel.tasks.classification.loss import smoothed_cross_entropy
 from umbel.tasks.classification.metric import TopKAccuracy
 from umbel.tasks.classification.options import ClassificationOptions
 from umbel.tasks.classification.prediction import ClassScores
+from umbel.tasks.classification.report import ClassificationReporter
 from umbel.tasks.classification.statistics import describe
 from umbel.tasks.classification.views import make_views
 
@@ -132,6 +133,9 @@ class Classification(Task[ClassificationOptions]):
 
     def describe_data(self, split: str) -> list[Statistic]:
         return describe(self.dataset(split), self.class_names, self.config.input_size)
+
+    def reporter(self) -> ClassificationReporter:
+        return ClassificationReporter(self, self.class_names)
 
     def draw(self, image: np.ndarray, prediction: ClassScores | int) -> np.ndarray:
         if isinstance(prediction, ClassScores):

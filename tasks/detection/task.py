@@ -44,6 +44,7 @@ from umbel.tasks.detection.metric import DetectionMetric
 from umbel.tasks.detection.nms import select_detections
 from umbel.tasks.detection.options import DetectionOptions
 from umbel.tasks.detection.records import Annotations
+from umbel.tasks.detection.report import DetectionReporter
 from umbel.tasks.detection.results import coco_annotations, coco_results, narrow
 from umbel.tasks.detection.statistics import describe
 from umbel.tasks.detection.targets import BoxTarget, Detections, training_rows
@@ -219,6 +220,9 @@ class Detection(Task[DetectionOptions]):
 
     def describe_data(self, split: str) -> list[Statistic]:
         return describe(self.dataset(split), self.categories.names, self.config.input_size, self.views)
+
+    def reporter(self) -> DetectionReporter:
+        return DetectionReporter(self, self.categories.names)
 
     def draw(self, image: np.ndarray, prediction: BoxTarget | Detections) -> np.ndarray:
         return draw_boxes(image, prediction, self.categories.names)

@@ -21,6 +21,7 @@ from umbel.tasks.segmentation.loss import segmentation_loss
 from umbel.tasks.segmentation.metric import MeanIoU
 from umbel.tasks.segmentation.options import SegmentationOptions
 from umbel.tasks.segmentation.prediction import LabelMap
+from umbel.tasks.segmentation.report import SegmentationReporter
 from umbel.tasks.segmentation.statistics import describe
 from umbel.tasks.segmentation.views import content_logits, make_views, merge_views, original_logits
 
@@ -125,6 +126,9 @@ class Segmentation(Task[SegmentationOptions]):
 
     def describe_data(self, split: str) -> list[Statistic]:
         return describe(self.dataset(split), self.class_names, self.config.input_size)
+
+    def reporter(self) -> SegmentationReporter:
+        return SegmentationReporter(self, self.class_names, self.options.ignore_index)
 
     def draw(self, image: np.ndarray, prediction: LabelMap | np.ndarray) -> np.ndarray:
         labels = prediction.labels.numpy() if isinstance(prediction, LabelMap) else np.asarray(prediction)

@@ -54,7 +54,7 @@ def test_commands_and_python_run_as_shown(
     monkeypatch.chdir(workplace)
     lines = "\n".join(blocks(readme, "sh")).replace("train.steps=500", "train.steps=1").splitlines()
     commands = [shlex.split(line, comments=True) for line in lines if line.startswith("umbel ")]
-    assert {command[1] for command in commands} == {"check", "train", "evaluate", "predict"}
+    assert {command[1] for command in commands} == {"check", "train", "report", "evaluate", "predict"}
     for command in commands:
         main(command[1:])
     out = capsys.readouterr().out

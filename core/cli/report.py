@@ -1,0 +1,31 @@
+"""umbel report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File to write; default: report.html in RUN, comparison.html here for several.",
+)
+@click.option("--evaluate", is_flag=True, help="Evaluate RUN again for its figures; needs its validation data.")
+@click.option("--checkpoint", default="latest", show_default=True, help="What --evaluate evaluates: latest, best, ...")
+def report(runs: tuple[Path, ...], out: Path | None, evaluate: bool, checkpoint: str) -> None:
+    """Build the report of a RUN again, or one that compares several.
+
+    Without --evaluate the figures are those that training stored in report.json, so neither data nor model is needed.
+    """
+    from umbel.report.rebuild import rebuild_figures, write_comparison, write_report
+
+    for run in runs if evaluate else ():
+        rebuild_figures(run, checkpoint)
+    if len(runs) == 1:
+        click.echo(write_report(runs[0], out))
+    else:
+        click.echo(write_comparison(runs, out or Path("comparison.html")))

@@ -1,0 +1,132 @@
+"""The models of a comparison: trained, resumed, or taken as they are when they are finished."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from umbel.api import train
+from umbel.data.files import read_json
+from umbel.data.loader import load_datasets, steps_per_epoch
+from umbel.errors import ConfigError, DataError
+from umbel.plugins import Plugins
+from umbel.recipe import load_recipe
+from umbel.resume import changed_keys
+from umbel.run import CHECKPOINTS, RECIPE_FILE, SCORES_FILE, build_tasks
+
+log = logging.getLogger(__name__)
+JOINT = "joint"
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One model to train.
+
+    Args:
+        name: "joint" or the task it is for.
+        seed: of the run.
+        overrides: to the recipe.
+        directory: of the run.
+    """
+
+    name: str
+    seed: int
+    overrides: tuple[str, ...]
+    directory: Path
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a comparison trains.
+
+    Args:
+        recipe: path or name of the recipe.
+        tasks: main metric by task, in order.
+        steps: optimizer steps of every model: each task sees as many images alone as beside the others.
+        models: in the order they are trained.
+    """
+
+    recipe: str
+    tasks: dict[str, str]
+    steps: int
+    models: list[Planned]
+
+
+def make_plan(recipe: str, overrides: Sequence[str], seeds: Sequence[int], steps: int | None, out: Path) -> Plan:
+    """The joint model and one of each task, for every seed, all of the same number of steps.
+
+    Raises:
+        ConfigError: for a recipe of fewer than two tasks, or a seed named twice.
+    """
+    plugins = Plugins.discover()
+    typed, _ = load_recipe(recipe, overrides, plugins)
+    if len(typed.tasks) < 2:
+        raise ConfigError(
+            f"has {len(typed.tasks)} task", where=recipe, hint="comparing a joint model with its parts needs two tasks"
+        )
+    if len(set(seeds)) != len(seeds) or not seeds:
+        raise ConfigError(f"seeds are {', '.join(map(str, seeds)) or 'none'}", where="--seeds", hint="name each once")
+    tasks = build_tasks(typed, plugins)
+    steps = steps or typed.train.steps
+    if steps is None:  # an epoch is that of the joint model; a twin's own would be shorter
+        epoch = steps_per_epoch(tasks, load_datasets(tasks, "train"), world_size=1)
+        steps = max(1, round(typed.train.epochs * epoch))
+    models = []
+    for seed in seeds:
+        common = (*overrides, f"train.seed={seed}", f"train.steps={steps}")
+        models.append(Planned(JOINT, seed, common, out / f"{JOINT}-seed{seed}"))
+        for name in tasks:
+            dropped = tuple(f"tasks.{other}=null" for other in tasks if other != name)
+            models.append(Planned(name, seed, (*common, *dropped, "score=mean"), out / f"{name}-alone-seed{seed}"))
+    return Plan(recipe, {name: task.main_metric for name, task in tasks.items()}, steps, models)
+
+
+def train_or_reuse(plan: Plan, model: Planned, *, quiet: bool) -> dict[str, float]:
+    """Scores of a model: read where it is finished, else trained, from its newest checkpoint where it has one.
+
+    Raises:
+        ConfigError: if the folder holds a run of another recipe.
+    """
+    _, tree = load_recipe(plan.recipe, model.overrides, Plugins.discover())
+    saved = model.directory / RECIPE_FILE
+    if saved.is_file():
+        changed = sorted(_differences(OmegaConf.load(saved), tree))
+        if changed:
+            raise ConfigError(
+                f"holds a run of another recipe: {', '.join(changed[:6])} differ",
+                where=str(model.directory),
+                hint="compare into another folder: --out DIR",
+            )
+    finished = model.directory / SCORES_FILE
+    if finished.is_file():
+        log.info("%s: already trained", model.directory)
+        return _scores(finished)
+    started = (model.directory / CHECKPOINTS).is_dir() and any((model.directory / CHECKPOINTS).glob("step-*"))
+    train(plan.recipe, model.overrides, out=model.directory, resume=started, quiet=quiet)
+    return _scores(finished)
+
+
+def _scores(path: Path) -> dict[str, float]:
+    stored = read_json(path)
+    if not isinstance(stored, dict):
+        raise DataError("is not a file of scores", where=str(path), hint="remove the run and compare again")
+    return {str(key): float("nan") if value is None else float(value) for key, value in stored.items()}
+
+
+def _differences(saved: Any, tree: DictConfig) -> list[str]:
+    """Keys that differ, but for the options that training has read from the data and written down."""
+    before, after = (OmegaConf.to_container(one, resolve=False) for one in (saved, tree))
+    return [key for key in changed_keys(before, after) if not (".options." in key and _absent(after, key))]
+
+
+def _absent(tree: Any, key: str) -> bool:
+    for part in key.split("."):
+        if not isinstance(tree, dict) or part not in tree:
+            return True
+        tree = tree[part]
+    return False

@@ -1,0 +1,83 @@
+"""`umbel train --json`: what happens, one JSON object a line on stdout, for programs that watch a run."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TextIO
+
+from umbel.evaluation import scores_to_json
+from umbel.hooks import hookimpl
+from umbel.observers.memory import memory_text
+from umbel.observers.pace import PaceMeter, images_per_step
+from umbel.types import Losses
+
+if TYPE_CHECKING:
+    from umbel.run import Run
+
+
+class JsonLinesObserver:
+    """Writes {"event": "started" | "step" | "evaluated" | "finished", ...}.
+
+    Args:
+        stream: where to; default: stdout.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self.stream = stream or sys.stdout
+        self.meter: PaceMeter | None = None
+
+    @hookimpl
+    def umbel_run_started(self, run: Run) -> None:
+        self.meter = PaceMeter(images_per_step(run), run.runtime.steps_done, run.total_steps, time.perf_counter())
+        self._write(
+            "started",
+            {
+                "run": str(run.directory),
+                "steps": run.total_steps,
+                "step": run.runtime.steps_done,
+                "epoch_steps": run.epoch_steps,
+                "tasks": list(run.tasks),
+                "device": run.runtime.device.type,
+                "precision": run.runtime.precision,
+            },
+        )
+
+    @hookimpl
+    def umbel_step_finished(self, run: Run, step: int, losses: Mapping[str, Losses], lr: float) -> None:
+        if self.meter is None:
+            return
+        self.meter.count(losses)
+        if step % run.recipe.train.log_every and step != run.total_steps:
+            return
+        pace = self.meter.at(step, time.perf_counter())
+        self._write(
+            "step",
+            {
+                "step": step,
+                "epoch": round(step / max(1, run.epoch_steps), 3),
+                "lr": lr,
+                "losses": scores_to_json({name: float(value.total) for name, value in losses.items()}),
+                "images_per_second": {name: round(rate, 2) for name, rate in pace.rates.items()},
+                "seconds_left": round(pace.left, 1),
+                "memory": memory_text(run.runtime.device),
+            },
+        )
+
+    @hookimpl
+    def umbel_evaluated(self, run: Run, step: int, scores: Mapping[str, float]) -> None:
+        self._write("evaluated", {"step": step, "scores": scores_to_json(scores)})
+
+    @hookimpl
+    def umbel_run_finished(self, run: Run, error: BaseException | None) -> None:
+        reason = None if error is None else f"{type(error).__name__}: {error}"
+        best = scores_to_json({key: value for key, (value, _) in run.best.items()})
+        self._write(
+            "finished",
+            {"step": run.runtime.steps_done, "minutes": round(run.minutes, 3), "best": best, "error": reason},
+        )
+
+    def _write(self, event: str, values: Mapping[str, Any]) -> None:
+        print(json.dumps({"event": event, **values}), file=self.stream, flush=True)

@@ -1,0 +1,30 @@
+"""report.html at the end of every run, and report.json, which it can be built from again."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from umbel.hooks import hookimpl
+
+if TYPE_CHECKING:
+    from umbel.run import Run
+
+log = logging.getLogger(__name__)
+
+
+class ReportObserver:
+    """Writes the report of a run that has ended, well or not; a fault here costs the report and nothing else."""
+
+    @hookimpl
+    def umbel_run_finished(self, run: Run, error: BaseException | None) -> None:
+        from umbel.report.rebuild import write_report
+        from umbel.report.record import RECORD_FILE, record_run, write_record
+
+        if run.runtime.rank != 0:
+            return
+        try:
+            write_record(run.directory / RECORD_FILE, record_run(run, error))
+            write_report(run.directory)
+        except Exception as fault:
+            log.warning("report: not written: %s: %s", type(fault).__name__, fault)

@@ -1,0 +1,29 @@
+"""What a report says about a task's training data."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from umbel.report.figures import Figure, TableFigure
+from umbel.task import Task
+
+log = logging.getLogger(__name__)
+
+
+def describe_data(task: Task[Any]) -> list[Figure]:
+    """The task's own tables about its training data; none where it cannot be read any more."""
+    try:
+        tables = task.describe_data("train")
+    except Exception as error:  # a report is not worth a run
+        log.warning("report: the data of task '%s' was not described: %s: %s", task.name, type(error).__name__, error)
+        return []
+    return [
+        TableFigure(
+            f"Training data: {table.title}",
+            list(table.columns),
+            [list(row) for row in table.rows],
+            "; ".join(table.findings),
+        )
+        for table in tables
+    ]

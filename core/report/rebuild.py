@@ -1,0 +1,72 @@
+"""`umbel report`: pages built again from what runs left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from umbel.data.files import write_bytes
+from umbel.data.loader import dataset_length, load_datasets
+from umbel.evaluation import evaluate
+from umbel.model import count_parameters
+from umbel.plugins import Plugins
+from umbel.report.collect import FigureCollector
+from umbel.report.comparison import comparison_page
+from umbel.report.data import describe_data
+from umbel.report.environment import describe_environment, describe_plugins
+from umbel.report.history import read_history
+from umbel.report.open import open_report
+from umbel.report.page import run_page
+from umbel.report.record import RECORD_FILE, read_record, write_record
+from umbel.task import Task
+from umbel.trained import open_trained
+
+PAGE = "report.html"
+
+
+def write_report(run: Path, out: Path | None = None) -> Path:
+    """Build the page of a run from its stored figures; returns the file."""
+    path = out or run / PAGE
+    write_bytes(path, run_page(open_report(run)).encode())
+    return path
+
+
+def write_comparison(runs: Sequence[Path], out: Path) -> Path:
+    """Build the page of several runs; returns the file."""
+    write_bytes(out, comparison_page([open_report(run) for run in runs]).encode())
+    return out
+
+
+def rebuild_figures(run: Path, checkpoint: str) -> None:
+    """Evaluate a checkpoint of a run and store its figures in report.json; what only training knew stays as it is."""
+    open_report(run)  # says what is wrong with the folder before anything is loaded
+    plugins = Plugins.discover()
+    recipe, tasks, runtime = open_trained(str(run), [], checkpoint, plugins)
+    data = load_datasets(tasks, "val")
+    collector = FigureCollector(tasks)
+    evaluate(runtime, tasks, data, recipe.score, collector)
+    record = read_record(run / RECORD_FILE)
+    if not record.state:  # trained before there were reports
+        steps = max([0.0, *read_history(run / "metrics.jsonl").lr.x])
+        record.steps = [int(steps), recipe.train.steps or int(steps)]
+        record.parameters = [count_parameters(part) for part in (runtime.model, runtime.model.backbone)]
+        record.environment = describe_environment(runtime.device, runtime.precision)
+        record.plugins = describe_plugins(plugins)
+    for name, task in tasks.items():
+        record.data[name] = describe_data(task)
+        record.tasks.setdefault(name, _about(task, dataset_length(data[name])))
+    record.figures, record.images, record.faults = collector.figures(), collector.images, collector.faults
+    write_record(run / RECORD_FILE, record)
+
+
+def _about(task: Task[Any], validation_images: int) -> dict[str, Any]:
+    config = task.config
+    return {
+        "kind": config.kind,
+        "main": task.main_metric,
+        "train": dataset_length(load_datasets({task.name: task}, "train")[task.name]),
+        "val": validation_images,
+        "input_size": list(config.input_size),
+        "images": config.batch_size,
+    }
