@@ -92,7 +92,7 @@ def as_written(tree: DictConfig, typed: Any) -> DictConfig:
     return OmegaConf.create(plain)  # type: ignore[return-value]
 
 
-def _interpolations(node: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+def _interpolations(node: Any, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], str]]:
     for key in node if isinstance(node, DictConfig) else range(len(node)):
         child = node._get_node(key)
         if child._is_interpolation():
@@ -123,5 +123,5 @@ def _resolvers(value: str) -> Iterator[str]:
     while stack:
         node = stack.pop()
         if isinstance(node, OmegaConfGrammarParser.InterpolationResolverContext):
-            yield node.resolverName().getText()
+            yield str(node.resolverName().getText())  # type: ignore[no-untyped-call]
         stack += list(getattr(node, "children", None) or ())

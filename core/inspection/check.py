@@ -106,8 +106,8 @@ def _open(task: Task[Any], split: str, findings: list[Finding]) -> Dataset[Sampl
         except Exception as error:  # a plugin's reader may raise anything
             faults.append(DataError(f"cannot be opened: {type(error).__name__}: {error}", kind="defect"))
     key = f"tasks.{task.name}"
-    for error in faults:
-        found = Finding.of(error)
+    for fault in faults:
+        found = Finding.of(fault)
         findings.append(Finding(found.kind, found.file or key, found.message, found.remedy, "error", task.name, split))
     if dataset is not None and not dataset_length(dataset):
         message = f"split '{split}' has no sample" + (" that can be used" if faults else "")

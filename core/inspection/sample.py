@@ -75,5 +75,5 @@ def inspect_sample(task: Task[Any], split: str, dataset: Dataset[Sample], index:
 def _digest(pixels: np.ndarray) -> str:
     """Of the pixels, not of the file: another encoding or other metadata do not hide a copy."""
     digest = hashlib.sha256(repr(pixels.shape).encode())
-    digest.update(np.ascontiguousarray(pixels))
+    digest.update(np.ascontiguousarray(pixels).data)
     return digest.hexdigest()
