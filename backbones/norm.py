@@ -63,6 +63,13 @@ class TaskBatchNorm2d(nn.Module):
                 self.register_buffer(f"running_var_{name}", self.running_var.clone())
         self.tasks = tuple(dict.fromkeys((*self.tasks, *names)))
 
+    def keep(self, names: tuple[str, ...]) -> None:
+        """Forget the statistics of all other tasks."""
+        for name in set(self.tasks) - set(names):
+            delattr(self, f"running_mean_{name}")
+            delattr(self, f"running_var_{name}")
+        self.tasks = tuple(name for name in self.tasks if name in names)
+
     def statistics(self, task: str | None) -> tuple[Tensor, Tensor]:
         """Running mean and variance of a task, each (C,); the common ones before tasks are bound."""
         if not self.tasks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from timm.layers import LayerNorm2d
@@ -11,6 +12,7 @@ from umbel import Backbone
 from umbel.backbones.fold import fold_frozen_norms
 from umbel.backbones.norm import Selection, TaskBatchNorm2d, has_batch_norm, hold_statistics, take_over
 from umbel.backbones.options import TimmOptions
+from umbel.backbones.padding import fix_padding
 from umbel.backbones.trunk import build_trunk, nchw
 from umbel.backbones.weights import load_weights
 
@@ -81,6 +83,27 @@ class TimmBackbone(Backbone):
         """Only batch statistics of their own tell tasks apart."""
         own = any(isinstance(layer, TaskBatchNorm2d) and layer.tasks for layer in self.trunk.modules())
         return task if own else ""
+
+    def keep_tasks(self, names: tuple[str, ...]) -> None:
+        """Drop the batch statistics of other tasks."""
+        for layer in self.trunk.modules():
+            if isinstance(layer, TaskBatchNorm2d):
+                layer.keep(names)
+
+    def learnt_options(self) -> dict[str, Any]:
+        """How batch statistics are kept, which would follow the number of tasks and the weights otherwise."""
+        if not has_batch_norm(self.trunk):
+            return {}
+        if self._frozen_stats:
+            return {"norm_stats": "frozen"}
+        own = any(isinstance(layer, TaskBatchNorm2d) and layer.tasks for layer in self.trunk.modules())
+        return {"norm_stats": "per_task" if own else "shared"}
+
+    def for_export(self) -> TimmBackbone:
+        """A copy whose convolutions pad by constants, where they compute the padding from each input's size."""
+        copied = copy.deepcopy(self)
+        fix_padding(copied.trunk)
+        return copied
 
     def train(self, mode: bool = True) -> TimmBackbone:
         """Training or evaluation mode; what is frozen stays in evaluation mode."""

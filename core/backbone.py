@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -48,6 +48,17 @@ class Backbone(nn.Module):
         Unless overridden, a trunk that makes parts for each task in `bind_tasks` is taken to differ between them.
         """
         return "" if type(self).bind_tasks is Backbone.bind_tasks else task
+
+    def keep_tasks(self, names: tuple[str, ...]) -> None:
+        """Forget the parts of all other tasks, for an export of these alone."""
+
+    def learnt_options(self) -> dict[str, Any]:
+        """Options decided when the tasks were bound, without which some of them alone could not be rebuilt."""
+        return {}
+
+    def for_export(self) -> Backbone:
+        """The trunk as it is exported: with the same parameters, and computing the same; the default is itself."""
+        return self
 
     def stage_of_parameters(self) -> dict[str, int]:
         """Stage of each parameter by name, 0 at the stem, for layer-wise learning rates; here all are one stage."""

@@ -36,11 +36,13 @@ class Task(ABC, Generic[OptionsT]):
         Options: dataclass of typed options, declared with `umbel.option`.
         main_metric: the key of `metric().compute()` that enters the overall score; higher is better.
         merge_options: options that only `merge` reads; predictions of views are shared between variants of them.
+        hub_tag: the task type by which model hubs file it.
     """
 
     Options: ClassVar[type]
     main_metric: ClassVar[str]
     merge_options: ClassVar[frozenset[str]] = frozenset()
+    hub_tag: ClassVar[str] = "other"
 
     def __init__(self, name: str, config: TaskConfig, options: OptionsT) -> None:
         self.name = name
@@ -197,8 +199,15 @@ class Task(ABC, Generic[OptionsT]):
         return to_jsonable(prediction)
 
     def export(self, head: nn.Module) -> nn.Module:
-        """The head as it is exported; the default is the head itself."""
+        """The head as it is exported, its output tensors that `decode` takes too; the default is the head itself."""
         return head
+
+    def export_spec(self) -> dict[str, Any]:
+        """How images get to the size of the network input, what the exported outputs mean and how they are decoded.
+
+        It goes into the JSON beside an exported model, for programs that use it without umbel.
+        """
+        return {}
 
     def write(self, predictions: dict[str, Any], path: Path) -> None:
         """Write the predictions of many images, keyed by sample id, to one result file; the default is JSON."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from umbel.checkpoint.read import Checkpoint, find_checkpoint, open_checkpoint
 from umbel.checkpoint.state import load_weights
+from umbel.checkpoint.tensors import load_tensors
 from umbel.checkpoint.write import LATEST
 from umbel.config import Recipe
 from umbel.errors import CheckpointError, ConfigError
@@ -17,6 +18,8 @@ from umbel.recipe import load_recipe
 from umbel.run import CHECKPOINTS, RECIPE_FILE, build
 from umbel.runtime.local import LocalRuntime
 from umbel.task import Task
+
+WEIGHTS = "model.safetensors"  # of an exported folder
 
 
 def open_trained(
@@ -38,11 +41,17 @@ def open_trained(
     if is_run and not (directory / RECIPE_FILE).is_file():
         raise CheckpointError(f"is not a run: it has no {RECIPE_FILE}", where=target, hint="give the folder of a run")
     recipe, _ = load_recipe(str(directory / RECIPE_FILE) if is_run else target, overrides, plugins)
-    opened = resolve_checkpoint(directory if is_run else None, checkpoint)
+    bundled = directory / WEIGHTS
+    if checkpoint == LATEST and bundled.is_file() and not (directory / CHECKPOINTS).exists():  # `umbel export` made it
+        tensors, where, trained_in = load_tensors(bundled), str(bundled), "fp32"
+    else:
+        opened = resolve_checkpoint(directory if is_run else None, checkpoint)
+        tensors, where = opened.tensors("average") or opened.tensors("model"), str(opened.path)
+        trained_in = str(opened.state["precision"])
     tasks, model = build(recipe, plugins, pretrained=False)
-    load_weights(model, opened.tensors("average") or opened.tensors("model"), str(opened.path))
+    load_weights(model, tensors, where)
     recipe.train.ema_decay = 0.0  # the weights to judge are the model's own now
-    precision = recipe.train.precision if recipe.train.precision != "auto" else str(opened.state["precision"])
+    precision = recipe.train.precision if recipe.train.precision != "auto" else trained_in
     runtime = LocalRuntime(model, build_optimizer(model, tasks, recipe.optim), recipe.optim, recipe.train, precision, 1)
     return recipe, tasks, runtime
 

@@ -49,6 +49,7 @@ class Classification(Task[ClassificationOptions]):
 
     Options = ClassificationOptions
     main_metric = "top1"
+    hub_tag = "image-classification"
     merge_options = frozenset({"tta_average"})
 
     @property
@@ -127,6 +128,19 @@ class Classification(Task[ClassificationOptions]):
 
     def learnt_options(self) -> dict[str, Any]:
         return {"class_names": self.class_names}
+
+    def export_spec(self) -> dict[str, Any]:
+        (height, width) = self.views(self.config.input_size)[0].size
+        return {
+            "classes": self.class_names,
+            "preprocess": {
+                "resize": [height, width],
+                "interpolation": "bicubic, half-pixel centres, no antialiasing, clipped to 0..255; aspect not kept",
+                "pad": "none",
+            },
+            "outputs_mean": "(B, K) class logits",
+            "decode": ["softmax over K gives probabilities; the class is the argmax"],
+        }
 
     def metric(self) -> TopKAccuracy:
         return TopKAccuracy(len(self.class_names))

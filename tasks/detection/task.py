@@ -35,6 +35,8 @@ from umbel.tasks.detection.class_changes import change_classes
 from umbel.tasks.detection.dataset import DetectionDataset
 from umbel.tasks.detection.decode import decode_maps
 from umbel.tasks.detection.draw import draw_boxes
+from umbel.tasks.detection.export import DecodedHead
+from umbel.tasks.detection.export import describe as describe_export
 from umbel.tasks.detection.formats import Format, find_format
 from umbel.tasks.detection.head import ANCHORS_PER_LEVEL, STRIDES, YOLOHead
 from umbel.tasks.detection.inspect import inspect_record
@@ -57,6 +59,7 @@ class Detection(Task[DetectionOptions]):
 
     Options = DetectionOptions
     main_metric = "map50"
+    hub_tag = "object-detection"
     merge_options = frozenset({"merge", "wbf_iou", "wbf_skip", "wbf_conf_type", "wbf_weights", "wbf_backend", "keep"})
 
     def __init__(self, name: str, config: TaskConfig, options: DetectionOptions) -> None:
@@ -134,9 +137,11 @@ class Detection(Task[DetectionOptions]):
         )
         return Losses(losses.total * options.det_loss_factor, losses.parts)
 
-    def decode(self, output: Sequence[Tensor], view: View) -> list[Detections]:
-        """Detections of each image after NMS, in pixels of the padded view."""
+    def decode(self, output: Sequence[Tensor] | Tensor, view: View) -> list[Detections]:
+        """Detections of each image after NMS, in pixels of the padded view; an exported head's output is decoded."""
         options = self.options
+        if not isinstance(output, Tensor):
+            output = decode_maps(output, self._anchors(output[0].device))
         return [
             select_detections(
                 predictions,
@@ -146,8 +151,15 @@ class Detection(Task[DetectionOptions]):
                 multi_label=options.multi_label,
                 limit=options.max_detections,
             )
-            for predictions in decode_maps(output, self._anchors(output[0].device))
+            for predictions in output
         ]
+
+    def export(self, head: nn.Module) -> DecodedHead:
+        return DecodedHead(head, self._anchors(torch.device("cpu")))
+
+    def export_spec(self) -> dict[str, Any]:
+        size = self.options.test_size or self.config.input_size
+        return describe_export(self.options, self.categories.names, self.categories.ids, size)
 
     def metric(self) -> DetectionMetric:
         return DetectionMetric()

@@ -59,6 +59,25 @@ class Classifier(nn.Sequential):
 
 def upsample(x: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
     """Bilinear resize of (B, C, H, W) to a (height, width), half-pixel centres."""
-    if tuple(x.shape[-2:]) == tuple(size):
-        return x
+    if not torch.compiler.is_exporting() and tuple(x.shape[-2:]) == tuple(size):
+        return x  # an exported graph must not depend on the size that it was traced with
     return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=False)
+
+
+def pool_to_grid(x: Tensor, cells: int) -> Tensor:
+    """Adaptive average pooling of (B, C, H, W) to (B, C, cells, cells); as matrix products in exported graphs.
+
+    ONNX has no adaptive pooling for sizes that are not known when the graph is written.
+    """
+    if not torch.compiler.is_exporting():
+        return F.adaptive_avg_pool2d(x, cells)
+    return _bins(x.shape[-2], cells, x) @ x @ _bins(x.shape[-1], cells, x).T
+
+
+def _bins(length: int, cells: int, like: Tensor) -> Tensor:
+    """(cells, length) weights of the mean over bin i: floor(i * length / cells) to ceil((i + 1) * length / cells)."""
+    position = torch.arange(length, device=like.device)
+    index = torch.arange(cells, device=like.device)[:, None]
+    inside = (position >= index * length // cells) & (position < -(-(index + 1) * length // cells))
+    weights = inside.to(like.dtype)
+    return weights / weights.sum(dim=1, keepdim=True)

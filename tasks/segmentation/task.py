@@ -34,6 +34,7 @@ class Segmentation(Task[SegmentationOptions]):
 
     Options = SegmentationOptions
     main_metric = "miou"
+    hub_tag = "image-segmentation"
 
     @property
     def _where(self) -> str:
@@ -120,6 +121,22 @@ class Segmentation(Task[SegmentationOptions]):
 
     def learnt_options(self) -> dict[str, Any]:
         return {"class_names": self.class_names}
+
+    def export_spec(self) -> dict[str, Any]:
+        return {
+            "classes": self.class_names,
+            "preprocess": {
+                "resize": "none" if self.options.test_size is None else list(self.options.test_size),
+                "interpolation": "bilinear, half-pixel centres, no antialiasing",
+                "pad": f"bottom and right with the padding colour to a multiple of {self.options.pad_multiple}",
+            },
+            "outputs_mean": "(B, K, H/s, W/s) class logits at the finest stride s of the trunk",
+            "decode": [
+                "resize the logits to H x W: bilinear, half-pixel centres",
+                "crop the padding, resize to the original image: bilinear, half-pixel centres",
+                "the class of a pixel is the argmax over K",
+            ],
+        }
 
     def metric(self) -> MeanIoU:
         return MeanIoU(self.class_names, self.options.ignore_index)

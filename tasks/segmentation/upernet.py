@@ -9,9 +9,8 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from umbel.tasks.segmentation.blocks import Classifier, ConvModule, upsample
+from umbel.tasks.segmentation.blocks import Classifier, ConvModule, pool_to_grid, upsample
 
 POOL_SCALES = (1, 2, 3, 6)
 
@@ -35,7 +34,7 @@ class PyramidPooling(nn.Module):
     def forward(self, x_BChw: Tensor) -> Tensor:
         """(B, C, h, w) to (B, width, h, w)."""
         pooled = [
-            upsample(branch(F.adaptive_avg_pool2d(x_BChw, scale)), x_BChw.shape[-2:])
+            upsample(branch(pool_to_grid(x_BChw, scale)), x_BChw.shape[-2:])
             for branch, scale in zip(self.branches, self.scales, strict=True)
         ]
         fused: Tensor = self.fuse(torch.cat([x_BChw, *pooled], dim=1))

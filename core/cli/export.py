@@ -1,0 +1,59 @@
+"""umbel export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--to", "target", type=click.Choice(("onnx", "torch_export", "safetensors")), required=True)
+@click.option("--tasks", "names", metavar="A,B", help="Only these tasks and what they need of the trunk; default: all.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to write to; default: RUN/export/TARGET.")
+@click.option("--opset", type=click.IntRange(min=18), help="ONNX operator set; default: torch's.")
+@click.option("--size", nargs=2, type=int, metavar="H W", help="Traced input size; default: the tasks' largest.")
+@click.option("--checkpoint", default="latest", show_default=True, metavar="NAME")
+def export(
+    run: Path,
+    target: str,
+    names: str | None,
+    out: Path | None,
+    opset: int | None,
+    size: tuple[int, int] | None,
+    checkpoint: str,
+) -> None:
+    """Write a trained RUN as one graph of trunk and heads, or as weights, into a folder ready for a model hub.
+
+    Programs are run beside torch on random images: the exit code is 1 if an output differs by more than 1e-4 of its
+    largest value, or a decoded prediction differs.
+    """
+    from umbel.api import load
+    from umbel.cli.tables import text_table
+    from umbel.export.bundle import export_model, read_scores
+    from umbel.plugins import Plugins
+    from umbel.recipe import load_recipe
+    from umbel.run import RECIPE_FILE
+    from umbel.trained import select_tasks
+
+    trained = load(run, checkpoint, ["train.device=cpu"])
+    tasks = select_tasks(trained.tasks, [name.strip() for name in (names or "").split(",") if name.strip()])
+    folder = out or run / "export" / target
+    inside = run / RECIPE_FILE
+    _, tree = load_recipe(str(inside if inside.is_file() else run), (), Plugins.discover())
+    done = export_model(
+        trained.runtime.model, trained.recipe, tree, tasks, folder,
+        target=target, name=run.resolve().name, scores=read_scores(run), opset=opset, size=size,
+    )  # fmt: skip
+    for file in done.files:
+        click.echo(folder / file)
+    click.echo(f"{done.parameters:,} parameters; free dimensions: {', '.join(done.dynamic) or 'none'}")
+    if done.parity:
+        rows = [
+            (p.output, "x".join(map(str, p.shape)), f"{p.difference:.1e}", "equal" if p.predictions else "DIFFERENT")
+            for p in done.parity
+        ]
+        click.echo(text_table(("output", "input", "largest relative difference", "predictions"), rows))
+    if not all(entry.holds for entry in done.parity):
+        raise click.exceptions.Exit(1)

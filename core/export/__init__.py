@@ -1,0 +1,1 @@
+"""Taking a trained model elsewhere: one graph of trunk and heads, and a folder for a model hub."""
