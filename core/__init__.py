@@ -31,6 +31,7 @@ _HOME = {
     "DataError": "umbel.errors",
     "FeatureSpec": "umbel.types",
     "Finding": "umbel.inspection.finding",
+    "Guess": "umbel.starting",
     "Losses": "umbel.types",
     "PluginError": "umbel.errors",
     "Recipe": "umbel.config",
@@ -73,6 +74,7 @@ _HOME = {
     "read_label_map": "umbel.data.images",
     "read_lines": "umbel.data.files",
     "read_text": "umbel.data.files",
+    "recognise_format": "umbel.data.formats",
     "resize_image": "umbel.data.images",
     "resolve_under": "umbel.data.files",
     "round_up": "umbel.types",
@@ -108,6 +110,7 @@ if TYPE_CHECKING:
     from umbel.data.files import write_bytes as write_bytes
     from umbel.data.files import write_json as write_json
     from umbel.data.formats import pick_format as pick_format
+    from umbel.data.formats import recognise_format as recognise_format
     from umbel.data.images import encode_image as encode_image
     from umbel.data.images import read_image as read_image
     from umbel.data.images import read_label_map as read_label_map
@@ -147,6 +150,7 @@ if TYPE_CHECKING:
     from umbel.report.reporter import Reporter as Reporter
     from umbel.result import Result as Result
     from umbel.score import overall_score as overall_score
+    from umbel.starting import Guess as Guess
     from umbel.task import Task as Task
     from umbel.types import Batch as Batch
     from umbel.types import FeatureSpec as FeatureSpec

@@ -70,7 +70,7 @@ def build_recipe(tree: DictConfig, plugins: Plugins, source: str) -> Recipe:
     origin = {}
     for task, config in ((str(name), config) for name, config in tasks.items()):
         key = f"tasks.{task}"
-        _check_name(task, f"{source}: {key}")
+        check_task_name(task, f"{source}: {key}")
         if not isinstance(config, DictConfig) or OmegaConf.is_missing(config, "kind") or not config.get("kind"):
             raise ConfigError("missing value", where=f"{source}: {key}.kind", hint="see `umbel plugins` for the kinds")
         offer = plugins.find("task", str(config.kind), f"{source}: {key}.kind")
@@ -205,7 +205,8 @@ def _check_deepspeed(recipe: Recipe, source: str) -> None:
         raise ConfigError(error.message, where=f"{source}: {error.where}", hint=error.hint) from None
 
 
-def _check_name(name: str, where: str) -> None:
+def check_task_name(name: str, where: str) -> None:
+    """Raise ConfigError unless a task may have this name."""
     from torch.nn import ModuleDict
 
     if not _NAME.fullmatch(name):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from umbel.data.statistics import Statistic
     from umbel.inspection.finding import SampleReport
     from umbel.report.reporter import Reporter
+    from umbel.starting import Guess
 
 OptionsT = TypeVar("OptionsT")
 
@@ -48,6 +49,11 @@ class Task(ABC, Generic[OptionsT]):
         self.name = name
         self.config = config
         self.options = options
+
+    @classmethod
+    def recognise(cls, folder: Path) -> Guess | None:
+        """What `umbel init` should write for a folder of data; None if it is none that this kind reads."""
+        return None
 
     @abstractmethod
     def dataset(self, split: str) -> Dataset[Sample]:
@@ -201,6 +207,15 @@ class Task(ABC, Generic[OptionsT]):
     def export(self, head: nn.Module) -> nn.Module:
         """The head as it is exported, its output tensors that `decode` takes too; the default is the head itself."""
         return head
+
+    def alike(self, one: Any, other: Any, tolerance: float) -> bool:
+        """Whether an exported model's prediction is that of the model itself, but for rounding.
+
+        The default wants equal structure and integers, and numbers within `tolerance` times the largest beside them.
+        """
+        from umbel.export.parity import alike
+
+        return alike(one, other, tolerance)
 
     def export_spec(self) -> dict[str, Any]:
         """How images get to the size of the network input, what the exported outputs mean and how they are decoded.

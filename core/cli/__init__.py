@@ -36,8 +36,10 @@ def build_cli() -> click.Group:
     """The command group with umbel's own verbs and those of plugins."""
     from umbel.cli.check import check
     from umbel.cli.compare import compare
+    from umbel.cli.completion import completion
     from umbel.cli.evaluate import evaluate
     from umbel.cli.export import export
+    from umbel.cli.init import init
     from umbel.cli.plugins import plugins
     from umbel.cli.predict import predict
     from umbel.cli.report import report
@@ -47,7 +49,7 @@ def build_cli() -> click.Group:
     from umbel.plugins import Plugins
 
     cli.commands.clear()  # of an earlier call, made with other plugins
-    for command in (check, compare, evaluate, export, plugins, predict, report, show, train, tta):
+    for command in (check, compare, completion, evaluate, export, init, plugins, predict, report, show, train, tta):
         cli.add_command(command)
     Plugins.discover().add_commands(cli)
     return cli

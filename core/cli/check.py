@@ -45,7 +45,7 @@ def check(
     found = Plugins.discover()
     typed, tree = load_recipe(recipe, overrides, found)
     if pictures is not None:  # first: should the trial fail, they may show why
-        _draw(typed, found, pictures)
+        draw_samples(typed, found, pictures)
     if all_data:
         from umbel.cli.check_data import print_data_report
 
@@ -70,7 +70,8 @@ def check(
     echo_statistics(typed, found)
 
 
-def _draw(recipe: Recipe, found: Plugins, folder: Path) -> None:
+def draw_samples(recipe: Recipe, found: Plugins, folder: Path) -> None:
+    """Draw augmented training samples of every task with their labels and print the files."""
     from umbel.data.loader import load_datasets
     from umbel.pictures import write_sheet
     from umbel.run import build_tasks

@@ -54,3 +54,9 @@ def pick_format(formats: Mapping[str, FormatT], options: FormatOptions) -> Forma
             hint=f"set format to one of them; found {wanted}",
         )
     raise DataError("is laid out in no known way", where=options.root, hint=f"looked for {wanted}")
+
+
+def recognise_format(formats: Mapping[str, Recognisable], options: Any) -> str | None:
+    """The name of the only layout that recognises `options.root`; None if there is none or several."""
+    found = [name for name, candidate in formats.items() if candidate.matches(options)]
+    return found[0] if len(found) == 1 else None

@@ -78,7 +78,10 @@ def export_model(
     trunk = model.backbone.summary()
     traced_size = size or _largest_size(tasks)
     _check_size(traced_size, max(model.backbone.spec.strides))
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"cannot be written: {error.strerror}", where=str(out)) from None
     if target == "safetensors":
         keep_tasks(model, tuple(tasks))
         tensors = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}

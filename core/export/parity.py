@@ -67,7 +67,8 @@ def compare(
         position = 0
         for name, outputs in output_names(structures).items():
             view = View(size)
-            same = _alike(tasks[name].decode(one[name], view), tasks[name].decode(other[name], view))
+            pairs = zip(tasks[name].decode(one[name], view), tasks[name].decode(other[name], view), strict=True)
+            same = all(tasks[name].alike(first, second, TOLERANCE) for first, second in pairs)
             for output in outputs:
                 difference = _difference(given[position], expected[position])
                 found.append(Parity(output, name, (batch, 3, *size), difference, same))
@@ -94,21 +95,21 @@ def _difference(given: Tensor, expected: Tensor) -> float:
     return float((given.double() - expected.double()).abs().max()) / max(largest, 1e-12)
 
 
-def _alike(one: Any, other: Any) -> bool:
+def alike(one: Any, other: Any, tolerance: float) -> bool:
     """Equal structure, equal integers and text, numbers within the tolerance of the largest beside them."""
     if type(one) is not type(other):
         return False
     if dataclasses.is_dataclass(one):
-        return all(_alike(getattr(one, f.name), getattr(other, f.name)) for f in dataclasses.fields(one))
+        return all(alike(getattr(one, f.name), getattr(other, f.name), tolerance) for f in dataclasses.fields(one))
     if isinstance(one, dict):
-        return bool(one.keys() == other.keys()) and all(_alike(one[key], other[key]) for key in one)
+        return bool(one.keys() == other.keys()) and all(alike(one[key], other[key], tolerance) for key in one)
     if isinstance(one, (list, tuple)):
-        return len(one) == len(other) and all(map(_alike, one, other))
+        return len(one) == len(other) and all(alike(a, b, tolerance) for a, b in zip(one, other, strict=True))
     if isinstance(one, (Tensor, np.ndarray, float)):
         first, second = np.asarray(one), np.asarray(other)
         if first.shape != second.shape:
             return False
         if not np.issubdtype(first.dtype, np.floating):
             return bool((first == second).all())
-        return bool((np.abs(first - second) <= TOLERANCE * np.abs(first).max(initial=0.0)).all())
+        return bool((np.abs(first - second) <= tolerance * np.abs(first).max(initial=0.0)).all())
     return bool(one == other)

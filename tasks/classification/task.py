@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from umbel import (
     DataError,
     FeatureSpec,
     Finding,
+    Guess,
     Losses,
     Sample,
     SampleReport,
@@ -25,10 +27,11 @@ from umbel import (
     View,
     map_classes,
     read_image,
+    recognise_format,
 )
 from umbel.tasks.classification.dataset import ClassificationDataset
 from umbel.tasks.classification.draw import draw_class
-from umbel.tasks.classification.formats import find_format
+from umbel.tasks.classification.formats import FORMATS, find_format
 from umbel.tasks.classification.head import ClassificationHead
 from umbel.tasks.classification.loss import smoothed_cross_entropy
 from umbel.tasks.classification.metric import TopKAccuracy
@@ -69,6 +72,14 @@ class Classification(Task[ClassificationOptions]):
         from umbel.tasks.classification.augment import Augmenter  # albumentations takes seconds to import
 
         return Augmenter(self.options, self.config.input_size)
+
+    @classmethod
+    def recognise(cls, folder: Path) -> Guess | None:
+        name = recognise_format(FORMATS, ClassificationOptions(root=str(folder)))
+        if name is None:
+            return None
+        options = {"root": str(folder), "format": name, "mid_channels": 128, "erase_prob": 0.25}
+        return Guess(name, 224, 16, 0.5, {**options, "crop_scale": [0.7, 1.0]})
 
     def dataset(self, split: str) -> ClassificationDataset:
         options = self.options

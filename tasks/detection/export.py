@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from umbel.tasks.detection.decode import decode_maps
 from umbel.tasks.detection.options import DetectionOptions
+from umbel.tasks.detection.targets import Detections
 
 
 class DecodedHead(nn.Module):
@@ -64,3 +65,20 @@ def describe(
             "divide boxes by the resize factors, clip to the image",
         ],
     }
+
+
+def same_boxes(one: Detections, other: Detections, tolerance: float) -> bool:
+    """Whether two sets of detections hold the same boxes, classes and scores; boxes of equal score may be swapped.
+
+    Args:
+        one, other: of the same image.
+        tolerance: of scores, and of coordinates as a share of the frame's longer side.
+    """
+    if len(one.scores_N) != len(other.scores_N) or one.size != other.size:
+        return False
+    near_NN = (
+        ((one.boxes_N4[:, None] - other.boxes_N4[None]).abs() <= tolerance * max(one.size)).all(dim=2)
+        & ((one.scores_N[:, None] - other.scores_N[None]).abs() <= tolerance)
+        & (one.classes_N[:, None] == other.classes_N[None])
+    )
+    return bool(near_NN.any(dim=0).all() and near_NN.any(dim=1).all())

@@ -16,6 +16,7 @@ from umbel import (
     ConfigError,
     DataError,
     FeatureSpec,
+    Guess,
     Losses,
     Sample,
     SampleReport,
@@ -25,6 +26,7 @@ from umbel import (
     TaskConfig,
     TtaVariant,
     View,
+    recognise_format,
     round_up,
 )
 from umbel.tasks.detection.anchors import COCO_ANCHORS
@@ -35,9 +37,9 @@ from umbel.tasks.detection.class_changes import change_classes
 from umbel.tasks.detection.dataset import DetectionDataset
 from umbel.tasks.detection.decode import decode_maps
 from umbel.tasks.detection.draw import draw_boxes
-from umbel.tasks.detection.export import DecodedHead
+from umbel.tasks.detection.export import DecodedHead, same_boxes
 from umbel.tasks.detection.export import describe as describe_export
-from umbel.tasks.detection.formats import Format, find_format
+from umbel.tasks.detection.formats import FORMATS, Format, find_format
 from umbel.tasks.detection.head import ANCHORS_PER_LEVEL, STRIDES, YOLOHead
 from umbel.tasks.detection.inspect import inspect_record
 from umbel.tasks.detection.loss import Gains, detection_loss
@@ -52,6 +54,11 @@ from umbel.tasks.detection.statistics import describe
 from umbel.tasks.detection.targets import BoxTarget, Detections, training_rows
 
 MERGES = ("nms", "wbf")
+SMALL_DATA: dict[str, Any] = {  # a light head; with few classes the class loss meant for 80 drowns the boxes
+    "depth_mult": 0.33, "neck_channels": [64, 96, 128], "crop_scale": [0.6, 1.0], "crop_aspect": [0.8, 1.25],
+    "no_crop_prob": 0.3, "det_loss_factor": 1.0, "box_gain": 0.1, "cls_gain": 0.15, "bn_momentum": 0.1,
+    "brightness": 0.3, "saturation": 0.3,
+}  # fmt: skip
 
 
 class Detection(Task[DetectionOptions]):
@@ -71,6 +78,11 @@ class Detection(Task[DetectionOptions]):
                 where=f"tasks.{name}.input_size",
                 hint=f"use {list(round_up(config.input_size, STRIDES[-1]))}",
             )
+
+    @classmethod
+    def recognise(cls, folder: Path) -> Guess | None:
+        name = recognise_format(FORMATS, DetectionOptions(root=str(folder)))
+        return None if name is None else Guess(name, 320, 8, 1.0, {"root": str(folder), "format": name, **SMALL_DATA})
 
     def dataset(self, split: str) -> DetectionDataset:
         """Images and boxes of "train" or "val"; in the challenge's format also "test", without boxes."""
@@ -156,6 +168,9 @@ class Detection(Task[DetectionOptions]):
 
     def export(self, head: nn.Module) -> DecodedHead:
         return DecodedHead(head, self._anchors(torch.device("cpu")))
+
+    def alike(self, one: Detections, other: Detections, tolerance: float) -> bool:
+        return same_boxes(one, other, tolerance)
 
     def export_spec(self) -> dict[str, Any]:
         size = self.options.test_size or self.config.input_size

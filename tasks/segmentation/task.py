@@ -4,16 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from umbel import ConfigError, FeatureSpec, Losses, Sample, SampleReport, Size, Statistic, Task, View, map_classes
+from umbel import (
+    ConfigError,
+    FeatureSpec,
+    Guess,
+    Losses,
+    Sample,
+    SampleReport,
+    Size,
+    Statistic,
+    Task,
+    View,
+    map_classes,
+    recognise_format,
+)
 from umbel.tasks.segmentation.dataset import SegmentationDataset
 from umbel.tasks.segmentation.draw import draw_labels
-from umbel.tasks.segmentation.formats import find_format
+from umbel.tasks.segmentation.formats import FORMATS, find_format
 from umbel.tasks.segmentation.head import SegmentationHead
 from umbel.tasks.segmentation.inspect import inspect_record
 from umbel.tasks.segmentation.label_table import LabelTable
@@ -75,6 +89,14 @@ class Segmentation(Task[SegmentationOptions]):
         from umbel.tasks.segmentation.augment import Augmenter  # albumentations takes seconds to import
 
         return Augmenter(self.options, self.config.input_size)
+
+    @classmethod
+    def recognise(cls, folder: Path) -> Guess | None:
+        name = recognise_format(FORMATS, SegmentationOptions(root=str(folder)))
+        if name is None:
+            return None
+        options = {"root": str(folder), "format": name, "width": 64, "aux_weight": 0.0, "scale": [0.75, 1.75]}
+        return Guess(name, 320, 8, 6.0, {**options, "rotation": 5.0, "blur_prob": 0.0})
 
     def dataset(self, split: str) -> SegmentationDataset:
         found = find_format(self.options).read(self.options, split)
