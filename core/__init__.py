@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Backbone": "umbel.backbone",
+    "Balancer": "umbel.balancing.balancer",
     "BarFigure": "umbel.report.figures",
     "BestAndWorst": "umbel.report.reporter",
     "CurveFigure": "umbel.report.figures",
@@ -94,6 +95,7 @@ if TYPE_CHECKING:
     from umbel.api import open_tasks as open_tasks
     from umbel.api import train as train
     from umbel.backbone import Backbone as Backbone
+    from umbel.balancing.balancer import Balancer as Balancer
     from umbel.checkpoint.tensors import load_tensors as load_tensors
     from umbel.config import Recipe as Recipe
     from umbel.config import TaskConfig as TaskConfig

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from umbel.balancing.config import BalancerConfig
 from umbel.options import check_choice, check_range, check_unique, option
+from umbel.schedule.config import EarlyStopConfig, ScheduleConfig
 from umbel.types import Size
 
 
@@ -42,6 +44,10 @@ class TaskConfig:
     input_size: Size = option(doc="training height and width in pixels; divisible by the backbone's largest stride")
     workers: int = option(0, "processes that load this task's training data; 0 loads in the main process")
     weight: float = option(1.0, "factor on this task's loss")
+    weight_warmup: int = option(0, "steps over which the weight grows linearly, from the task's first step on")
+    every: int = option(1, "take part in one of so many steps; where tasks take turns, in one of so many turns")
+    start_step: int = option(0, "first step, counted from 0, that this task takes part in")
+    stop_step: int | None = option(None, "first step that it takes no part in any more; null is the end of the run")
     lr_scale: float = option(1.0, "factor on the learning rate of this task's head")
     tta: TtaConfig = field(default_factory=TtaConfig, metadata={"doc": "test-time augmentation"})
     tta_variants: list[TtaVariant] = option([], "what `umbel tta` compares; [] takes the rows that the task suggests")
@@ -52,6 +58,11 @@ class TaskConfig:
         check_range("batch_size", self.batch_size, 1, 65536)
         check_range("workers", self.workers, 0, 256)
         check_range("weight", self.weight, 0.0, 1e6)
+        check_range("weight_warmup", self.weight_warmup, 0, 10**9)
+        check_range("every", self.every, 1, 10**6)
+        check_range("start_step", self.start_step, 0, 10**9)
+        if self.stop_step is not None:
+            check_range("stop_step", self.stop_step, self.start_step + 1, 10**9)
         check_range("lr_scale", self.lr_scale, 0.0, 1e6)
         self.input_size = _check_size("input_size", self.input_size)
 
@@ -120,6 +131,15 @@ class TrainConfig:
     timeout: float = option(1800.0, "seconds a process waits for the others before the job ends")
     non_finite: str = option("stop", "on a loss or gradient that is NaN or infinite: stop the run, or skip the step")
     non_finite_limit: int = option(10, "skipped steps in a row that stop the run all the same")
+    schedule: ScheduleConfig = field(
+        default_factory=ScheduleConfig, metadata={"doc": "which tasks take part in which step"}
+    )
+    balancer: BalancerConfig = field(
+        default_factory=BalancerConfig, metadata={"doc": "what sets the tasks' weights while training"}
+    )
+    early_stop: EarlyStopConfig = field(
+        default_factory=EarlyStopConfig, metadata={"doc": "when the run may end before its last step"}
+    )
 
     def __post_init__(self) -> None:
         check_range("epochs", self.epochs, 0.0, 1e9)
@@ -136,6 +156,8 @@ class TrainConfig:
         check_choice("precision", self.precision, ("auto", "fp32", "bf16"))
         check_range("ema_decay", self.ema_decay, 0.0, 0.999999)
         check_range("seed", self.seed, 0, 2**63 - 1)
+        if self.early_stop.on != "none" and not self.eval_every:
+            raise ValueError("early_stop needs evaluations during training: set eval_every")
 
 
 @dataclass

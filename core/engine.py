@@ -6,11 +6,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
+from umbel.balancing.measure import gradient_norm, show_step
 from umbel.guard import Guard
 from umbel.participation import StandIns, shares
 from umbel.randomness import keyed_seed
 from umbel.runtime.base import Runtime
+from umbel.schedule.window import weight_at
 from umbel.task import Task
 from umbel.timing import StepClock
 from umbel.types import Batch, Losses
@@ -34,7 +37,7 @@ def train_step(
         runtime: steps the model.
         tasks: tasks by name.
         batches: one batch of each task that takes part in this step, in order; None where this rank has no data.
-        weights: factor on each task's loss.
+        weights: factor on each task's loss, on top of which comes that of the model's balancer.
         guard: lets the gradients through to the weights, or not; by default it stops at the first bad step.
         clock: takes the time of each part.
         stand_ins: what runs where this rank has no data.
@@ -50,6 +53,9 @@ def train_step(
     clock = clock or StepClock()
     stand_ins = stand_ins or StandIns()
     share = shares(runtime, tasks, batches)
+    balancer = runtime.model.balancer
+    measure = bool(balancer.gradient_every) and runtime.steps_done % balancer.gradient_every == 0
+    norms: dict[str, Tensor] = {}
 
     def run(name: str) -> Losses:
         """Forward and backward of a task; nothing of its graph is left."""
@@ -61,7 +67,9 @@ def train_step(
             task_losses = tasks[name].loss(runtime.forward(placed.images, name), placed.targets)
             stand_ins.remember(name, batch)
         clock.charge("forward", name)
-        runtime.backward(share[name] * weights[name] * task_losses.total)
+        if measure:
+            norms[name] = gradient_norm(task_losses.total, runtime.model.backbone)
+        runtime.backward(share[name] * weights[name] * balancer.balanced(name, task_losses.total))
         clock.charge("backward", name)
         return Losses(task_losses.total.detach(), {part: value.detach() for part, value in task_losses.parts.items()})
 
@@ -74,6 +82,7 @@ def train_step(
     clock.charge("wait")
     if passed:
         runtime.step()
+        show_step(runtime, {name: value.total for name, value in losses.items()}, norms, share)
     clock.charge("optimizer")
     return losses
 
@@ -85,7 +94,7 @@ def fit(
     *,
     seed: int,
     start: int,
-    after_step: Callable[[int, dict[str, Losses], float], None],
+    after_step: Callable[[int, dict[str, Losses], float], bool | None],
     guard: Guard | None = None,
     clock: StepClock | None = None,
     accumulate: int = 1,
@@ -98,16 +107,15 @@ def fit(
     Args:
         runtime: steps the model.
         tasks: tasks by name.
-        batches: composite batches, beginning with the first of step `start`.
+        batches: composite batches, beginning with the first of step `start`; a task that one lacks rests.
         seed: run seed.
         start: steps already done.
-        after_step: called with the number of steps done, the losses and the learning rate of the step.
+        after_step: called with the number of steps done, the losses and the learning rate of the step; true ends it.
         guard: what happens to a step whose losses or gradients are not finite; by default the run stops.
         clock: takes the time of each part of every step.
         accumulate: composite batches a step; their mean gradient is applied.
     """
     clock = clock or StepClock()
-    weights = {name: task.config.weight / accumulate for name, task in tasks.items()}
     guard, stand_ins = guard or Guard(), StandIns()
     parts: list[dict[str, Losses]] = []
     runtime.model.train()
@@ -118,10 +126,12 @@ def fit(
         torch.manual_seed(keyed_seed(seed, "step", part * runtime.world_size + runtime.rank, step))
         lr = runtime.lr()
         last = part == accumulate - 1
+        weights = {name: weight_at(tasks[name].config, step) / accumulate for name in composite}
         parts.append(train_step(runtime, tasks, composite, weights, guard, clock, stand_ins=stand_ins, last=last))
         if last:
             clock.step_done()
-            after_step(step + 1, mean_losses(parts), lr)
+            if after_step(step + 1, mean_losses(parts), lr):
+                return
             parts = []
             clock.start()
 

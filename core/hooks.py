@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import click
 
     from umbel.backbone import Backbone
+    from umbel.balancing.balancer import Balancer
     from umbel.run import Run
     from umbel.task import Task
     from umbel.types import Losses
@@ -31,6 +32,11 @@ def umbel_tasks() -> Mapping[str, type[Task[Any]] | str]:  # type: ignore[empty-
 @hookspec
 def umbel_backbones() -> Mapping[str, type[Backbone] | str]:  # type: ignore[empty-body]
     """Backbones by name, as a recipe writes it. A value is the class, or "module:Class" to import it only when used."""
+
+
+@hookspec
+def umbel_balancers() -> Mapping[str, type[Balancer] | str]:  # type: ignore[empty-body]
+    """Balancers of the tasks' weights by name, as a recipe writes it; values as for backbones."""
 
 
 @hookspec

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from umbel.backbone import Backbone
+from umbel.balancing.balancer import Balancer, FixedBalancer, FixedOptions
 from umbel.errors import ConfigError
 from umbel.randomness import keyed_seed
 from umbel.task import Task
@@ -20,15 +21,17 @@ class MultiTaskModel(nn.Module):
     Args:
         backbone: the trunk; its mean and std normalise the images of every task.
         heads: one head a task, by task name.
+        balancer: sets the weights of the tasks while training; None leaves them to the recipe.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, backbone: Backbone, heads: Mapping[str, nn.Module]) -> None:
+    def __init__(self, backbone: Backbone, heads: Mapping[str, nn.Module], balancer: Balancer | None = None) -> None:
         super().__init__()
         self.backbone = backbone
         self.heads = nn.ModuleDict(heads)
+        self.balancer = balancer or FixedBalancer(FixedOptions(), tuple(heads))
         self.register_buffer("mean", 255 * torch.tensor(backbone.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", 255 * torch.tensor(backbone.std).view(1, 3, 1, 1), persistent=False)
 
@@ -63,7 +66,9 @@ def count_parameters(module: nn.Module) -> int:
     return sum(int(getattr(p, "ds_numel", p.numel())) for p in module.parameters())  # sharded ones look empty
 
 
-def build_model(backbone: Backbone, tasks: Mapping[str, Task[Any]], seed: int) -> MultiTaskModel:
+def build_model(
+    backbone: Backbone, tasks: Mapping[str, Task[Any]], seed: int, balancer: Balancer | None = None
+) -> MultiTaskModel:
     """Bind the tasks to a backbone: check their input sizes, make their heads.
 
     A head's first weights depend on the seed and the task's name only, so that adding or dropping another task leaves
@@ -87,4 +92,4 @@ def build_model(backbone: Backbone, tasks: Mapping[str, Task[Any]], seed: int) -
             heads[name] = task.head(backbone.spec)
         except ValueError as error:
             raise ConfigError(f"the head cannot be built: {error}", where=f"tasks.{name}") from None
-    return MultiTaskModel(backbone, heads)
+    return MultiTaskModel(backbone, heads, balancer)

@@ -38,8 +38,9 @@ def parameter_groups(
 ) -> list[dict[str, Any]]:
     """AdamW groups: one for each pair of learning rate and weight decay that occurs.
 
-    Heads use their task's `lr_scale`, the backbone `backbone_lr_scale` times `layer_decay` per stage counted from the
-    heads. `name` and `initial_lr` are kept in each group for the log and the schedule.
+    Heads use their task's `lr_scale`, the balancer its own and no decay, the backbone `backbone_lr_scale` times
+    `layer_decay` per stage counted from the heads. `name` and `initial_lr` are kept in each group for the log and the
+    schedule.
     """
     groups: dict[tuple[str, float, float], dict[str, Any]] = {}
     depths = model.backbone.stage_of_parameters()
@@ -51,9 +52,11 @@ def parameter_groups(
         if owner == "heads":
             owner = rest.partition(".")[0]
             scale = tasks[owner].config.lr_scale
+        elif owner == "balancer":
+            scale = model.balancer.lr_scale
         else:
             scale = config.backbone_lr_scale * config.layer_decay ** (last + 1 - depths.get(rest, last))
-        decays = config.decay_norm_bias or parameter.ndim > 1
+        decays = owner != "balancer" and (config.decay_norm_bias or parameter.ndim > 1)
         key = (owner, scale, config.weight_decay if decays else 0.0)
         group = groups.setdefault(
             key,

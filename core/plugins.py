@@ -19,16 +19,18 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from umbel import hooks
+from umbel.balancing.config import FIXED
 from umbel.errors import PluginError
 
 if TYPE_CHECKING:
     import click
 
     from umbel.backbone import Backbone
+    from umbel.balancing.balancer import Balancer
     from umbel.task import Task
 
 OWN_DISTRIBUTION = "umbel"
-ROLES = ("task", "backbone", "recipe")  # what is offered by name, through the hook of that name and an s
+ROLES = ("task", "backbone", "balancer", "recipe")  # what is offered by name, through the hook of that name and an s
 
 
 @dataclass(frozen=True)
@@ -47,9 +49,9 @@ class Plugin:
 
 @dataclass(frozen=True)
 class Offer:
-    """A task kind, backbone or recipe that a plugin offers."""
+    """A task kind, backbone, balancer or recipe that a plugin offers."""
 
-    role: str  # "task", "backbone" or "recipe"
+    role: str  # "task", "backbone", "balancer" or "recipe"
     name: str
     target: Any  # the class, or "module:Class"; the path of a recipe
     plugin: Plugin
@@ -131,7 +133,7 @@ class Plugins:
         return sorted(caller.name for caller in self.manager.get_hookcallers(module) or ()) if module else []
 
     def offers(self, role: str) -> list[Offer]:
-        """Everything offered for a role ("task", "backbone" or "recipe"), in the order of registration."""
+        """Everything offered for a role ("task", "backbone", "balancer" or "recipe"), in the order of registration."""
         hook = getattr(self.manager.hook, f"umbel_{role}s")
         offers = []
         for name, _, mapping in self._call_each(hook):
@@ -199,6 +201,14 @@ class Plugins:
     def backbone_class(self, name: str, where: str) -> type[Backbone]:
         """The Backbone class of a name."""
         return self.find("backbone", name, where).load()
+
+    def balancer_class(self, name: str, where: str) -> type[Balancer]:
+        """The Balancer class of a name; "fixed" is there without any plugin."""
+        if name == FIXED:
+            from umbel.balancing.balancer import FixedBalancer
+
+            return FixedBalancer
+        return self.find("balancer", name, where).load()
 
     def _load(self, distribution: str, version: str, entry_point: EntryPoint) -> None:
         plugin = Plugin(distribution, version, entry_point.name)

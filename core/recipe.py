@@ -11,6 +11,7 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from umbel.balancing.config import FIXED
 from umbel.config import Recipe, TaskConfig
 from umbel.errors import ConfigError
 from umbel.plugins import Plugins
@@ -81,6 +82,10 @@ def build_recipe(tree: DictConfig, plugins: Plugins, source: str) -> Recipe:
     schema.backbone.options = OmegaConf.structured(
         plugins.backbone_class(str(backbone), f"{source}: backbone.name").Options
     )
+    balancer = OmegaConf.select(tree, "train.balancer.name") or FIXED
+    schema.train.balancer.options = OmegaConf.structured(
+        plugins.balancer_class(str(balancer), f"{source}: train.balancer.name").Options
+    )
     merged = _merge(schema, tree, source)
     missing = sorted(OmegaConf.missing_keys(merged))
     if missing:
@@ -89,8 +94,8 @@ def build_recipe(tree: DictConfig, plugins: Plugins, source: str) -> Recipe:
         key = f"tasks.{task}.options"
         _to_object(OmegaConf.select(merged, key), f"{source}: {key} ({origin[task]})")
         _to_object(OmegaConf.select(merged, f"tasks.{task}"), f"{source}: tasks.{task} ({origin[task]})")
-    for section in ("backbone", "optim", "train"):
-        _to_object(merged[section], f"{source}: {section}")
+    for section in ("backbone", "optim", "train.balancer", "train"):
+        _to_object(OmegaConf.select(merged, section), f"{source}: {section}")
     recipe: Recipe = _to_object(merged, source)
     _check_deepspeed(recipe, source)
     return recipe

@@ -55,6 +55,8 @@ def resume(run: Run, checkpoint: Checkpoint, tree: DictConfig, saved_recipe: Pat
     run.bad_samples.restore(state.get("bad_samples", []))
     run.best = {key: list(value) for key, value in state["best"].items()}
     run.minutes = float(state["minutes"])
+    if "early_stop" in state:
+        run.early_stop.restore(state["early_stop"])
     found = [row[0] for row in run.runtime.rows([checkpoint.step])]
     if len(set(found)) > 1:
         raise CheckpointError(

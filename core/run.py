@@ -13,12 +13,14 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch.utils.data import Dataset
 
+from umbel.balancing.balancer import factors_text
+from umbel.balancing.config import FIXED
 from umbel.checkpoint.read import find_checkpoint
 from umbel.checkpoint.state import capture
 from umbel.checkpoint.write import point_to, write_checkpoint
 from umbel.config import Recipe
 from umbel.data.files import write_json
-from umbel.data.loader import CompositeLoader, dataset_length, load_datasets, steps_per_epoch
+from umbel.data.loader import CompositeLoader, batches_per_pass, dataset_length, load_datasets
 from umbel.data.substitutes import BadSamples
 from umbel.device import choose_device
 from umbel.engine import fit
@@ -40,6 +42,9 @@ from umbel.resume import resume as resume_run
 from umbel.runtime.base import Runtime
 from umbel.runtime.local import LocalRuntime
 from umbel.runtime.zero_config import is_distributed, wanted_precision
+from umbel.schedule.passes import passes_text, steps_per_epoch
+from umbel.schedule.plan import Plan, check_plan, make_plan
+from umbel.schedule.stopping import EarlyStop
 from umbel.score import check_formula
 from umbel.task import Task
 from umbel.timing import StepClock
@@ -67,6 +72,9 @@ class Run:
         runtime: steps the model.
         train_data: training data by task name.
         val_data: validation data by task name.
+        plan: which tasks take part in which step.
+        batches: number of batches in one pass over each task's data.
+        early_stop: judges whether the run may end before its last step.
         epoch_steps: steps in which the longest task sees its data once.
         total_steps: length of the run.
         guard: what happens to steps that are not finite, and how many there were.
@@ -85,6 +93,9 @@ class Run:
     runtime: Runtime
     train_data: dict[str, Dataset[Sample]]
     val_data: dict[str, Dataset[Sample]]
+    plan: Plan
+    batches: dict[str, float]
+    early_stop: EarlyStop
     epoch_steps: int
     total_steps: int
     guard: Guard
@@ -136,7 +147,9 @@ def build(recipe: Recipe, plugins: Plugins, *, pretrained: bool) -> tuple[dict[s
     torch.manual_seed(keyed_seed(recipe.train.seed, "backbone"))
     backbone = backbone_class(recipe.backbone.options)  # type: ignore[call-arg]
     loaded = backbone.load_pretrained() if pretrained else ""
-    model = build_model(backbone, tasks, recipe.train.seed)
+    chosen = recipe.train.balancer
+    balancer = plugins.balancer_class(chosen.name, "train.balancer.name")(chosen.options, tuple(tasks))
+    model = build_model(backbone, tasks, recipe.train.seed, balancer)
     if loaded:
         log.info("backbone: %s; %s", backbone.summary(), loaded)
     model.to(choose_device(recipe.train.device, launched()))
@@ -173,12 +186,18 @@ def prepare(recipe: Recipe, tree: DictConfig, plugins: Plugins, directory: Path)
     val_data = load_datasets(tasks, "val")
     lengths = {name: dataset_length(dataset) for name, dataset in train_data.items()}
     bad_samples = BadSamples.within(recipe.train.bad_samples, lengths)
-    epoch_steps = steps_per_epoch(tasks, train_data, world_size=ranks.world_size * recipe.train.accumulate)
+    batches = batches_per_pass(tasks, train_data, world_size=ranks.world_size * recipe.train.accumulate)
+    plan = make_plan(recipe.tasks, recipe.train.schedule, batches, recipe.train.seed)
+    epoch_steps = steps_per_epoch(plan, batches)
     steps = recipe.train.steps if recipe.train.steps is not None else max(1, round(recipe.train.epochs * epoch_steps))
+    check_plan(plan, steps)
+    early_stop = EarlyStop(recipe.train.early_stop, plan.windows)
     runtime = build_runtime(recipe, tasks, model, steps, ranks)
     guard = Guard(recipe.train.non_finite, recipe.train.non_finite_limit)
-    return Run(directory, recipe, tree, plugins, tasks, runtime, train_data, val_data, epoch_steps, steps, guard,
-               bad_samples=bad_samples)  # fmt: skip
+    return Run(
+        directory, recipe, tree, plugins, tasks, runtime, train_data, val_data,
+        plan, batches, early_stop, epoch_steps, steps, guard, bad_samples=bad_samples,
+    )  # fmt: skip
 
 
 def train(run: Run, *, resume: bool = False) -> dict[str, float]:
@@ -204,7 +223,7 @@ def train(run: Run, *, resume: bool = False) -> dict[str, float]:
     before, started = run.minutes, time.perf_counter()
     config = run.recipe.train
 
-    def after_step(step: int, losses: dict[str, Losses], lr: float) -> None:
+    def after_step(step: int, losses: dict[str, Losses], lr: float) -> bool:
         hook.umbel_step_finished(run=run, step=step, losses=losses, lr=lr)
         last = step == run.total_steps
         due = last or (config.eval_every and step % config.eval_every == 0)
@@ -217,26 +236,36 @@ def train(run: Run, *, resume: bool = False) -> dict[str, float]:
                     _save(run, step, None)  # a metric that fails must not cost the training before it
                 raise
             run.minutes = before + (time.perf_counter() - started) / 60
+        ended = due and run.early_stop.update(_main_scores(run, scores), step)
         if due or (config.save_every and step % config.save_every == 0):
             _save(run, step, scores if due else None)
+        return ended
 
     error: BaseException | None = None
     try:
-        parts = range(run.runtime.steps_done * config.accumulate, run.total_steps * config.accumulate)
-        rank, world_size = run.runtime.rank, run.runtime.world_size
-        loader = CompositeLoader(run.tasks, run.train_data, config.seed, parts.start, parts.stop, rank, world_size,
-                                 bad_samples=run.bad_samples)  # fmt: skip
-        fit(
-            run.runtime,
-            run.tasks,
-            loader,
-            seed=config.seed,
-            start=run.runtime.steps_done,
-            after_step=after_step,
-            guard=run.guard,
-            clock=run.clock,
-            accumulate=config.accumulate,
-        )
+        done = run.runtime.steps_done
+        if not run.early_stop.reason:
+            log.info("plan of %d steps: %s", run.total_steps, passes_text(run.plan, run.batches, run.total_steps))
+            fit(
+                run.runtime,
+                run.tasks,
+                CompositeLoader(
+                    run.tasks, run.train_data, config.seed, done, run.total_steps,
+                    run.runtime.rank, run.runtime.world_size, run.bad_samples, run.plan, config.accumulate,
+                ),
+                seed=config.seed,
+                start=done,
+                after_step=after_step,
+                guard=run.guard,
+                clock=run.clock,
+                accumulate=config.accumulate,
+            )  # fmt: skip
+        done = run.runtime.steps_done
+        if run.early_stop.reason:
+            log.info("ended at step %d of %d: %s", done, run.total_steps, run.early_stop.reason)
+        log.info("in %d steps: %s", done, passes_text(run.plan, run.batches, done))
+        if config.balancer.name != FIXED:
+            log.info("factors of '%s' at the end: %s", config.balancer.name, factors_text(run.runtime.model.balancer))
         if not scores:
             scores.update(_evaluate(run, run.runtime.steps_done))
             _save(run, run.runtime.steps_done, scores)
@@ -262,8 +291,12 @@ def _with_learnt_options(run: Run) -> DictConfig:
     return tree
 
 
+def _main_scores(run: Run, scores: Mapping[str, float]) -> dict[str, float]:
+    return {name: scores[f"{name}/{task.main_metric}"] for name, task in run.tasks.items()}
+
+
 def _evaluate(run: Run, step: int) -> dict[str, float]:
-    if step == run.total_steps:
+    if step == run.total_steps or run.recipe.train.early_stop.on != "none":  # it may be the last
         run.collector = FigureCollector(run.tasks)
     scores = evaluate(run.runtime, run.tasks, run.val_data, run.recipe.score, run.collector)
     run.hook.umbel_evaluated(run=run, step=step, scores=scores)
@@ -278,7 +311,12 @@ def _save(run: Run, step: int, scores: Mapping[str, float] | None) -> None:
             improved.append(pointer)
     tensors, state = capture(run.runtime)
     state |= {"bad_samples": run.bad_samples.state()}
-    state |= {"guard": run.guard.state(), "best": run.best, "minutes": run.minutes}
+    state |= {
+        "early_stop": run.early_stop.state(),
+        "guard": run.guard.state(),
+        "best": run.best,
+        "minutes": run.minutes,
+    }
     state |= {"seed": run.recipe.train.seed, "total_steps": run.total_steps}
     state |= {"world_size": run.runtime.world_size, "images_a_step": images_a_step(run)}
     if not run.leads:

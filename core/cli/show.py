@@ -8,7 +8,9 @@ import click
 @click.command()
 @click.argument("recipe", required=False)
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--schema", metavar="KIND", help="Document the options of a task kind, a backbone, or 'recipe'.")
+@click.option(
+    "--schema", metavar="KIND", help="Document the options of a task kind, a backbone, a balancer, or 'recipe'."
+)
 def show(recipe: str | None, overrides: tuple[str, ...], schema: str | None) -> None:
     """Print RECIPE as it will be used: parents merged, overrides applied, defaults filled in.
 
@@ -32,20 +34,24 @@ def show(recipe: str | None, overrides: tuple[str, ...], schema: str | None) -> 
 
 
 def _schema(name: str, found: object) -> str:
+    from umbel.balancing.config import BalancerConfig
     from umbel.config import BackboneConfig, OptimConfig, Recipe, TaskConfig, TrainConfig, TtaConfig, TtaVariant
     from umbel.plugins import Plugins
+    from umbel.schedule.config import EarlyStopConfig, ScheduleConfig
 
     assert isinstance(found, Plugins)
     sections = {
         "recipe": {"recipe": Recipe, "tasks.NAME": TaskConfig, "tasks.NAME.tta": TtaConfig,
                    "tasks.NAME.tta_variants[]": TtaVariant, "backbone": BackboneConfig,
-                   "optim": OptimConfig, "train": TrainConfig},
+                   "optim": OptimConfig, "train": TrainConfig,
+                   "train.schedule": ScheduleConfig, "train.early_stop": EarlyStopConfig,
+                   "train.balancer": BalancerConfig},
     }  # fmt: skip
     if name in sections:
         return "\n\n".join(_section(title, options) for title, options in sections[name].items())
-    names = {o.name for o in found.offers("backbone")}
-    role = "backbone" if name in names else "task"
-    key = "backbone.options" if role == "backbone" else "tasks.NAME.options"
+    keys = {"backbone": "backbone.options", "balancer": "train.balancer.options", "task": "tasks.NAME.options"}
+    role = next((r for r in ("backbone", "balancer") if name in {o.name for o in found.offers(r)}), "task")
+    key = keys[role]
     return _section(f"{key} of {role} '{name}'", found.find(role, name, "--schema").load().Options)  # type: ignore[attr-defined]
 
 

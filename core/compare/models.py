@@ -12,12 +12,14 @@ from omegaconf import DictConfig, OmegaConf
 
 from umbel.api import train
 from umbel.data.files import read_json
-from umbel.data.loader import load_datasets, steps_per_epoch
+from umbel.data.loader import batches_per_pass, load_datasets
 from umbel.errors import ConfigError, DataError
 from umbel.plugins import Plugins
 from umbel.recipe import load_recipe
 from umbel.resume import changed_keys
 from umbel.run import CHECKPOINTS, RECIPE_FILE, SCORES_FILE, build_tasks
+from umbel.schedule.passes import steps_per_epoch
+from umbel.schedule.plan import make_plan as make_step_plan
 
 log = logging.getLogger(__name__)
 JOINT = "joint"
@@ -74,8 +76,9 @@ def make_plan(recipe: str, overrides: Sequence[str], seeds: Sequence[int], steps
     tasks = build_tasks(typed, plugins)
     steps = steps or typed.train.steps
     if steps is None:  # an epoch is that of the joint model; a twin's own would be shorter
-        epoch = steps_per_epoch(tasks, load_datasets(tasks, "train"), world_size=1)
-        steps = max(1, round(typed.train.epochs * epoch))
+        batches = batches_per_pass(tasks, load_datasets(tasks, "train"), world_size=typed.train.accumulate)
+        plan = make_step_plan(typed.tasks, typed.train.schedule, batches, seeds[0])
+        steps = max(1, round(typed.train.epochs * steps_per_epoch(plan, batches)))
     models = []
     for seed in seeds:
         common = (*overrides, f"train.seed={seed}", f"train.steps={steps}")

@@ -1,4 +1,4 @@
-"""Composite batches: one batch of every task a step."""
+"""Composite batches: one batch of every task that takes part in a step."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from umbel.data.sampler import KeyedStream, StepSampler
 from umbel.data.substitutes import BadSample, BadSamples, Loaded, first_good
 from umbel.errors import DataError, UmbelError
 from umbel.randomness import keyed_generator
+from umbel.schedule.plan import CompositePlan, Plan
+from umbel.schedule.window import Window
 from umbel.task import Task
 from umbel.types import Batch, Sample, SampleKey
 
@@ -69,7 +71,7 @@ class TrainingView(Dataset[Loaded | UmbelError]):
 
 
 class CompositeLoader:
-    """Iterates over composite batches, a dict of one Batch a task.
+    """Iterates over composite batches, a dict of one Batch a task that takes part in the step.
 
     Args:
         tasks: the tasks by name.
@@ -80,6 +82,8 @@ class CompositeLoader:
         rank: this process.
         world_size: number of processes.
         bad_samples: notes samples that could not be read, and says how many there may be; without it none.
+        plan: which tasks take part in which step; None is all of them in every step.
+        accumulate: composite batches a step; each takes the next samples of every task.
     """
 
     def __init__(
@@ -92,22 +96,33 @@ class CompositeLoader:
         rank: int = 0,
         world_size: int = 1,
         bad_samples: BadSamples | None = None,
+        plan: Plan | None = None,
+        accumulate: int = 1,
     ) -> None:
         self.bad_samples = BadSamples() if bad_samples is None else bad_samples
         allowed = self.bad_samples.allowed
+        self.plan = plan or CompositePlan({name: Window() for name in tasks})
+        self.steps = range(start, stop)
+        self.accumulate = accumulate
         self.loaders = {
-            name: _loader(task, datasets[name], seed, range(start, stop), rank, world_size, allowed.get(name, 0) > 0)
+            name: _loader(
+                task,
+                datasets[name],
+                seed,
+                range(self.plan.taken(name, start) * accumulate, self.plan.taken(name, max(start, stop)) * accumulate),
+                rank,
+                world_size,
+                allowed.get(name, 0) > 0,
+            )
             for name, task in tasks.items()
         }
 
     def __iter__(self) -> Iterator[dict[str, Batch]]:
         streams = {name: iter(loader) for name, loader in self.loaders.items()}
-        while streams:
+        for step in (step for step in self.steps for _ in range(self.accumulate)):
             batches = {}
-            for name, stream in streams.items():
-                loaded = next(stream, None)
-                if loaded is None:
-                    return
+            for name in self.plan.at(step):
+                loaded = next(streams[name])
                 if isinstance(loaded, UmbelError):
                     raise loaded
                 self.bad_samples.note(loaded.bad)
@@ -136,24 +151,26 @@ def load_datasets(tasks: Mapping[str, Task[Any]], split: str, *, defer: bool = F
     return datasets
 
 
-def steps_per_epoch(tasks: Mapping[str, Task[Any]], datasets: Mapping[str, Dataset[Sample]], world_size: int) -> int:
-    """Steps in which the longest task sees all its data once."""
-    return max(
-        -(-dataset_length(datasets[name]) // (task.config.batch_size * world_size)) for name, task in tasks.items()
-    )
+def batches_per_pass(
+    tasks: Mapping[str, Task[Any]], datasets: Mapping[str, Dataset[Sample]], world_size: int
+) -> dict[str, float]:
+    """Steps in which each task sees all its data once if it takes part in every one of them; not rounded."""
+    return {
+        name: dataset_length(datasets[name]) / (task.config.batch_size * world_size) for name, task in tasks.items()
+    }
 
 
 def _loader(
     task: Task[Any],
     dataset: Dataset[Sample],
     seed: int,
-    steps: range,
+    turns: range,
     rank: int,
     world_size: int,
     substitute: bool,
 ) -> DataLoader[Loaded | UmbelError]:
     stream = KeyedStream(task.name, dataset_length(dataset), seed)
-    sampler = StepSampler(stream, task.config.batch_size, steps.start, steps.stop, rank, world_size)
+    sampler = StepSampler(stream, task.config.batch_size, turns.start, turns.stop, rank, world_size)
     workers = task.config.workers
     return DataLoader(
         TrainingView(task, dataset, seed, substitute=substitute),  # type: ignore[arg-type]

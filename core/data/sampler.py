@@ -1,4 +1,4 @@
-"""Keyed order: which samples a step sees is a pure function of (seed, task, step, rank)."""
+"""Keyed order: which samples a task's n-th batch holds is a pure function of (seed, task, n, rank)."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class KeyedStream:
 
 
 class StepSampler(Sampler[list[SampleKey]]):
-    """The batches of one rank, step by step.
+    """The batches of one rank, step by step; steps that the task takes no part in are not counted.
 
     All ranks together take `batch_size * world_size` consecutive samples a step, each its own contiguous part, so the
     samples of a step do not depend on how many ranks share them while the product stays the same.

@@ -12,8 +12,11 @@ from torch.utils.data import Dataset
 from toys import BrightDataset, BrightOptions, BrightTask
 
 from umbel.config import TaskConfig
-from umbel.data.loader import CompositeLoader, TrainingView, load_datasets, steps_per_epoch
+from umbel.data.loader import CompositeLoader, TrainingView, batches_per_pass, load_datasets
 from umbel.errors import DataError
+from umbel.schedule.passes import steps_per_epoch
+from umbel.schedule.plan import CompositePlan, Plan
+from umbel.schedule.window import Window
 from umbel.types import Batch, Sample, SampleKey
 
 
@@ -22,10 +25,17 @@ def toy(name: str, batch: int, count: int, workers: int = 0, kind: type[BrightTa
 
 
 def load(
-    tasks: list[BrightTask], start: int, stop: int, *, seed: int = 3, rank: int = 0, world: int = 1
+    tasks: list[BrightTask],
+    start: int,
+    stop: int,
+    *,
+    seed: int = 3,
+    rank: int = 0,
+    world: int = 1,
+    plan: Plan | None = None,
 ) -> list[dict[str, Batch]]:
     by_name = {task.name: task for task in tasks}
-    return list(CompositeLoader(by_name, load_datasets(by_name, "train"), seed, start, stop, rank, world))
+    return list(CompositeLoader(by_name, load_datasets(by_name, "train"), seed, start, stop, rank, world, plan))
 
 
 def same(left: list[dict[str, Batch]], right: list[dict[str, Batch]]) -> bool:
@@ -64,6 +74,26 @@ def test_ranks_share_the_samples_of_a_step(world: int) -> None:
     ranks = [load([toy("a", 8 // world, 11)], 0, 4, rank=rank, world=world) for rank in range(world)]
     for step in range(4):
         assert sorted(p for rank in ranks for p in pixels(rank, step)) == sorted(pixels(whole, step))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_task_that_rests_loads_nothing_and_goes_on_where_it_was(workers: int) -> None:
+    every_step = [batch["b"] for batch in load([toy("b", 2, 5)], 0, 4)]
+    plan = CompositePlan({"a": Window(), "b": Window(every=3, start_step=1, stop_step=9)})
+    loaded = load([toy("a", 3, 8), toy("b", 2, 5, workers)], 0, 12, plan=plan)
+    assert [step for step, batch in enumerate(loaded) if "b" in batch] == [1, 4, 7]
+    assert same([{"b": loaded[step]["b"]} for step in (1, 4, 7)], [{"b": batch} for batch in every_step[:3]])
+    assert same([{"a": batch["a"]} for batch in loaded], load([toy("a", 3, 8)], 0, 12))
+    for start in (1, 2, 7, 8, 12):
+        assert same(load([toy("a", 3, 8), toy("b", 2, 5, workers)], start, 12, plan=plan), loaded[start:])
+
+
+def test_accumulated_batches_follow_one_another() -> None:
+    single = load([toy("a", 3, 8)], 0, 6)
+    by_name = {"a": toy("a", 3, 8)}
+    for start in (0, 1, 2):
+        double = CompositeLoader(by_name, load_datasets(by_name, "train"), 3, start, 3, accumulate=2)
+        assert same(list(double), single[2 * start :])
 
 
 def test_augmentation_is_a_function_of_seed_task_epoch_and_index() -> None:
@@ -126,7 +156,10 @@ def test_empty_split_is_an_error() -> None:
 def test_epoch_is_that_of_the_longest_task() -> None:
     tasks: dict[str, Any] = {"a": toy("a", 4, 12), "b": toy("b", 3, 7)}
     data: dict[str, Dataset[Sample]] = load_datasets(tasks, "train")
-    assert steps_per_epoch(tasks, data, world_size=1) == 3
+    plan = CompositePlan({"a": Window(), "b": Window()})
+    assert steps_per_epoch(plan, batches_per_pass(tasks, data, world_size=1)) == 3
     tasks["b"].config.batch_size = 2
-    assert steps_per_epoch(tasks, data, world_size=1) == 4
-    assert steps_per_epoch(tasks, data, world_size=2) == 2
+    assert steps_per_epoch(plan, batches_per_pass(tasks, data, world_size=1)) == 4
+    assert steps_per_epoch(plan, batches_per_pass(tasks, data, world_size=2)) == 2
+    rare = CompositePlan({"a": Window(every=3), "b": Window(start_step=5)})
+    assert steps_per_epoch(rare, batches_per_pass(tasks, data, world_size=1)) == 9

@@ -1,0 +1,1 @@
+"""Which tasks take part in which step, with what weight, and when a run may end early."""
