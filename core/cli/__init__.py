@@ -12,7 +12,7 @@ import sys
 import click
 
 from umbel import __version__
-from umbel.errors import UmbelError
+from umbel.errors import DataError, UmbelError
 from umbel.text import printable
 
 
@@ -103,6 +103,8 @@ def _explain(error: BaseException) -> tuple[str, int]:
         return str(error), error.exit_code
     if isinstance(error, (click.Abort, KeyboardInterrupt)):
         return "interrupted", 130
+    if isinstance(error, OSError) and error.filename and error.strerror:  # what no reader or writer foresaw
+        return f"{str(error.filename)[:200]}: {error.strerror}", DataError.exit_code
     if several_processes():
         from umbel.ranks import lost_another
 
