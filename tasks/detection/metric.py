@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torchmetrics import Metric
-from torchmetrics.detection import MeanAveragePrecision
 
+from umbel.tasks.detection.map_backends import BACKENDS
 from umbel.tasks.detection.targets import ANY_CLASS, BoxTarget, Detections
 
 logging.getLogger("faster_coco_eval").setLevel(logging.WARNING)  # it logs a table of 14 lines at every evaluation
@@ -24,14 +24,18 @@ class DetectionMetric(Metric):
 
     The states are flat float tensors that processes concatenate, so each may have seen another number of images:
     torchmetrics' own mAP gathers one tensor an image and would wait for ever.
+
+    Args:
+        backend: which library computes it, of `BACKENDS`.
     """
 
     counts: list[Tensor]
     detections: list[Tensor]
     objects: list[Tensor]
 
-    def __init__(self) -> None:
+    def __init__(self, backend: str = "faster_coco_eval") -> None:
         super().__init__()
+        self.backend = backend
         self.add_state("counts", default=[], dist_reduce_fx="cat")
         self.add_state("detections", default=[], dist_reduce_fx="cat")
         self.add_state("objects", default=[], dist_reduce_fx="cat")
@@ -47,24 +51,15 @@ class DetectionMetric(Metric):
 
     def compute(self) -> dict[str, Tensor]:
         """Scalars "map50" and "map50_95" in 0..1."""
-        oracle = MeanAveragePrecision(box_format="xyxy", backend="faster_coco_eval")
-        oracle.warn_on_many_detections = False
         counts = _joined(self.counts).view(-1, 2).long().T.tolist()
         detections = torch.split(_joined(self.detections).view(-1, 6), counts[0]) if counts[0] else ()
         objects = torch.split(_joined(self.objects).view(-1, 6), counts[1]) if counts[1] else ()
         rows_by_image = _with_crowds_of_every_class(objects)
-        oracle.update(
-            [{"boxes": rows[:, :4], "scores": rows[:, 4], "labels": rows[:, 5].long()} for rows in detections],
-            [
-                {"boxes": rows[:, :4], "labels": rows[:, 4].long(), "iscrowd": rows[:, 5].long()}
-                for rows in rows_by_image
-            ],
-        )
-        values = oracle.compute() if any(len(rows) for rows in objects) else {}
-        zero = torch.zeros((), device=self.device)
+        wanted = any(len(rows) for rows in objects)
+        scores = BACKENDS[self.backend](detections, rows_by_image) if wanted else (0.0, 0.0)
         return {
-            "map50": values.get("map_50", zero).clamp(min=0).to(self.device),
-            "map50_95": values.get("map", zero).clamp(min=0).to(self.device),
+            name: torch.tensor(max(0.0, value), device=self.device)
+            for name, value in zip(("map50_95", "map50"), scores, strict=True)
         }
 
     def _flat(self, *columns: Tensor) -> Tensor:

@@ -87,6 +87,7 @@ class DetectionOptions:
     wbf_skip: float = option(0.001, "boxes with a lower score are not fused")
     wbf_conf_type: str = option("avg", "score of a fused box: avg, max, box_and_model_avg or absent_model_aware_avg")
     wbf_weights: list[float] = option([], "weight of each view, in their order; [] weighs all alike")
+    map_backend: str = option("faster_coco_eval", "what computes mAP: faster_coco_eval, or hotcoco (an extra, faster)")
     wbf_backend: str = option("compiled", "compiled, or ensemble_boxes: the published package, same numbers, slower")
 
     def __post_init__(self) -> None:
@@ -97,6 +98,7 @@ class DetectionOptions:
         check_choice("iou_kind", self.iou_kind, ("iou", "giou", "diou", "ciou"))
         check_choice("merge", self.merge, ("wbf", "nms"))
         check_choice("wbf_conf_type", self.wbf_conf_type, CONF_TYPES)
+        check_choice("map_backend", self.map_backend, ("faster_coco_eval", "hotcoco"))
         check_choice("wbf_backend", self.wbf_backend, ("compiled", "ensemble_boxes"))
         for name in (
             "no_crop_prob",

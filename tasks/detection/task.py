@@ -43,6 +43,7 @@ from umbel.tasks.detection.formats import FORMATS, Format, find_format
 from umbel.tasks.detection.head import ANCHORS_PER_LEVEL, STRIDES, YOLOHead
 from umbel.tasks.detection.inspect import inspect_record
 from umbel.tasks.detection.loss import Gains, detection_loss
+from umbel.tasks.detection.map_backends import check_backend
 from umbel.tasks.detection.merge import keep_best, merge_by_nms, merge_by_wbf
 from umbel.tasks.detection.metric import DetectionMetric
 from umbel.tasks.detection.nms import select_detections
@@ -177,7 +178,8 @@ class Detection(Task[DetectionOptions]):
         return describe_export(self.options, self.categories.names, self.categories.ids, size)
 
     def metric(self) -> DetectionMetric:
-        return DetectionMetric()
+        check_backend(self.options.map_backend)
+        return DetectionMetric(self.options.map_backend)
 
     def augment(self, sample: Sample, rng: np.random.Generator) -> Sample:
         return self._augment(sample, rng)

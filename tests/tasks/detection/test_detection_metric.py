@@ -8,6 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from umbel import ConfigError
+from umbel.tasks.detection.map_backends import BACKENDS, check_backend
 from umbel.tasks.detection.metric import DetectionMetric
 from umbel.tasks.detection.targets import BoxTarget, Detections
 
@@ -40,19 +42,20 @@ def images_of(case) -> list[tuple[Detections, BoxTarget]]:
     return pairs
 
 
-def score(pairs) -> dict[str, float]:
-    metric = DetectionMetric()
+def score(pairs, backend: str = "faster_coco_eval") -> dict[str, float]:
+    metric = DetectionMetric(backend)
     for prediction, target in pairs:
         metric.update([prediction], [target])
     return {key: value.item() for key, value in metric.compute().items()}
 
 
-def test_map_equals_pycocotools(golden):
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_map_equals_pycocotools(golden, backend):
     for name, case in golden("coco_map50.json")["cases"].items():
         if case["result"]["maxDets"][-1] != 100:
             continue
         expected = {key: max(case["result"][key], 0.0) for key in ("map50", "map50_95")}
-        assert score(images_of(case)) == pytest.approx(expected, rel=1e-5), name
+        assert score(images_of(case), backend) == pytest.approx(expected, rel=1e-5), name
 
 
 def grid_boxes(count: int) -> list[list[float]]:
@@ -66,14 +69,15 @@ def test_the_cap_of_100_detections_is_per_class():
     assert score([(found, BoxTarget(boxes, classes, np.zeros(160, dtype=bool)))])["map50"] == pytest.approx(1.0)
 
 
-def test_no_labels_anywhere_is_zero():
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_no_labels_anywhere_is_zero(backend):
     empty = BoxTarget(np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, bool))
     nothing = Detections(torch.zeros((0, 4)), torch.zeros(0), torch.zeros(0).long(), (9, 9))
     something = Detections(torch.tensor([[0.0, 0, 5, 5]]), torch.tensor([0.5]), torch.zeros(1).long(), (9, 9))
-    assert score([(nothing, empty)]) == {"map50": 0.0, "map50_95": 0.0}
-    assert score([(something, empty)]) == {"map50": 0.0, "map50_95": 0.0}
+    assert score([(nothing, empty)], backend) == {"map50": 0.0, "map50_95": 0.0}
+    assert score([(something, empty)], backend) == {"map50": 0.0, "map50_95": 0.0}
     crowd = BoxTarget(np.array([[0, 0, 5, 5]], np.float32), np.zeros(1, np.int64), np.ones(1, bool))
-    assert score([(something, crowd)])["map50"] == 0.0
+    assert score([(something, crowd)], backend)["map50"] == 0.0
 
 
 def test_processes_with_unequal_shares_agree_with_one(golden, monkeypatch):
@@ -113,3 +117,26 @@ def test_reset_forgets(golden):
     metric.reset()
     metric.update(*zip(*pairs, strict=True))
     assert metric.compute()["map50"].item() == pytest.approx(score(pairs)["map50"])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_backends_give_the_same_digits(seed):
+    rng = np.random.default_rng(seed)
+    pairs = []
+    for _ in range(12):
+        count = int(rng.integers(0, 9))
+        low = rng.uniform(0, 200, (count, 2))
+        boxes = np.hstack((low, low + rng.uniform(4, 150, (count, 2)))).astype(np.float32)
+        classes = rng.integers(0, 3, count)
+        truth = BoxTarget(boxes, classes, rng.random(count) < 0.2)
+        moved = boxes + rng.normal(0, 6, boxes.shape).astype(np.float32)
+        scores = torch.from_numpy(rng.random(count).astype(np.float32))
+        pairs.append((Detections(torch.from_numpy(moved), scores, torch.from_numpy(classes), (400, 400)), truth))
+    assert score(pairs, "hotcoco") == pytest.approx(score(pairs), abs=1e-6)
+
+
+def test_backend_that_is_not_installed_is_named(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"not installed.*pip install hotcoco"):
+        check_backend("hotcoco")
+    check_backend("faster_coco_eval")
