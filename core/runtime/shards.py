@@ -248,7 +248,8 @@ def make_shards(stage: int, model: nn.Module, engine: Any, gather: Gather) -> Sh
 
 def whole_weights(model: nn.Module, shards: Shards, keep: bool) -> dict[str, Tensor]:
     """The model's state by name, gathered module by module; a collective. Empty unless `keep`."""
-    weights: dict[str, Tensor] = dict(model.state_dict()) if keep else {}
+    # copies: averaged buffers leave the model again before they are written
+    weights = {name: value.detach().clone() for name, value in model.state_dict().items()} if keep else {}
     for prefix, module in model.named_modules():
         own = dict(module.named_parameters(prefix, recurse=False))
         if own:

@@ -126,6 +126,7 @@ def test_deepspeed_and_torchrun_train_checkpoint_and_resume(folder: Path) -> Non
 
     judged = umbel("evaluate", "half")
     assert judged.returncode == 0, judged.stderr
+    assert judged.stdout.split("score")[-1].split()[0] == whole.stdout.split("score")[-1].split()[0]
 
 
 def test_one_process_with_a_block_needs_no_launcher(folder: Path) -> None:
