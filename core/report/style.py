@@ -56,7 +56,7 @@ vertical-align:middle}
 .bars .name{flex:0 1 32%;min-width:0;overflow:hidden;text-overflow:ellipsis;white-space:nowrap;font-size:14px}
 .track{flex:1 1 30%;height:10px;background:var(--faint);border-radius:3px;overflow:hidden}
 .track i{display:block;height:100%;background:var(--accent);border-radius:3px}
-.bars .value{flex:0 0 3.6em;text-align:right;font-variant-numeric:tabular-nums;font-size:14px}
+.bars .value{flex:0 0 4.2em;white-space:nowrap;text-align:right;font-variant-numeric:tabular-nums;font-size:14px}
 .bars .detail{flex:0 0 6.4em;text-align:right;color:var(--soft);font-size:12.5px;white-space:nowrap;overflow:hidden;
 text-overflow:ellipsis}
 .scroll{overflow-x:auto}
