@@ -40,6 +40,7 @@ def build_cli() -> click.Group:
     from umbel.cli.evaluate import evaluate
     from umbel.cli.export import export
     from umbel.cli.init import init
+    from umbel.cli.plan import plan
     from umbel.cli.plugins import plugins
     from umbel.cli.predict import predict
     from umbel.cli.report import report
@@ -49,7 +50,21 @@ def build_cli() -> click.Group:
     from umbel.plugins import Plugins
 
     cli.commands.clear()  # of an earlier call, made with other plugins
-    for command in (check, compare, completion, evaluate, export, init, plugins, predict, report, show, train, tta):
+    for command in (
+        check,
+        compare,
+        completion,
+        evaluate,
+        export,
+        init,
+        plan,
+        plugins,
+        predict,
+        report,
+        show,
+        train,
+        tta,
+    ):
         cli.add_command(command)
     Plugins.discover().add_commands(cli)
     return cli

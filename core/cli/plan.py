@@ -1,0 +1,119 @@
+"""umbel plan."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from umbel.plan.plan import Plan
+
+
+@click.command()
+@click.argument("recipe")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--gpus", type=click.IntRange(1), default=1, show_default=True, help="Devices of all nodes together.")
+@click.option("--nodes", type=click.IntRange(1), default=1, show_default=True, help="Machines the devices are in.")
+@click.option("--memory", default="80G", show_default=True, metavar="SIZE", help="Memory of a device; 80G is 80 GiB.")
+@click.option(
+    "--headroom",
+    type=click.FloatRange(0, 0.9),
+    default=0.1,
+    show_default=True,
+    help="Share of the memory left for driver, workspaces and fragmentation.",
+)
+@click.option("--half-weights", is_flag=True, help="What bf16 weights with fp32 masters would need.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON; sizes in bytes.")
+def plan(
+    recipe: str,
+    overrides: tuple[str, ...],
+    gpus: int,
+    nodes: int,
+    memory: str,
+    headroom: float,
+    half_weights: bool,
+    as_json: bool,
+) -> None:
+    """Predict memory and traffic of RECIPE at each ZeRO stage, and what fits; exit code 1 if nothing does.
+
+    Nothing is trained and no GPU is needed: the model is built without weights.
+    """
+    import json
+
+    from umbel.plan.fit import Cluster
+    from umbel.plan.plan import make_plan
+    from umbel.plan.units import parse_size
+    from umbel.plugins import Plugins
+    from umbel.recipe import load_recipe
+
+    try:
+        size = parse_size(memory)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--memory") from None
+    found = Plugins.discover()
+    typed, _ = load_recipe(recipe, overrides, found)
+    made = make_plan(typed, found, Cluster(gpus, nodes, size, headroom), half_weights)
+    click.echo(json.dumps(made.to_json(), indent=1) if as_json else plan_text(made))
+    if made.stage is None:
+        raise click.exceptions.Exit(1)
+
+
+def plan_text(plan: Plan) -> str:
+    """A plan as tables for people."""
+    from umbel.cli.tables import text_table
+    from umbel.plan.units import size_text
+
+    cluster = plan.cluster
+    heads = ", ".join(f"{task} {count / 1e6:.1f} M" for task, count in plan.elements.items() if task)
+    where = f"{cluster.gpus} x {size_text(cluster.memory)}" + (
+        f" in {cluster.nodes} nodes" if cluster.nodes > 1 else ""
+    )
+    tasks = [
+        (
+            task.task, str(task.batch_size), f"{task.image_shape[0]}x{task.image_shape[1]}",
+            size_text(task.peak(task.batch_size)), size_text(round(task.per_image)),
+            "measured" if task.loss_measured else "assumed",
+        )
+        for task in plan.activations
+    ]  # fmt: skip
+    stages = [
+        (
+            f"ZeRO {row.stage}", size_text(row.states.parameters), size_text(row.states.master),
+            size_text(row.states.moments), size_text(row.states.gradients),
+            size_text(row.states.average + row.states.buckets), size_text(row.activations), size_text(row.total),
+            "yes" if row.fits else "no", size_text(row.traffic), size_text(row.network),
+            " / ".join(str(count) for count in row.largest_batch.values()),
+        )
+        for row in plan.stages
+    ]  # fmt: skip
+    chosen = next((row for row in plan.stages if row.stage == plan.stage), None)
+    if chosen is None:
+        smallest = min(plan.stages, key=lambda row: row.total)
+        verdict = (
+            f"Nothing fits: ZeRO {smallest.stage} needs {size_text(smallest.total)} of {size_text(cluster.usable)}. "
+            "Lower a batch or input size, or have the backbone recompute its activations."
+        )
+    else:
+        verdict = (
+            f"Use ZeRO {chosen.stage}: {size_text(chosen.total)} of {size_text(cluster.usable)}, "
+            "and no stage that fits sends less."
+        )
+    return "\n".join(
+        [
+            f"trunk {plan.elements[''] / 1e6:.1f} M trained parameters, {heads}; {where}; "
+            f"{plan.images_per_step} images a step",
+            "",
+            text_table(("task", "batch", "size", "activations", "an image", "loss"), tasks),
+            "",
+            text_table(
+                ("a rank", "weights", "master", "moments", "gradients", "others", "activations", "total", "fits",
+                 "sends a step", "between nodes", "largest batch"),
+                stages,
+            ),
+            f"largest batch: of {' / '.join(task.task for task in plan.activations)}, each by itself",
+            "",
+            verdict,
+            "Assumptions: " + ";\n  ".join(plan.assumptions) + ".",
+        ]
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""What a run needs of every rank, worked out on paper: memory, traffic, and which ZeRO stage and batches fit."""
