@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-all test-huge lint clean
+.PHONY: demo test test-all test-huge lint bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
@@ -34,9 +34,16 @@ $(VENV)/installed-test: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
 	touch $@
 
+$(VENV)/installed-bench: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	touch $@
+
 $(VENV)/installed-lint: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --editable '.[lint]'
 	touch $@
+
+bench: $(VENV)/installed-bench
+	OMP_NUM_THREADS=2 $(BIN)/python benchmarks/run_all.py
 
 clean:
 	rm -rf $(VENV) build demo runs *.egg-info

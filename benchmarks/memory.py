@@ -1,4 +1,4 @@
-"""Keeping freed memory: time of a training step of a recipe with and without it, in separate processes, in turn."""
+"""Keeping freed memory: time of a training step with and without it, in separate processes, in turn."""
 
 from __future__ import annotations
 
@@ -7,47 +7,37 @@ import statistics
 import subprocess
 import sys
 
-REPEATS = 3
-STEPS = 6
-WARM_UP = 2
+from measure import arguments, medians
+from report import Claim, publish
+
 TIME_STEPS = """
-import json, logging, sys, time
-from pathlib import Path
-from umbel.plugins import Plugins
-from umbel.recipe import load_recipe
-import umbel.run
+import json, sys, time
+import umbel.memory
 if sys.argv[1] == "plain":
-    umbel.run.keep_freed_memory = lambda: False
-from umbel.data.loader import CompositeLoader
-from umbel.engine import train_step
-logging.disable()
-plugins = Plugins.discover()
-recipe, tree = load_recipe(sys.argv[2], sys.argv[5:], plugins)
-run = umbel.run.prepare(recipe, tree, plugins, Path("unused"))
-run.runtime.model.train()
-weights = {name: task.config.weight for name, task in run.tasks.items()}
+    umbel.memory.keep_freed_memory = lambda: False
+from system import EngineStep, new_system, three_tasks
+step = EngineStep(new_system(three_tasks(sys.argv[2] == "quick")))
 times = []
-for batches in CompositeLoader(run.tasks, run.train_data, 0, 0, int(sys.argv[3])):
+for _ in range(int(sys.argv[3])):
     started = time.perf_counter()
-    train_step(run.runtime, run.tasks, batches, weights)
+    step()
     times.append(time.perf_counter() - started)
-print(json.dumps(times[int(sys.argv[4]):]))
+print(json.dumps(times[1:]))
 """
 
 
 def main() -> None:
-    recipe, *overrides = sys.argv[1:] or ["street_trio"]
-    times: dict[str, list[float]] = {"plain": [], "keep": []}
-    for _ in range(REPEATS):
-        for mode, values in times.items():
-            command = [sys.executable, "-c", TIME_STEPS, mode, recipe, str(STEPS), str(WARM_UP), *overrides]
-            done = subprocess.run(command, check=True, capture_output=True, text=True)
+    quick = arguments(__doc__).quick
+    times: dict[str, list[float]] = {"given back": [], "kept": []}
+    for _ in range(1 if quick else 3):
+        for name, values in times.items():
+            mode = "plain" if name == "given back" else "keep"
+            command = [sys.executable, "-c", TIME_STEPS, mode, "quick" if quick else "full", "2" if quick else "7"]
+            done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=sys.path[0])
             values += json.loads(done.stdout)
-    medians = {mode: statistics.median(values) for mode, values in times.items()}
-    print(f"{'allocator':10} {'median s/step':>14}")
-    for mode, value in medians.items():
-        print(f"{mode:10} {value:14.3f}")
-    print(json.dumps({"benchmark": "memory", "recipe": recipe, "ratio": medians["keep"] / medians["plain"]}))
+    rows = [(name, f"{value:.3f}") for name, value in medians(times).items()]
+    share = statistics.median(times["kept"]) / statistics.median(times["given back"])
+    publish("memory", ("freed memory", "median s a step"), rows, [Claim("step with memory kept / given back", share)])
 
 
 if __name__ == "__main__":

@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-import json
-import statistics
 import subprocess
 import sys
-import time
+from collections.abc import Callable
+
+from measure import arguments, medians, side_by_side
+from report import Claim, publish
 
 COMMANDS = {
     "python -c pass": [sys.executable, "-c", "pass"],
     "umbel --help": [sys.executable, "-m", "umbel", "--help"],
     "umbel plugins": [sys.executable, "-m", "umbel", "plugins"],
 }
-REPEATS = 9
+
+
+def process(command: list[str]) -> Callable[[], object]:
+    return lambda: subprocess.run(command, check=True, capture_output=True)
 
 
 def main() -> None:
-    times: dict[str, list[float]] = {name: [] for name in COMMANDS}
-    for _ in range(REPEATS):
-        for name, command in COMMANDS.items():
-            started = time.perf_counter()
-            subprocess.run(command, check=True, capture_output=True)
-            times[name].append(time.perf_counter() - started)
-    medians = {name: statistics.median(values) for name, values in times.items()}
-    bare = medians["python -c pass"]
-    print(f"{'command':16} {'median s':>9} {'x bare python':>14}")
-    for name, value in medians.items():
-        print(f"{name:16} {value:9.3f} {value / bare:14.1f}")
-    print(json.dumps({"benchmark": "startup", "seconds": medians}))
+    quick = arguments(__doc__).quick
+    runs = {name: process(command) for name, command in COMMANDS.items()}
+    seconds = medians(side_by_side(runs, 1 if quick else 9))
+    bare, *verbs = COMMANDS
+    rows = [(name, f"{value:.3f}", f"{value / seconds[bare]:.1f}") for name, value in seconds.items()]
+    claims = [Claim(f"`{name}` in seconds", seconds[name], 1.0) for name in verbs]
+    claims += [Claim(f"`{name}` / `{bare}`", seconds[name] / seconds[bare], 5.0) for name in verbs]
+    publish("startup", ("command", "median s", f"x {bare}"), rows, claims)
 
 
 if __name__ == "__main__":

@@ -100,7 +100,7 @@ def model_states(weights: Weights, stage: int, ranks: int, sharding: Sharding) -
 def _average(weights: Weights, stage: int, ranks: int, sharding: Sharding) -> int:
     if not sharding.averaged:
         return 0
-    return _share(sum(weights.trained) * _MASTER, ranks if stage == 3 else 1) + weights.buffers
+    return _share(sum(weights.trained) * _MASTER, ranks if stage >= 1 else 1) + weights.buffers
 
 
 def _buckets(weights: Weights, stage: int, ranks: int, sharding: Sharding) -> int:

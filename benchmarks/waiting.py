@@ -1,0 +1,59 @@
+"""How long a step of the demonstration waits for its data, with two loading processes."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+from measure import arguments
+from report import Claim, milliseconds, publish
+
+from umbel.data.loader import CompositeLoader
+from umbel.engine import train_step
+from umbel.plugins import Plugins
+from umbel.recipe import load_recipe
+from umbel.recipes.streets.dataset import Counts, render_dataset
+from umbel.run import prepare
+
+WORKERS = {"road": 1, "signs": 1, "vehicles": 0}  # two processes for the two tasks with large pictures
+
+
+def main() -> None:
+    quick = arguments(__doc__).quick
+    steps, warm_up = (2, 1) if quick else (24, 6)
+    with tempfile.TemporaryDirectory() as folder:
+        counts = Counts(4, 1, 6, 6, 4, 1) if quick else Counts(24, 1, 60, 6, 40, 1)
+        render_dataset(Path(folder), seed=0, counts=counts)
+        roots = {"road": "seg", "vehicles": "cls", "signs": "det"}
+        overrides = [f"tasks.{task}.options.root={folder}/{name}" for task, name in roots.items()]
+        overrides += [f"tasks.{task}.workers={count}" for task, count in WORKERS.items()]
+        if quick:
+            overrides += [f"tasks.{task}.batch_size=2" for task in roots] + ["train.precision=fp32"]
+        plugins = Plugins.discover()
+        recipe, tree = load_recipe("demo", overrides, plugins)
+        run = prepare(recipe, tree, plugins, Path(folder) / "run")
+        run.runtime.model.train()
+        weights = {name: task.config.weight for name, task in run.tasks.items()}
+        waits, wholes = [], []
+        batches = iter(CompositeLoader(run.tasks, run.train_data, 0, 0, steps + warm_up))
+        for turn in range(steps + warm_up):
+            started = time.perf_counter()
+            batch = next(batches)
+            waited = time.perf_counter() - started
+            train_step(run.runtime, run.tasks, batch, weights)
+            if turn >= warm_up:
+                waits.append(waited)
+                wholes.append(time.perf_counter() - started)
+        del batches
+    share = statistics.median(wait / whole for wait, whole in zip(waits, wholes, strict=True))
+    rows = [
+        ("waiting for data", milliseconds(statistics.median(waits))),
+        ("whole step", milliseconds(statistics.median(wholes))),
+    ]
+    publish("waiting", ("demo step", "median ms"), rows, [Claim("waiting / whole step", share, 0.05)])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""A step of each ZeRO stage against a hand-written DDP loop, two processes over gloo on one machine."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+
+import torch
+from measure import arguments, medians, ratio, side_by_side
+from report import Claim, milliseconds, publish
+from system import System, new_system, three_tasks
+from torch.nn.parallel import DistributedDataParallel
+
+from umbel.engine import train_step
+from umbel.optim import build_optimizer
+from umbel.ranks import join, launched
+from umbel.runtime.deepspeed import DeepSpeedRuntime
+
+STAGES = (0, 1, 2, 3)
+WORKER = "UMBEL_BENCHMARK_WORKER"
+
+
+def ddp_step(system: System) -> Callable[[], None]:
+    """A backward a task, gradients exchanged in the last, one AdamW step."""
+    model = DistributedDataParallel(system.model, find_unused_parameters=True)
+    optimizer = torch.optim.AdamW(system.model.parameters(), lr=1e-4)
+    last = list(system.tasks)[-1]
+
+    def step() -> None:
+        for name, task in system.tasks.items():
+            batch = system.batches[name]
+            model.require_backward_grad_sync = name == last
+            task.loss(model(batch.images, name), batch.targets).total.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    return step
+
+
+def zero_step(system: System, stage: int) -> Callable[[], None]:
+    optimizer = build_optimizer(system.model, system.tasks, system.recipe.optim)
+    runtime = DeepSpeedRuntime(system.model, optimizer, system.recipe, "fp32", 10**6, launched())
+    runtime.model.train()
+    weights = dict.fromkeys(system.tasks, 1.0)
+    return lambda: train_step(runtime, system.tasks, system.batches, weights) and None
+
+
+def work(quick: bool) -> None:
+    """What both processes run; the first prints."""
+    torch.set_num_threads(1)
+    ranks = launched()
+    join(ranks, torch.device("cpu"), 300)
+    tasks = three_tasks(True) if quick else three_tasks(False)
+    runs = {"DDP loop": ddp_step(new_system(tasks))}
+    for stage in STAGES:
+        block = {"zero_optimization": {"stage": stage}}
+        runs[f"ZeRO {stage}"] = zero_step(new_system(tasks, deepspeed=block), stage)
+    times = side_by_side(runs, 2 if quick else 9)
+    if ranks.leads:
+        rows = [(name, milliseconds(value)) for name, value in medians(times).items()]
+        claims = [Claim(f"ZeRO {stage} / DDP loop", ratio(times, f"ZeRO {stage}", "DDP loop")) for stage in STAGES]
+        publish("zero", ("step, two processes", "median ms"), rows, claims)
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
+
+
+def main() -> None:
+    quick = arguments(__doc__).quick
+    if WORKER in os.environ:
+        work(quick)
+        return
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *sys.argv]
+    environment = os.environ | {WORKER: "1", "OMP_NUM_THREADS": "1", "DS_ACCELERATOR": "cpu"}
+    subprocess.run(command, check=True, env=environment)
+
+
+if __name__ == "__main__":
+    main()
