@@ -58,7 +58,8 @@ def training_view(kind: str, data: Stored, size: Size) -> TrainingView:
         "input_size": list(size),
         "options": {"root": "none", "class_names": [str(n) for n in range(CLASSES[kind])], **OPTIONS[kind]},
     }
-    _, tasks = open_tasks({"tasks": {"it": task}})
+    trunk = {"name": "timm", "options": {"model": "convnext_atto"}}
+    _, tasks = open_tasks({"backbone": trunk, "tasks": {"it": task}})
     return TrainingView(tasks["it"], data, 0)
 
 

@@ -158,11 +158,16 @@ def random_detections(rng: np.random.Generator, count: int, classes: int, size: 
     corners = rng.uniform(0, 0.85, (count, 2))
     sides = rng.uniform(0.01, 0.14, (count, 2))
     scale = np.array([size[1], size[0]] * 2)
-    boxes = (np.concatenate((corners, corners + sides), axis=1) * scale).astype(np.float32)
+    boxes = quarters(np.concatenate((corners, corners + sides), axis=1) * scale)
     return boxes, rng.uniform(0.01, 1, count).astype(np.float32), rng.integers(0, classes, count)
 
 
 def jittered(rng: np.random.Generator, boxes: np.ndarray, pixels: float) -> np.ndarray:
     """The boxes as another view might have found them."""
-    moved: np.ndarray = (boxes + rng.normal(0, pixels, boxes.shape)).astype(np.float32)
-    return moved
+    return quarters(boxes + rng.normal(0, pixels, boxes.shape))
+
+
+def quarters(boxes: np.ndarray) -> np.ndarray:
+    """The nearest quarters of pixels, float32: sides are then exact in every precision, and peers see equal numbers."""
+    rounded: np.ndarray = (np.round(boxes * 4) / 4).astype(np.float32)
+    return rounded
