@@ -1,4 +1,4 @@
-"""What docs/scaling.md shows: shell that parses, a plan that runs, and the figures of the arithmetic behind its tables."""
+"""What docs/scaling.md shows: shell that parses, a plan that runs, and the arithmetic behind its tables."""
 
 from __future__ import annotations
 
