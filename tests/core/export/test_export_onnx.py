@@ -13,6 +13,7 @@ from trio import SMALL, make_run
 import umbel
 from umbel.cli import main
 
+EVERY_BOX = ["tasks.signs.options.nms_iou=1.0", "tasks.signs.options.max_detections=30000"]
 NORMED = "{depths: [1, 1, 1, 1], dims: [8, 8, 8, 8], norm_layer: batchnorm2d}"
 
 
@@ -91,7 +92,8 @@ def test_the_card_has_a_model_index_of_every_task(run: Path, tmp_path: Path, cap
 def test_programs_of_all_heads_agree_with_torch_at_any_batch_and_size(
     tmp_path: Path, capsys: Any, model: str, args: str, target: str
 ) -> None:
-    run, out = make_run(tmp_path / "run", model=model, model_args=args), tmp_path / "out"
+    # random weights give boxes of all but equal scores, among which rounding would decide what suppression leaves
+    run, out = make_run(tmp_path / "run", *EVERY_BOX, model=model, model_args=args), tmp_path / "out"
     code, printed = export(capsys, str(run), "--to", target, "--out", str(out))
     assert code == 0, printed
     spec = json.loads((out / "umbel.json").read_text())
