@@ -76,7 +76,8 @@ class FoldedConv2d(nn.Module):
         weight = self.weight * scale[:, None, None, None]
         bias = shift if self.bias is None else torch.addcmul(shift, self.bias, scale)
         if self.same:
-            return conv2d_same(x, weight, bias, self.stride, self.padding, self.dilation, self.groups)
+            out: Tensor = conv2d_same(x, weight, bias, self.stride, self.padding, self.dilation, self.groups)
+            return out
         return functional.conv2d(x, weight, bias, self.stride, self.padding, self.dilation, self.groups)
 
 

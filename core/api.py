@@ -78,13 +78,13 @@ class Trained:
     runtime: LocalRuntime
 
     @overload
-    def predict(
+    def predict(  # type: ignore[overload-overlap]  # a path is a sequence of paths, to a type checker
         self, source: Image, task: str | None = ..., *, confidence: float | None = ..., classes: Sequence[str] = ...,
         size: Size | None = ..., batch: int = ...,
     ) -> Result: ...  # fmt: skip
 
     @overload
-    def predict(
+    def predict(  # type: ignore[overload-overlap]
         self, source: Sequence[Image], task: str | None = ..., *, confidence: float | None = ...,
         classes: Sequence[str] = ..., size: Size | None = ..., batch: int = ...,
     ) -> list[Result]: ...  # fmt: skip

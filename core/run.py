@@ -236,7 +236,7 @@ def train(run: Run, *, resume: bool = False) -> dict[str, float]:
                     _save(run, step, None)  # a metric that fails must not cost the training before it
                 raise
             run.minutes = before + (time.perf_counter() - started) / 60
-        ended = due and run.early_stop.update(_main_scores(run, scores), step)
+        ended = bool(due) and run.early_stop.update(_main_scores(run, scores), step)
         if due or (config.save_every and step % config.save_every == 0):
             _save(run, step, scores if due else None)
         return ended

@@ -22,7 +22,7 @@ def summarise(plan: Plan, seeds: Sequence[int], scores: Scores, cost: Cost | Non
         scores: of each model and seed, by "task/metric".
         cost: measured on the models of the first seed.
     """
-    tasks = {}
+    tasks: dict[str, dict[str, Any]] = {}
     mains: list[tuple[dict[str, float], dict[str, float]]] = []
     for name, metric in plan.tasks.items():
         key = f"{name}/{metric}"

@@ -123,7 +123,7 @@ def _read_all(jobs: _Jobs, workers: int, progress: Progress | None) -> list[Samp
         jobs,
         batch_size=None,
         num_workers=workers,
-        collate_fn=_unchanged,
+        collate_fn=_unchanged,  # type: ignore[arg-type]
         worker_init_fn=start_worker if workers else None,
         prefetch_factor=8 if workers else None,
     )

@@ -89,9 +89,8 @@ def _inspect_header(picture: Image.Image, read: ImageRead, report: Callable[[str
                "make sure the indices are class ids" if read.is_label_map else "use the original in full colour",
                )  # fmt: skip
     if kind != "MPO" and getattr(picture, "n_frames", 1) > 1:
-        report(
-            "animated", "warning", f"has {picture.n_frames} frames; the first is used", "store the one that is meant"
-        )  # type: ignore[attr-defined]
+        frames = getattr(picture, "n_frames", 1)
+        report("animated", "warning", f"has {frames} frames; the first is used", "store the one that is meant")
     suffix = read.path.suffix.lower()
     if suffix and suffix not in _SUFFIXES.get(kind, (suffix,)):
         report("suffix", "note", f"is a {kind} file", "rename it")
@@ -116,7 +115,7 @@ def _has_16_bits(picture: Image.Image, data: bytes) -> bool:
         return data[24] == 16
     if picture.format == "TIFF":
         bits = picture.tag_v2.get(_BITS_PER_SAMPLE, (8,))  # type: ignore[attr-defined]
-        return max(bits if isinstance(bits, tuple) else (bits,)) > 8
+        return bool(max(bits if isinstance(bits, tuple) else (bits,)) > 8)
     return picture.mode.startswith("I")
 
 

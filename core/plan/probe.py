@@ -116,7 +116,7 @@ def _measured_loss(recipe: Recipe, task: Task[Any], outputs: Any) -> int | None:
         total = task.loss(real, batch.targets).total
         if total.requires_grad:
             total.backward()  # type: ignore[no-untyped-call]
-    return live.peak
+    return int(live.peak)
 
 
 def _random_like(leaf: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -161,7 +161,7 @@ class LocalRuntime:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
 
-def fill_absent(parameters: list[Tensor]) -> None:
+def fill_absent(parameters: Sequence[Tensor]) -> None:
     """Zero gradients for what no task of the step used; see `Runtime`."""
     for parameter in parameters:
         if parameter.grad is None:

@@ -33,5 +33,6 @@ class BatchStatistics:
             dist.all_reduce(flat, operation)
             if operation == dist.ReduceOp.SUM:
                 flat /= world_size
-            for buffer, part in zip(buffers, flat.split([buffer.numel() for buffer in buffers]), strict=True):
+            parts = torch.split(flat, [buffer.numel() for buffer in buffers])
+            for buffer, part in zip(buffers, parts, strict=True):
                 buffer.copy_(part.view_as(buffer))

@@ -27,8 +27,8 @@ def global_randomness_untouched(what: str) -> Iterator[None]:
                 ("random", random.getstate() == before),
                 (
                     "numpy.random",
-                    repr(after_numpy) == repr(before_numpy) and bool((after_numpy[1] == before_numpy[1]).all()),
-                ),  # type: ignore[index]
+                    repr(after_numpy) == repr(before_numpy) and bool((after_numpy[1] == before_numpy[1]).all()),  # type: ignore[index]
+                ),
                 ("torch", bool(torch.equal(torch.get_rng_state(), before_torch))),
             )
             if not still

@@ -50,7 +50,7 @@ def by_hotcoco(detections: Sequence[Tensor], objects: Sequence[Tensor]) -> Score
     import hotcoco
 
     found, wanted = torch.cat(list(detections)).double(), torch.cat(list(objects)).double()
-    classes = torch.cat((found[:, 5], wanted[:, 4])).unique().long().tolist()
+    classes = np.unique(torch.cat((found[:, 5], wanted[:, 4])).long().numpy()).tolist()
     truth = hotcoco.COCO.from_arrays(
         [{"id": image} for image in range(len(objects))],
         [{"id": index, "name": str(index)} for index in classes],
@@ -63,7 +63,9 @@ def by_hotcoco(detections: Sequence[Tensor], objects: Sequence[Tensor]) -> Score
     evaluation = hotcoco.COCOeval(truth, truth.load_res(rows.numpy()), "bbox")
     evaluation.evaluate()
     evaluation.accumulate()
-    precision = np.asarray(evaluation.eval["precision"])[:, :, :, 0, -1]  # (IoU, recall, class), all areas, most boxes
+    precision = np.asarray((evaluation.eval or {})["precision"])[
+        :, :, :, 0, -1
+    ]  # (IoU, recall, class), all areas, most boxes
     return _mean(precision), _mean(precision[0])
 
 
