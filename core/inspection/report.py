@@ -54,8 +54,8 @@ def _lines(report: DataReport) -> Iterator[str]:
     if any(count > LINES_A_KIND for count in shown.values()):
         yield f"of each kind the first {LINES_A_KIND} are listed; --json FILE lists all"
     yield ""
-    counts = [(task, split, str(count)) for (task, split), count in report.samples.items()]
-    yield text_table(("task", "split", "samples"), counts)
+    samples = [(task, split, str(count)) for (task, split), count in report.samples.items()]
+    yield text_table(("task", "split", "samples"), samples)
     rate = report.files / max(report.seconds, 1e-9)
     yield f"{report.files:,} image files in {report.seconds:.1f} s, {rate:.0f} a second"
     counts = Counter(finding.severity for finding in report.findings)
