@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 
-RECALLS = torch.linspace(0, 1, 101).double().numpy()  # in the precision in which torchmetrics has them
+RECALLS = np.linspace(0, 1, 101)
 
 
 def precision_recall(scores: Sequence[float], hits: Sequence[bool], objects: int) -> np.ndarray:
