@@ -40,6 +40,7 @@ def build_cli() -> click.Group:
     from umbel.cli.evaluate import evaluate
     from umbel.cli.export import export
     from umbel.cli.init import init
+    from umbel.cli.new_task import new_task
     from umbel.cli.plan import plan
     from umbel.cli.plugins import plugins
     from umbel.cli.predict import predict
@@ -57,6 +58,7 @@ def build_cli() -> click.Group:
         evaluate,
         export,
         init,
+        new_task,
         plan,
         plugins,
         predict,
