@@ -108,7 +108,7 @@ def test_missing_columns_and_columns_of_gaps_are_named(tmp_path: Path) -> None:
         new_task(tmp_path, numeric=["weight"]).dataset("train")
     (tmp_path / "train.csv").write_text("file,colour,side\ntrain0.png,,\n")
     with pytest.raises(DataError, match="column 'colour' holds gaps only"):
-        new_task(tmp_path).dataset("train")
+        new_task(tmp_path).learnt_options()
 
 
 def test_names_that_lead_out_are_refused(tmp_path: Path) -> None:

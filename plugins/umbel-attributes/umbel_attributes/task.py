@@ -55,14 +55,14 @@ class AttributesOptions:
 
 def read_table(path: Path, needed: Sequence[str]) -> list[dict[str, str]]:
     """Rows of a CSV file by column; DataError if it lacks a needed one or has a row of another length."""
-    reader = csv.DictReader(io.StringIO(umbel.read_text(path)), restkey="", restval=None)
+    reader = csv.DictReader(io.StringIO(umbel.read_text(path), newline=""))
     lacking = [name for name in needed if name not in (reader.fieldnames or ())]
     if lacking:
         listed = ", ".join(reader.fieldnames or ()) or "none"
         raise DataError(f"has no column {', '.join(map(repr, lacking))}", where=str(path), hint=f"columns: {listed}")
     rows = []
     for row in reader:
-        if "" in row or None in row.values():
+        if None in row or None in row.values():  # too many, too few
             raise DataError(f"line {reader.line_num} has another number of values than columns", where=str(path))
         rows.append({name: row[name].strip() for name in needed})
     return rows

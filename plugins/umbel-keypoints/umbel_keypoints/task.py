@@ -188,7 +188,7 @@ class Keypoints(Task[KeypointsOptions]):
         return {"points": points, "labelled": torch.stack([target.scores_K for target in targets])}
 
     def loss(self, output: Tensor, targets: dict[str, Tensor]) -> Losses:
-        """Cross-entropy of each labelled point's heat map with a Gaussian around the point, mean over points."""
+        """Divergence of each labelled point's heat map from a Gaussian around the point, mean over points; 0 is best."""
         logits = output.float()
         height, width = logits.shape[-2:]
         size = self.config.input_size
@@ -199,9 +199,9 @@ class Keypoints(Task[KeypointsOptions]):
         down = torch.exp(-((rows - y[..., None]) ** 2) / (2 * self.options.sigma**2))
         wanted = (down[..., :, None] * across[..., None, :]).flatten(2)
         wanted = wanted / wanted.sum(-1, keepdim=True).clamp(min=1e-6)
-        entropy = -(wanted * logits.flatten(2).log_softmax(-1)).sum(-1)
+        apart = (wanted * (wanted.clamp(min=1e-12).log() - logits.flatten(2).log_softmax(-1))).sum(-1)
         labelled = targets["labelled"]
-        total = (entropy * labelled).sum() / labelled.sum().clamp(min=1)
+        total = (apart * labelled).sum() / labelled.sum().clamp(min=1)
         return Losses(total, {"points": total.detach()})
 
     def decode(self, output: Tensor, view: View) -> list[Points]:
