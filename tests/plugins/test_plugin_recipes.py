@@ -57,6 +57,12 @@ def test_recipes_add_their_tasks_to_the_demos(workplace: Path, repository: Path,
         assert typed.tasks[name].batch_size > 1
 
 
+def test_an_unknown_task_joins_leaderboard_b(workplace: Path, repository: Path) -> None:
+    typed, tasks = open_tasks(repository / "plugins" / "leaderboard_b_depth.yaml")
+    assert list(tasks) == ["cars", "signs", "range"]
+    assert typed.tasks["range"].options.root.endswith("leaderboard_b/depth")
+
+
 @pytest.mark.slow
 def test_six_tasks_train_together(workplace: Path, repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["street-labels", "demo/data"])

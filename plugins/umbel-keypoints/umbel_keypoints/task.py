@@ -188,7 +188,7 @@ class Keypoints(Task[KeypointsOptions]):
         return {"points": points, "labelled": torch.stack([target.scores_K for target in targets])}
 
     def loss(self, output: Tensor, targets: dict[str, Tensor]) -> Losses:
-        """Divergence of each labelled point's heat map from a Gaussian around the point, mean over points; 0 is best."""
+        """Divergence of each labelled point's heat map from a Gaussian at the point, mean over points; 0 is best."""
         logits = output.float()
         height, width = logits.shape[-2:]
         size = self.config.input_size
