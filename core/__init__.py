@@ -37,6 +37,7 @@ _HOME = {
     "PluginError": "umbel.errors",
     "Recipe": "umbel.config",
     "Result": "umbel.result",
+    "Run": "umbel.run",
     "Sample": "umbel.types",
     "SampleReport": "umbel.inspection.finding",
     "Size": "umbel.types",
@@ -151,6 +152,7 @@ if TYPE_CHECKING:
     from umbel.report.reporter import BestAndWorst as BestAndWorst
     from umbel.report.reporter import Reporter as Reporter
     from umbel.result import Result as Result
+    from umbel.run import Run as Run
     from umbel.score import overall_score as overall_score
     from umbel.starting import Guess as Guess
     from umbel.task import Task as Task

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from toys import TOY_RECIPE, BrightTask, TinyBackbone
 
-from umbel import hooks
+from umbel import hooks, load
 from umbel.cli import main
 from umbel.plugins import Plugins
 
@@ -66,15 +66,19 @@ def test_the_examples_work(
     distribute({f"doc_{name}": source for name, source in examples.items()})
     (tmp_path / "recipes").mkdir()
     recipe = TOY_RECIPE.replace("kind: bright,", "kind: brightness,").replace("name: tiny", "name: small")
+    recipe = recipe.replace("train: {", "train: {balancer: {name: laggard}, ")
     (tmp_path / "recipes" / "both.yaml").write_text(recipe.replace("steps: 12", "steps: 4"))
     found = Plugins.discover()
     assert not [plugin for plugin in found.found.values() if plugin.error]
     assert found.task_class("brightness", "") is BrightTask
     assert found.backbone_class("small", "") is TinyBackbone
+    assert found.balancer_class("laggard", "").__module__ == "doc_umbel_balancers"
     main(["train", "both", "--out", "run"])
     run = tmp_path / "run"
     assert [line.split()[0] for line in (run / "heads.txt").read_text().splitlines()] == ["first", "second"]
     assert (run / "losses.csv").read_text().startswith("4,")
+    left = {task: float(load("run").runtime.model.balancer.factor(task)) for task in ("first", "second")}
+    assert all(value > 0 and value != 1 for value in left.values())
     assert (run / "last.txt").read_text().startswith("step 4: ")
     assert (run / "ended.txt").read_text() == "whole"
     capsys.readouterr()

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from umbel import hookimpl
 
 if TYPE_CHECKING:
-    from umbel import Losses
-    from umbel.run import Run
+    from umbel import Losses, Run
     from umbel_mlflow.tracker import Tracker
 
 _trackers: dict[str, Tracker] = {}  # by folder of the run

@@ -14,7 +14,7 @@ from mlflow.tracking import MlflowClient
 from omegaconf import OmegaConf
 
 if TYPE_CHECKING:
-    from umbel.run import Run
+    from umbel import Run
 
 log = logging.getLogger(__name__)
 ID_FILE = "mlflow-run-id.txt"
