@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-all test-huge lint bench clean
+.PHONY: docs demo test test-all test-huge lint bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
@@ -21,6 +21,9 @@ test-huge: $(VENV)/installed-test
 lint: $(VENV)/installed-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+docs: $(VENV)/installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.10 or newer is needed: make PYTHON=python3.12") if sys.version_info < (3, 10) else None'
@@ -44,6 +47,10 @@ $(VENV)/installed-lint: $(VENV)/installed
 
 bench: $(VENV)/installed-bench
 	OMP_NUM_THREADS=2 $(BIN)/python benchmarks/run_all.py
+
+$(VENV)/installed-docs: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	touch $@
 
 clean:
 	rm -rf $(VENV) build demo runs *.egg-info
