@@ -87,7 +87,7 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
     seen = [path for path in sys.path if path.endswith("site-packages")]
     (site,) = folder.glob("lib/python*/site-packages")
-    (site / "seen.pth").write_text(f"import site; [site.addsitedir(path) for path in {seen!r}]\n")
+    (site / "seen.pth").write_text("".join(f"import site; site.addsitedir({path!r})\n" for path in seen))
     return folder / "bin" / "python"
 
 
