@@ -30,6 +30,7 @@ def train(
     resume: bool = False,
     quiet: bool = False,
     json_lines: bool = False,
+    exact: bool = False,
 ) -> dict[str, float]:
     """Train a recipe, evaluate it, and leave checkpoints, metrics and scores in a folder.
 
@@ -40,6 +41,7 @@ def train(
         resume: go on from the newest checkpoint in `out`.
         quiet: show no progress on stderr.
         json_lines: write progress to stdout, one JSON object a line.
+        exact: with `resume`, never from an older one because the newest is damaged.
 
     Returns:
         Scores by "task/metric", and "score".
@@ -60,7 +62,7 @@ def train(
         raise ConfigError("already holds a run", where=str(directory), hint="resume it, or choose another folder")
     run = prepare(typed, tree, plugins, directory)
     register_observers(plugins, quiet=quiet, json_lines=json_lines)
-    return train_run(run, resume=resume)
+    return train_run(run, resume=resume, exact=exact)
 
 
 @dataclass(frozen=True)

@@ -122,6 +122,9 @@ class TrainConfig:
     ema_decay: float = option(0.0, "decay of the averaged weights that are evaluated; 0 turns averaging off")
     eval_every: int = option(0, "steps between evaluations; 0 evaluates only at the end")
     save_every: int = option(0, "steps between checkpoints; 0 saves only at the end")
+    keep_checkpoints: int = option(2, "newest good checkpoints that stay, at least 2; those called best stay as well")
+    keep_every: int = option(0, "steps between checkpoints that stay for ever; 0 keeps none")
+    save_failures: int = option(3, "saves in a row that the disk may refuse before the run ends")
     log_every: int = option(10, "steps between log lines")
     bad_samples: float = option(
         0.0,
@@ -149,6 +152,9 @@ class TrainConfig:
         check_range("timeout", self.timeout, 1.0, 1e6)
         check_range("eval_every", self.eval_every, 0, 10**9)
         check_range("save_every", self.save_every, 0, 10**9)
+        check_range("keep_checkpoints", self.keep_checkpoints, 2, 10**9)
+        check_range("keep_every", self.keep_every, 0, 10**9)
+        check_range("save_failures", self.save_failures, 1, 10**9)
         check_range("log_every", self.log_every, 1, 10**9)
         check_range("bad_samples", self.bad_samples, 0.0, 1e9)
         check_choice("non_finite", self.non_finite, ("stop", "skip"))

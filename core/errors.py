@@ -14,6 +14,7 @@ class UmbelError(Exception):
     """
 
     exit_code = 2
+    label = "error"
 
     def __init__(self, message: str, *, where: str = "", hint: str = "", kind: str = "") -> None:
         super().__init__(message)
@@ -52,3 +53,10 @@ class TrainingError(UmbelError):
     """Training cannot go on, for example because a loss is not finite."""
 
     exit_code = 1
+
+
+class InterruptedRunError(UmbelError):
+    """A signal stopped training at a step border, after a checkpoint: resume it."""
+
+    exit_code = 75
+    label = "stopped"

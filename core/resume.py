@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from umbel.checkpoint.folder import checkpoint_folder
 from umbel.checkpoint.read import Checkpoint
 from umbel.checkpoint.state import restore
-from umbel.checkpoint.write import checkpoint_folder, point_to
+from umbel.checkpoint.write import point_to
 from umbel.errors import CheckpointError
+from umbel.saving import best_pointers, images_a_step
 
 if TYPE_CHECKING:
     from umbel.run import Run
@@ -21,7 +23,14 @@ _FREE = (
     *("workers", "device", "log_every", "eval_every", "save_every", "score", "tta", "tta_variants"),
     *("non_finite", "non_finite_limit", "bad_samples"),
     *("deepspeed", "timeout", "batch_size", "accumulate"),  # images a step are compared instead of the last two
+    *("keep_checkpoints", "keep_every", "save_failures"),
 )
+
+_NEEDED = (
+    *("steps_done", "precision", "guard", "evaluated", "best", "bad_samples"),
+    *("minutes", "seed", "total_steps"),
+)
+_START = "it was written by another version; start a new run"
 
 
 def resume(run: Run, checkpoint: Checkpoint, tree: DictConfig, saved_recipe: Path) -> None:
@@ -37,6 +46,9 @@ def resume(run: Run, checkpoint: Checkpoint, tree: DictConfig, saved_recipe: Pat
         CheckpointError: if the recipe, the seed or the length has changed since.
     """
     state = checkpoint.state
+    lacking = [key for key in _NEEDED if key not in state]
+    if lacking:
+        raise CheckpointError(f"lacks {', '.join(lacking)} in its state", where=str(checkpoint.path), hint=_START)
     now = {"seed": run.recipe.train.seed, "total_steps": run.total_steps}
     changed = [key for key, value in now.items() if state.get(key) != value]
     if saved_recipe.is_file():
@@ -52,7 +64,8 @@ def resume(run: Run, checkpoint: Checkpoint, tree: DictConfig, saved_recipe: Pat
     restore(run.runtime, checkpoint)
     run.runtime.precision = str(state["precision"])
     run.guard.restore(state["guard"])
-    run.bad_samples.restore(state.get("bad_samples", []))
+    run.bad_samples.restore(state["bad_samples"])
+    run.evaluated = bool(state["evaluated"])
     run.best = {key: list(value) for key, value in state["best"].items()}
     run.minutes = float(state["minutes"])
     if "early_stop" in state:
@@ -69,12 +82,6 @@ def resume(run: Run, checkpoint: Checkpoint, tree: DictConfig, saved_recipe: Pat
         folder = checkpoint_folder(run.checkpoints, int(run.best[key][1])) if key in run.best else None
         if folder is not None and folder.is_dir():
             point_to(run.checkpoints, pointer, folder)
-
-
-def images_a_step(run: Run) -> dict[str, int]:
-    """Images of each task in one optimizer step, over all processes: with them the order of samples is the same."""
-    times = run.runtime.world_size * run.recipe.train.accumulate
-    return {name: task.config.batch_size * times for name, task in run.tasks.items()}
 
 
 def _check_images(run: Run, checkpoint: Checkpoint) -> None:
@@ -95,11 +102,6 @@ def _check_images(run: Run, checkpoint: Checkpoint) -> None:
 
 def _processes(count: int) -> str:
     return f"{count} process{'es' * (count > 1)}"
-
-
-def best_pointers(run: Run) -> dict[str, str]:
-    """Which score each `best` pointer follows."""
-    return {f"best-{name}": f"{name}/{task.main_metric}" for name, task in run.tasks.items()} | {"best": "score"}
 
 
 def changed_keys(before: Any, after: Any, prefix: str = "") -> Iterator[str]:

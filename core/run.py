@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,14 @@ from torch.utils.data import Dataset
 from umbel.balancing.balancer import factors_text
 from umbel.balancing.config import FIXED
 from umbel.checkpoint.read import find_checkpoint
-from umbel.checkpoint.state import capture
-from umbel.checkpoint.write import point_to, write_checkpoint
 from umbel.config import Recipe
 from umbel.data.files import write_json
+from umbel.data.interruptible import Interruptible
 from umbel.data.loader import CompositeLoader, batches_per_pass, dataset_length, load_datasets
 from umbel.data.substitutes import BadSamples
 from umbel.device import choose_device
 from umbel.engine import fit
-from umbel.errors import ConfigError
+from umbel.errors import ConfigError, InterruptedRunError
 from umbel.evaluation import evaluate, scores_to_json
 from umbel.guard import Guard
 from umbel.memory import keep_freed_memory
@@ -37,15 +36,16 @@ from umbel.provenance import plugin_records
 from umbel.randomness import keyed_seed
 from umbel.ranks import ALONE, Ranks, join, launched
 from umbel.report.collect import FigureCollector
-from umbel.resume import best_pointers, images_a_step
 from umbel.resume import resume as resume_run
 from umbel.runtime.base import Runtime
 from umbel.runtime.local import LocalRuntime
 from umbel.runtime.zero_config import is_distributed, wanted_precision
+from umbel.saving import save
 from umbel.schedule.passes import passes_text, steps_per_epoch
 from umbel.schedule.plan import Plan, check_plan, make_plan
 from umbel.schedule.stopping import EarlyStop
 from umbel.score import check_formula
+from umbel.signals import StopRequest, StopRequestedError, stop_signals
 from umbel.task import Task
 from umbel.timing import StepClock
 from umbel.types import Losses, Sample
@@ -79,6 +79,9 @@ class Run:
         total_steps: length of the run.
         guard: what happens to steps that are not finite, and how many there were.
         best: best value so far by score key, and the step it was reached at.
+        evaluated: no evaluation of the present step is outstanding.
+        failed_saves: saves that the disk has refused since the last that went well.
+        complaints: what observers could not do, so that it is said once.
         minutes: training time so far, evaluations included, resumed parts added up.
         clock: where the time of the steps goes.
         bad_samples: training samples that could not be read and were replaced.
@@ -100,6 +103,9 @@ class Run:
     total_steps: int
     guard: Guard
     best: dict[str, list[float]] = field(default_factory=dict)
+    evaluated: bool = True
+    failed_saves: int = 0
+    complaints: set[str] = field(default_factory=set)
     minutes: float = 0.0
     clock: StepClock = field(default_factory=StepClock)
     bad_samples: BadSamples = field(default_factory=BadSamples)
@@ -200,75 +206,33 @@ def prepare(recipe: Recipe, tree: DictConfig, plugins: Plugins, directory: Path)
     )  # fmt: skip
 
 
-def train(run: Run, *, resume: bool = False) -> dict[str, float]:
+def train(run: Run, *, resume: bool = False, exact: bool = False) -> dict[str, float]:
     """Train a prepared run to its end, evaluate it, and leave checkpoints and scores in its folder.
 
     Args:
         run: from `prepare`.
         resume: go on from the newest checkpoint in the run's folder.
+        exact: with `resume`, never from an older one because the newest is damaged.
 
     Returns:
         The last scores, by "task/metric" and "score".
+
+    Raises:
+        InterruptedRunError: if a signal asked it to stop; a checkpoint has been saved.
     """
     tree = _with_learnt_options(run)
     if resume:
-        resume_run(run, find_checkpoint(run.checkpoints), tree, run.directory / RECIPE_FILE)
+        resume_run(run, find_checkpoint(run.checkpoints, exact=exact), tree, run.directory / RECIPE_FILE)
     if run.leads:
         run.directory.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(tree, run.directory / RECIPE_FILE, resolve=False)
         write_json(run.directory / PLUGINS_FILE, plugin_records(run.plugins))
     hook = run.hook
     hook.umbel_run_started(run=run)
-    scores: dict[str, float] = {}
-    before, started = run.minutes, time.perf_counter()
-    config = run.recipe.train
-
-    def after_step(step: int, losses: dict[str, Losses], lr: float) -> bool:
-        hook.umbel_step_finished(run=run, step=step, losses=losses, lr=lr)
-        last = step == run.total_steps
-        due = last or (config.eval_every and step % config.eval_every == 0)
-        run.minutes = before + (time.perf_counter() - started) / 60
-        if due:
-            try:
-                scores.update(_evaluate(run, step))
-            except BaseException:
-                if run.runtime.world_size == 1:  # other ranks may be anywhere in the evaluation
-                    _save(run, step, None)  # a metric that fails must not cost the training before it
-                raise
-            run.minutes = before + (time.perf_counter() - started) / 60
-        ended = bool(due) and run.early_stop.update(_main_scores(run, scores), step)
-        if due or (config.save_every and step % config.save_every == 0):
-            _save(run, step, scores if due else None)
-        return ended
-
     error: BaseException | None = None
     try:
-        done = run.runtime.steps_done
-        if not run.early_stop.reason:
-            log.info("plan of %d steps: %s", run.total_steps, passes_text(run.plan, run.batches, run.total_steps))
-            fit(
-                run.runtime,
-                run.tasks,
-                CompositeLoader(
-                    run.tasks, run.train_data, config.seed, done, run.total_steps,
-                    run.runtime.rank, run.runtime.world_size, run.bad_samples, run.plan, config.accumulate,
-                ),
-                seed=config.seed,
-                start=done,
-                after_step=after_step,
-                guard=run.guard,
-                clock=run.clock,
-                accumulate=config.accumulate,
-            )  # fmt: skip
-        done = run.runtime.steps_done
-        if run.early_stop.reason:
-            log.info("ended at step %d of %d: %s", done, run.total_steps, run.early_stop.reason)
-        log.info("in %d steps: %s", done, passes_text(run.plan, run.batches, done))
-        if config.balancer.name != FIXED:
-            log.info("factors of '%s' at the end: %s", config.balancer.name, factors_text(run.runtime.model.balancer))
-        if not scores:
-            scores.update(_evaluate(run, run.runtime.steps_done))
-            _save(run, run.runtime.steps_done, scores)
+        with stop_signals() as request:
+            scores = _train(run, request, resumed=resume)
         if run.leads:
             write_json(run.directory / SCORES_FILE, scores_to_json(scores))
     except BaseException as caught:
@@ -279,6 +243,86 @@ def train(run: Run, *, resume: bool = False) -> dict[str, float]:
             log.warning("%d bad training samples; %s lists them", len(run.bad_samples.found), BAD_SAMPLES_FILE)
             write_json(run.directory / BAD_SAMPLES_FILE, run.bad_samples.to_json())
         hook.umbel_run_finished(run=run, error=error)
+    return scores
+
+
+def _train(run: Run, request: StopRequest, *, resumed: bool) -> dict[str, float]:
+    scores: dict[str, float] = {}
+    before, started = run.minutes, time.perf_counter()
+    config, start = run.recipe.train, run.runtime.steps_done
+    hook = run.hook
+
+    def stop(signal: str, step: int) -> None:
+        raise InterruptedRunError(
+            f"{signal} after step {step} of {run.total_steps}; a checkpoint is saved",
+            where=str(run.directory),
+            hint="go on with --resume",
+        )
+
+    def border(step: int, *, evaluation_due: bool, save_due: bool, again: bool = False) -> bool:
+        """Between two steps: evaluate, save, stop if a signal asks for it; whether the scores end the run."""
+        signal, scored = request.agreed(run.runtime), False
+        run.minutes = before + (time.perf_counter() - started) / 60
+        if evaluation_due and not signal:
+            try:
+                scores.update(_evaluate(run, step, request))
+                scored = True
+            except StopRequestedError:
+                pass
+            except Exception:  # a metric that fails must not cost the training before it
+                if run.runtime.world_size == 1:  # other ranks may be anywhere in the evaluation
+                    save(run, step, None, evaluated=False, needed=True)
+                raise
+            signal = request.agreed(run.runtime)
+            run.minutes = before + (time.perf_counter() - started) / 60
+        ended = scored and not again and run.early_stop.update(_main_scores(run, scores), step)
+        done = ended or step == run.total_steps
+        if evaluation_due or save_due or signal:
+            missing = evaluation_due and not scored
+            save(run, step, scores if scored else None, evaluated=not missing, needed=done or bool(signal))
+            if not run.failed_saves:
+                signal = signal or request.agreed(run.runtime)  # it may have come meanwhile
+        if signal and not (done and scored):
+            stop(signal, step)
+        return ended
+
+    def after_step(step: int, losses: dict[str, Losses], lr: float) -> bool:
+        _tell(run, lambda: hook.umbel_step_finished(run=run, step=step, losses=losses, lr=lr))
+        evaluation_due = step == run.total_steps or bool(config.eval_every and step % config.eval_every == 0)
+        save_due = bool(config.save_every and step % config.save_every == 0)
+        return border(step, evaluation_due=evaluation_due, save_due=save_due)
+
+    signal = request.agreed(run.runtime)
+    if signal:  # it came while the run was prepared
+        if not resumed:
+            save(run, start, None, evaluated=True, needed=True)
+        stop(signal, start)
+    if not run.evaluated:
+        border(start, evaluation_due=True, save_due=False)
+    if not run.early_stop.reason:
+        log.info("plan of %d steps: %s", run.total_steps, passes_text(run.plan, run.batches, run.total_steps))
+        fit(
+            run.runtime,
+            run.tasks,
+            CompositeLoader(
+                run.tasks, run.train_data, config.seed, start, run.total_steps,
+                run.runtime.rank, run.runtime.world_size, run.bad_samples, run.plan, config.accumulate,
+            ),
+            seed=config.seed,
+            start=start,
+            after_step=after_step,
+            guard=run.guard,
+            clock=run.clock,
+            accumulate=config.accumulate,
+        )  # fmt: skip
+    done = run.runtime.steps_done
+    if run.early_stop.reason:
+        log.info("ended at step %d of %d: %s", done, run.total_steps, run.early_stop.reason)
+    log.info("in %d steps: %s", done, passes_text(run.plan, run.batches, done))
+    if config.balancer.name != FIXED:
+        log.info("factors of '%s' at the end: %s", config.balancer.name, factors_text(run.runtime.model.balancer))
+    if not scores:
+        border(done, evaluation_due=True, save_due=False, again=True)
     return scores
 
 
@@ -295,32 +339,22 @@ def _main_scores(run: Run, scores: Mapping[str, float]) -> dict[str, float]:
     return {name: scores[f"{name}/{task.main_metric}"] for name, task in run.tasks.items()}
 
 
-def _evaluate(run: Run, step: int) -> dict[str, float]:
+def _evaluate(run: Run, step: int, request: StopRequest) -> dict[str, float]:
     if step == run.total_steps or run.recipe.train.early_stop.on != "none":  # it may be the last
         run.collector = FigureCollector(run.tasks)
-    scores = evaluate(run.runtime, run.tasks, run.val_data, run.recipe.score, run.collector)
-    run.hook.umbel_evaluated(run=run, step=step, scores=scores)
+    data: dict[str, Dataset[Sample]] = run.val_data
+    if run.runtime.world_size == 1:  # several ranks finish it: one alone must not leave
+        data = {name: Interruptible(dataset, request) for name, dataset in data.items()}
+    scores = evaluate(run.runtime, run.tasks, data, run.recipe.score, run.collector)
+    _tell(run, lambda: run.hook.umbel_evaluated(run=run, step=step, scores=scores))
     return scores
 
 
-def _save(run: Run, step: int, scores: Mapping[str, float] | None) -> None:
-    improved = []
-    for pointer, key in best_pointers(run).items():
-        if scores and scores[key] > run.best.get(key, [float("-inf")])[0]:
-            run.best[key] = [scores[key], step]
-            improved.append(pointer)
-    tensors, state = capture(run.runtime)
-    state |= {"bad_samples": run.bad_samples.state()}
-    state |= {
-        "early_stop": run.early_stop.state(),
-        "guard": run.guard.state(),
-        "best": run.best,
-        "minutes": run.minutes,
-    }
-    state |= {"seed": run.recipe.train.seed, "total_steps": run.total_steps}
-    state |= {"world_size": run.runtime.world_size, "images_a_step": images_a_step(run)}
-    if not run.leads:
-        return
-    folder = write_checkpoint(run.checkpoints, step, tensors, state)
-    for pointer in improved:
-        point_to(run.checkpoints, pointer, folder)
+def _tell(run: Run, call: Callable[[], object]) -> None:
+    """Tell the observers; one that cannot write, as on a full disk, costs a warning and not the training."""
+    try:
+        call()
+    except OSError as error:
+        if str(error) not in run.complaints:
+            run.complaints.add(str(error))
+            log.warning("an observer cannot write: %s; training goes on", error)

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from umbel.checkpoint.folder import LATEST
 from umbel.checkpoint.read import Checkpoint, find_checkpoint, open_checkpoint
 from umbel.checkpoint.state import load_weights
 from umbel.checkpoint.tensors import load_tensors
-from umbel.checkpoint.write import LATEST
 from umbel.config import Recipe
 from umbel.errors import CheckpointError, ConfigError
 from umbel.optim import build_optimizer

@@ -27,6 +27,8 @@ def capture(runtime: Runtime) -> tuple[dict[str, dict[str, Tensor]], dict[str, A
 def restore(runtime: Runtime, checkpoint: Checkpoint) -> None:
     """Put a runtime back where one was when the checkpoint was written, whatever its kind and number of processes."""
     where = str(checkpoint.path)
+    if "optimizer.safetensors" not in checkpoint.files:
+        raise CheckpointError("has no optimizer state", where=where, hint="start a new run")
     if runtime.average is not None:
         average = checkpoint.tensors("average")
         if not average:

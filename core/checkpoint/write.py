@@ -7,7 +7,9 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +17,24 @@ from safetensors.torch import save
 from torch import Tensor
 
 import umbel
+from umbel.checkpoint.folder import LATEST, MANIFEST, STATE, checkpoint_folder
+from umbel.checkpoint.retain import retire
+from umbel.checkpoint.verify import own_checksum, sha256
 from umbel.errors import CheckpointError
 
-MANIFEST = "manifest.json"
-STATE = "state.json"
-LATEST = "latest"
+_MARGIN = 1.1  # space asked for, per byte to write
+file_checksum = hashlib.sha256
 
 
 def write_checkpoint(
-    root: Path, step: int, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any], keep: int = 2
+    root: Path,
+    step: int,
+    tensors: Mapping[str, Mapping[str, Tensor]],
+    state: Mapping[str, Any],
+    *,
+    keep: int = 2,
+    keep_every: int = 0,
+    fill: Callable[[Path], None] | None = None,
 ) -> Path:
     """Write `root/step-NNNNNNNN` under a temporary name, flush it to disk, then rename it into place.
 
@@ -32,7 +43,9 @@ def write_checkpoint(
         step: optimizer steps done.
         tensors: file stem to named tensors; each becomes a .safetensors file.
         state: JSON types.
-        keep: newest checkpoints that stay; those named by `best` files stay as well.
+        keep: newest good checkpoints that stay; those named by `best` files stay as well.
+        keep_every: checkpoints of these steps stay for ever; 0 for none.
+        fill: adds further files to the temporary folder, which are flushed and listed too.
 
     Returns:
         The folder.
@@ -42,25 +55,35 @@ def write_checkpoint(
     """
     final = checkpoint_folder(root, step)
     temporary = root / f"{final.name}.tmp-{uuid.uuid4().hex[:8]}"
+    replaced = root / f"{final.name}.old-{uuid.uuid4().hex[:8]}"
     try:
-        temporary.mkdir(parents=True)
+        root.mkdir(parents=True, exist_ok=True)
+        _check_space(root, sum(value.nbytes for named in tensors.values() for value in named.values()))
+        temporary.mkdir()
         files = {}
         for stem, named in tensors.items():
             content = save({name: _detached(value) for name, value in named.items()})
             files[f"{stem}.safetensors"] = _write_durably(temporary / f"{stem}.safetensors", content)
+        if fill is not None:
+            fill(temporary)
+            files |= _flush_files(temporary, files)
         files[STATE] = _write_durably(temporary / STATE, json.dumps(state, indent=1, allow_nan=False).encode())
-        manifest = {"umbel": umbel.__version__, "step": step, "files": files}
+        manifest: dict[str, Any] = {"umbel": umbel.__version__, "step": step, "files": files}
+        manifest["sha256"] = own_checksum(manifest)
         _write_durably(temporary / MANIFEST, json.dumps(manifest, indent=1).encode())
         _flush_folder(temporary)
         if final.exists():
-            shutil.rmtree(final)
+            os.rename(final, replaced)
         os.rename(temporary, final)
         _flush_folder(root)
     except OSError as error:
+        with suppress(OSError):  # under either name it is found
+            if replaced.exists() and not final.exists():
+                os.rename(replaced, final)
         shutil.rmtree(temporary, ignore_errors=True)
         raise _refusal(final, error) from None
     point_to(root, LATEST, final)
-    _retire(root, keep)
+    retire(root, final, keep, keep_every)
     return final
 
 
@@ -75,27 +98,9 @@ def point_to(root: Path, name: str, checkpoint: Path) -> None:
         _write_durably(temporary, checkpoint.name.encode())
         os.replace(temporary, root / name)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # a disk that has become read-only does not delete either
+            temporary.unlink(missing_ok=True)
         raise _refusal(root / name, error) from None
-
-
-def checkpoint_folder(root: Path, step: int) -> Path:
-    """Where the checkpoint of a step is, or would be."""
-    return root / f"step-{step:08d}"
-
-
-def checkpoint_folders(root: Path) -> list[Path]:
-    """Committed checkpoint folders, newest first."""
-    return sorted((p for p in root.glob("step-*") if p.is_dir() and ".tmp-" not in p.name), reverse=True)
-
-
-def _retire(root: Path, keep: int) -> None:
-    pinned = {path.read_text(errors="replace").strip() for path in root.glob("best*") if path.is_file()}
-    for folder in checkpoint_folders(root)[keep:]:
-        if folder.name not in pinned:
-            shutil.rmtree(folder, ignore_errors=True)
-    for leftover in root.glob("step-*.tmp-*"):
-        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _refusal(path: Path, error: OSError) -> CheckpointError:
@@ -104,17 +109,40 @@ def _refusal(path: Path, error: OSError) -> CheckpointError:
     )
 
 
+def _check_space(root: Path, needed: int) -> None:
+    free = shutil.disk_usage(root).free
+    if free < needed * _MARGIN:
+        raise OSError(f"it needs {needed * _MARGIN / 1e9:.2f} GB and {free / 1e9:.2f} GB are free")
+
+
 def _detached(value: Tensor) -> Tensor:
     """A contiguous CPU copy that shares memory with no other: tied weights are written once a name."""
     return value.detach().to("cpu", copy=True).contiguous()
 
 
 def _write_durably(path: Path, content: bytes) -> dict[str, Any]:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    """Write and flush a file; its checksum is computed meanwhile, by another thread."""
+    with ThreadPoolExecutor(1) as pool:
+        digest = pool.submit(file_checksum, content)
+        with path.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        return {"bytes": len(content), "sha256": digest.result().hexdigest()}
+
+
+def _flush_files(folder: Path, known: Mapping[str, Any]) -> dict[str, Any]:
+    """Flush the files that others wrote, and list them by their path in the folder."""
+    files = {}
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        name = path.relative_to(folder).as_posix()
+        if name not in known:
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+            files[name] = {"bytes": path.stat().st_size, "sha256": sha256(path)}
+    for path in (path for path in folder.rglob("*") if path.is_dir()):
+        _flush_folder(path)
+    return files
 
 
 def _flush_folder(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """The command line: one light module a verb; heavy imports happen when the verb runs.
 
-Exit codes: 0 ok, 1 findings or failed training, 2 usage or recipe, 3 unreadable input, 70 a defect.
+Exit codes: 0 ok, 1 findings or failed training, 2 usage or recipe, 3 unreadable input, 70 a defect,
+75 stopped by a signal after a checkpoint: resume it, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         message, code = _explain(error)
         rank = f"rank {os.environ.get('RANK', '0')}: " if several_processes() else ""
-        click.echo(printable(f"umbel: {rank}error: {' '.join(message.split())}"), err=True)
+        click.echo(printable(f"umbel: {rank}{getattr(error, 'label', 'error')}: {' '.join(message.split())}"), err=True)
         if rank:
             from umbel.ranks import leave
 

@@ -28,7 +28,7 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".p
 
 
 def read_bytes(path: Path) -> bytes:
-    """The content of a file; DataError names what is in the way."""
+    """The content of a file; DataError names what is in the way. Errors that may pass are tried again."""
     try:
         mode = path.stat().st_mode
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):

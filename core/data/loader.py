@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from typing import Any
@@ -16,6 +15,7 @@ from umbel.errors import DataError, UmbelError
 from umbel.randomness import keyed_generator
 from umbel.schedule.plan import CompositePlan, Plan
 from umbel.schedule.window import Window
+from umbel.signals import leave_signals_to_parent
 from umbel.task import Task
 from umbel.types import Batch, Sample, SampleKey
 
@@ -187,6 +187,6 @@ def start_worker(worker: int) -> None:
     import cv2
     import torch
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    leave_signals_to_parent()
     cv2.setNumThreads(0)
     torch.set_num_threads(1)

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from umbel.checkpoint.folder import checkpoint_folders
 from umbel.checkpoint.read import find_checkpoint, open_checkpoint
-from umbel.checkpoint.write import checkpoint_folders, point_to, write_checkpoint
+from umbel.checkpoint.write import point_to, write_checkpoint
 from umbel.errors import CheckpointError
 
 TENSORS = {

@@ -62,26 +62,47 @@ def test_module_runs_as_a_program_and_debug_shows_the_traceback(
     assert long.returncode == 1
 
 
-def test_interrupted_training_ends_in_one_line_and_resumes(
-    run: Callable[..., subprocess.CompletedProcess[str]], recipe_file: Path, tmp_path: Path
+SIGNALLED = """
+import os, signal
+from umbel import hookimpl
+from umbel.observers.jsonl import JsonlObserver
+def interrupted(self, run, step, losses, lr):
+    if step == 6:
+        for _ in range({count}):
+            os.kill(os.getpid(), signal.{name})
+            import time; time.sleep(0.3)
+JsonlObserver.umbel_step_finished = hookimpl(interrupted)
+from umbel.cli import main
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGUSR1"])
+def test_signalled_training_saves_ends_in_one_line_and_resumes(
+    run: Callable[..., subprocess.CompletedProcess[str]], recipe_file: Path, tmp_path: Path, name: str
 ) -> None:
-    interrupt = (
-        "import os, signal\nfrom umbel import hookimpl\n"
-        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a background shell hands down an ignored SIGINT
-        "from umbel.observers.jsonl import JsonlObserver\n"
-        "def interrupted(self, run, step, losses, lr):\n"
-        "    if step == 6: os.kill(os.getpid(), signal.SIGINT)\n"
-        "JsonlObserver.umbel_step_finished = hookimpl(interrupted)\n"
-        "from umbel.cli import main\n"
-    )
-    arguments = ["train", str(recipe_file), "--out", "run", "train.save_every=2", "tasks.first.workers=1"]
-    result = run("-c", f"{interrupt}main({arguments!r})")
-    assert result.returncode == 130
+    arguments = ["train", str(recipe_file), "--out", "run", "tasks.first.workers=1"]
+    result = run("-c", f"{SIGNALLED.format(name=name, count=1)}main({arguments!r})")
+    assert result.returncode == 75, result.stderr
     assert result.stdout == ""
     assert "Traceback" not in result.stderr
-    assert [line for line in result.stderr.splitlines() if "error" in line] == ["umbel: error: interrupted"]
-    assert (tmp_path / "run" / "checkpoints" / "latest").read_text() == "step-00000004"
+    assert result.stderr.splitlines()[-1] == (
+        f"umbel: stopped: run: {name} after step 6 of 12; a checkpoint is saved (go on with --resume)"
+    )
+    assert (tmp_path / "run" / "checkpoints" / "latest").read_text() == "step-00000006"
     resumed = run("-m", "umbel", *arguments, "--resume")
     assert resumed.returncode == 0, resumed.stderr
-    assert "step 5/12" in resumed.stderr
-    assert "step 4/12" not in resumed.stderr
+    assert "step 7/12" in resumed.stderr
+    assert "step 6/12" not in resumed.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", -15), ("SIGUSR1", -10)])
+def test_second_signal_ends_at_once(
+    run: Callable[..., subprocess.CompletedProcess[str]], recipe_file: Path, tmp_path: Path, name: str, code: int
+) -> None:
+    arguments = ["train", str(recipe_file), "--out", "run", "train.save_every=2"]
+    result = run("-c", f"{SIGNALLED.format(name=name, count=2)}main({arguments!r})")
+    assert result.returncode == code, result.stderr
+    assert "Traceback" not in result.stderr
+    assert (tmp_path / "run" / "checkpoints" / "latest").read_text() == "step-00000004"

@@ -1,0 +1,101 @@
+"""SIGTERM, SIGINT and SIGUSR1 ask a run to stop at the next step border; a second one ends it at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from umbel.runtime.base import Runtime
+
+SIGNALS = ("SIGTERM", "SIGINT", "SIGUSR1")  # SIGUSR1: what batch systems send some time before they kill
+_BOUNCE = 0.1  # seconds; a launcher forwards what the terminal has already sent to the whole group
+
+
+class StopRequestedError(Exception):
+    """Breaks off work that a resumed run repeats."""
+
+
+class StopRequest:
+    """What the handlers leave behind: a number, looked at where it is safe to stop.
+
+    Attributes:
+        received: the first signal that came, 0 before.
+    """
+
+    def __init__(self) -> None:
+        self.received = 0
+        self._since = 0.0
+
+    def agreed(self, runtime: Runtime) -> str:
+        """The name of the signal that any rank has received, "" for none; every rank must call it."""
+        import torch
+
+        number = int(runtime.agree(torch.tensor([float(self.received)]))[0])
+        return signal.Signals(number).name if number else ""
+
+    def raise_if_received(self) -> None:
+        """StopRequestedError if a signal has come; for one process alone, which needs nobody's agreement."""
+        if self.received:
+            raise StopRequestedError
+
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        """The handler: a flag for the first signal, the default action for a second."""
+        now = time.monotonic()
+        if not self.received:
+            self.received, self._since = number, now
+        elif now - self._since > _BOUNCE:
+            if number == signal.SIGINT:
+                raise KeyboardInterrupt
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+
+
+_active: StopRequest | None = None
+
+
+@contextmanager
+def stop_signals() -> Iterator[StopRequest]:
+    """Inside the block the signals only leave a request; the handlers from before are put back after it.
+
+    A block inside a block shares its request. Outside the main thread, which alone may have handlers, nothing is
+    caught.
+    """
+    global _active
+    if _active is not None:
+        yield _active
+        return
+    request = StopRequest()
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        numbers = [getattr(signal, name) for name in SIGNALS if hasattr(signal, name)]
+        before = {number: signal.signal(number, request.handle) for number in numbers}
+    _active = request
+    try:
+        yield request
+    finally:
+        _active = None
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+def leave_signals_to_parent() -> None:
+    """For a worker process: it ends when its parent says so, not when a signal is sent to the whole group."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "SIGUSR1"):
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    if hasattr(signal, "sigwaitinfo"):  # not on macOS, where SIGTERM keeps ending a worker
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+        threading.Thread(target=_obey_parent, daemon=True).start()
+
+
+def _obey_parent() -> None:
+    while signal.sigwaitinfo([signal.SIGTERM]).si_pid != os.getppid():
+        pass
+    os._exit(0)
