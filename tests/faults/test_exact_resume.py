@@ -1,0 +1,308 @@
+"""A run stopped after any step and resumed is the straight run, to the last bit of its whole state."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from generators.traffic import write_small
+from toys import TOY_RECIPE, ToyPlugin
+from whole_state import StepLog, differing, leaves, whole_state
+
+from umbel import hookimpl
+from umbel.checkpoint.folder import checkpoint_folder
+from umbel.checkpoint.read import open_checkpoint
+from umbel.checkpoint.write import write_checkpoint
+from umbel.data.loader import CompositeLoader
+from umbel.errors import CheckpointError, InterruptedRunError
+from umbel.plugins import Plugin, Plugins
+from umbel.recipe import load_recipe
+from umbel.run import Run, prepare, train
+
+EVERYTHING_KEPT = ("train.save_every=1", "train.keep_checkpoints=1000", "train.ema_decay=0.9")
+TOY_STEPS = 44
+TOY = (*EVERYTHING_KEPT, f"train.steps={TOY_STEPS}", "train.eval_every=5")
+TRAFFIC_STEPS = 42
+TRAFFIC = (
+    "backbone.options.model=convnext_atto",
+    # drop path and batch norm: randomness and buffers inside the model
+    "backbone.options.model_args={depths: [1, 1, 1, 1], dims: [8, 16, 24, 32], norm_layer: batchnorm2d, "
+    "drop_path_rate: 0.2}",
+    "tasks.road.input_size=[64, 64]",
+    "tasks.road.options.width=16",
+    "tasks.cars.input_size=[32, 32]",
+    "tasks.signs.input_size=[64, 64]",
+    "tasks.signs.options.depth_mult=0.33",
+    "tasks.signs.options.test_size=[64, 64]",
+    "tasks.road.tta={scales: [1.0], hflip: false}",
+    "tasks.cars.tta={scales: [1.0], hflip: false}",
+    "tasks.signs.tta={sizes: [], hflip: false}",
+    "train.precision=fp32",
+    f"train.steps={TRAFFIC_STEPS}",
+    "train.eval_every=14",
+    "optim.lr=0.001",
+    "optim.warmup_steps=5",
+    *EVERYTHING_KEPT,
+)
+
+
+class StoppedError(Exception):
+    """What ends a run in a step, as a crash would."""
+
+
+class StopAfter:
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    @hookimpl
+    def umbel_step_finished(self, step: int) -> None:
+        if step == self.step + 1:
+            raise StoppedError
+
+
+class Bench:
+    """Straight runs of a recipe, and tails of them from any of their checkpoints."""
+
+    def __init__(self, root: Path, recipe: str, overrides: tuple[str, ...], plugins: Callable[[], Plugins]) -> None:
+        self.root, self.recipe, self.overrides, self.plugins = root, recipe, overrides, plugins
+
+    def start(self, out: str, *overrides: str, resume: bool = False, stop: int | None = None) -> Run:
+        plugins = self.plugins()
+        recipe, tree = load_recipe(self.recipe, (*self.overrides, *overrides), plugins)
+        run = prepare(recipe, tree, plugins, self.root / out)
+        if stop is None:
+            train(run, resume=resume)
+        else:
+            plugins.register(StopAfter(stop), Plugin("umbel", "0", "stop"))
+            with pytest.raises(StoppedError):
+                train(run, resume=resume)
+        return run
+
+    def stopped_at(self, straight: Run, step: int, out: str) -> Path:
+        """The folder of a run that was stopped after a step of the straight one."""
+        folder = self.root / out
+        (folder / "checkpoints").mkdir(parents=True)
+        shutil.copy(straight.directory / "recipe.yaml", folder)
+        source = checkpoint_folder(straight.checkpoints, step)
+        shutil.copytree(source, folder / "checkpoints" / source.name)
+        return folder
+
+
+@pytest.fixture
+def toys(tmp_path: Path) -> Bench:
+    def plugins() -> Plugins:
+        made = Plugins()
+        made.register(ToyPlugin(), Plugin("toy-tasks", "1.0", "toys"))
+        return made
+
+    (tmp_path / "toy.yaml").write_text(TOY_RECIPE)
+    return Bench(tmp_path, str(tmp_path / "toy.yaml"), TOY, plugins)
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> StepLog:
+    return StepLog(monkeypatch)
+
+
+def check_tails(
+    bench: Bench, straight: Run, log: dict[int, str], steps: StepLog, cases: Iterator[tuple[int, int, tuple[str, ...]]]
+) -> int:
+    """Resume after `first`, train up to `last`, compare what was seen, made and left; returns the number of cases."""
+    total = straight.total_steps
+    count = 0
+    for count, (first, last, overrides) in enumerate(cases, 1):
+        out = f"tail-{first}-{count}"
+        bench.stopped_at(straight, first, out)
+        run = bench.start(out, *overrides, resume=True, stop=last if last < total else None)
+        made = steps.take()
+        expected = {number: line for number, line in log.items() if first <= number < min(last + 1, total)}
+        assert made == expected, f"resumed after {first}"
+        left, right = (whole_state(checkpoint_folder(r.checkpoints, last)) for r in (run, straight))
+        assert differing(left, right) == [], f"resumed after {first} with {overrides}"
+        shutil.rmtree(run.directory)
+    return count
+
+
+def test_every_stop_point_of_the_toys_is_bit_equal(toys: Bench, steps: StepLog) -> None:
+    straight = toys.start("straight")
+    log = steps.take()
+    assert list(log) == list(range(TOY_STEPS))
+    tails = ((first, TOY_STEPS, ()) for first in range(1, TOY_STEPS))
+    assert check_tails(toys, straight, log, steps, tails) == TOY_STEPS - 1
+
+
+@pytest.mark.slow
+def test_forty_stop_points_of_the_three_kinds_are_bit_equal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: StepLog
+) -> None:
+    """Segmentation, classification and detection together, on files of the real formats; 0, 1 and 2 workers."""
+    monkeypatch.setenv("UMBEL_DATA", str(write_small(tmp_path / "data")))
+    bench = Bench(tmp_path, "traffic", TRAFFIC, Plugins.discover)
+    workers = [tuple(f"tasks.{name}.workers={number}" for name in ("road", "cars", "signs")) for number in range(3)]
+    straight = bench.start("straight", *workers[0])
+    log = steps.take()
+    chooser = random.Random(0)
+    points = [*chooser.sample(range(1, TRAFFIC_STEPS - 2), 39), TRAFFIC_STEPS]
+    # the whole state after three steps is that of the straight run, from which three more were shown to be ...
+    tails = ((point, min(point + 3, TRAFFIC_STEPS), workers[number % 3]) for number, point in enumerate(points))
+    assert check_tails(bench, straight, log, steps, tails) == 40
+    # ... and some to the very end, one of them twice broken
+    ends = ((point, TRAFFIC_STEPS, workers[point % 3]) for point in (1, 17, 30))
+    check_tails(bench, straight, log, steps, ends)
+
+
+def test_another_number_of_workers_after_each_of_two_stops(toys: Bench, steps: StepLog) -> None:
+    straight = toys.start("straight")
+    log = steps.take()
+    toys.start("broken", "tasks.first.workers=2", stop=7)
+    toys.start("broken", "tasks.second.workers=1", resume=True, stop=20)
+    run = toys.start("broken", "tasks.first.workers=1", resume=True)
+    assert {**steps.take()} == log
+    last = TOY_STEPS
+    left, right = (whole_state(checkpoint_folder(r.checkpoints, last)) for r in (run, straight))
+    assert differing(left, right) == []
+    pointers = [{p.name: p.read_text() for p in r.checkpoints.glob("best*")} for r in (run, straight)]
+    assert pointers[0] == pointers[1]
+    assert json.loads((run.directory / "scores.json").read_text()) == json.loads(
+        (straight.directory / "scores.json").read_text()
+    )
+
+
+class Signal:
+    """Sends a signal to this process in the middle of a step."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    @hookimpl
+    def umbel_step_finished(self, step: int) -> None:
+        if step == self.step:
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+
+@pytest.mark.parametrize("stop", [1, 4, 5, 10, TOY_STEPS])
+def test_signalled_run_is_bit_equal_also_where_its_evaluation_was_left_out(
+    toys: Bench, steps: StepLog, stop: int
+) -> None:
+    straight = toys.start("straight")
+    log = steps.take()
+    plugins = toys.plugins()
+    recipe, tree = load_recipe(toys.recipe, toys.overrides, plugins)
+    run = prepare(recipe, tree, plugins, toys.root / "broken")
+    plugins.register(Signal(stop), Plugin("umbel", "0", "signal"))
+    with pytest.raises(InterruptedRunError, match=f"SIGUSR1 after step {stop} of {TOY_STEPS}"):
+        train(run)
+    evaluated = open_checkpoint(checkpoint_folder(run.checkpoints, stop)).state["evaluated"]
+    assert evaluated == (stop % 5 != 0 and stop != TOY_STEPS)
+    run = toys.start("broken", resume=True)
+    assert steps.take() == log
+    left, right = (whole_state(checkpoint_folder(r.checkpoints, TOY_STEPS)) for r in (run, straight))
+    assert differing(left, right) == []
+    assert run.best == straight.best
+
+
+def parts(folder: Path) -> list[str]:
+    """Every part of a checkpoint that could be lost: files, kinds of optimizer state, buffers, numbers."""
+    checkpoint = open_checkpoint(folder)
+    kinds = {f"optimizer/{name.rpartition('/')[2]}" for name in checkpoint.tensors("optimizer")}
+    buffers = {
+        f"{stem}/{name}" for stem in ("model", "average") for name in checkpoint.tensors(stem) if "norm." in name
+    }
+    numbers = {f"state/{name}" for name, _ in leaves(checkpoint.state) if name != "minutes"}
+    return sorted({"model", "optimizer", "average", *kinds, *buffers, *numbers})
+
+
+def without(folder: Path, part: str) -> None:
+    """The same checkpoint, whole to its manifest, with one part as it is in a run that has just begun."""
+    checkpoint = open_checkpoint(folder)
+    stems = {name.partition(".")[0] for name in checkpoint.files if name.endswith(".safetensors")}
+    tensors = {stem: checkpoint.tensors(stem) for stem in stems}
+    state = json.loads(json.dumps(checkpoint.state))
+    place, _, rest = part.partition("/")
+    if place == "state":
+        *path, last = rest.split("/")
+        inner = state
+        for key in path:
+            inner = inner[int(key)] if isinstance(inner, list) else inner[key]
+        key = int(last) if isinstance(inner, list) else last
+        value = inner[key]
+        inner[key] = not value if isinstance(value, bool) else f"{value}?" if isinstance(value, str) else value * 0 - 1
+    elif place == "optimizer" and rest:
+        for name, value in tensors[place].items():
+            if name.endswith(f"/{rest}"):
+                value.zero_()
+    elif rest:
+        tensors[place][rest].zero_()
+    else:
+        for value in tensors[place].values():
+            value.zero_()
+    step = checkpoint.step
+    shutil.rmtree(folder)
+    write_checkpoint(folder.parent, step, tensors, state)
+
+
+def test_every_part_of_the_state_that_is_lost_is_noticed(toys: Bench, steps: StepLog) -> None:
+    """The negative control: a comparison that could not fail would prove nothing."""
+    straight = toys.start("straight")
+    log = steps.take()
+    first, last = 8, 12
+    expected = whole_state(checkpoint_folder(straight.checkpoints, last))
+    found = parts(checkpoint_folder(straight.checkpoints, first))
+    assert {
+        "optimizer/exp_avg",
+        "optimizer/exp_avg_sq",
+        "optimizer/step",
+        "state/average_steps",
+        "state/steps_done",
+    } < {*found}
+    assert {"state/guard/skipped", "state/best/score/0", "state/best/score/1", "state/evaluated"} < {*found}
+    unnoticed = []
+    for number, part in enumerate(found):
+        folder = toys.stopped_at(straight, first, f"without-{number}")
+        without(checkpoint_folder(folder / "checkpoints", first), part)
+        try:
+            run = toys.start(f"without-{number}", resume=True, stop=last)
+        except (CheckpointError, pytest.fail.Exception):
+            steps.take()
+            continue
+        seen = steps.take()
+        same_steps = all(log[number] == line for number, line in seen.items())
+        left = whole_state(checkpoint_folder(run.checkpoints, last)) if same_steps else {}
+        if not differing(left, expected):
+            unnoticed.append(part)
+    assert unnoticed == []
+
+
+@pytest.mark.parametrize("lost", ["optimizer", "average"])
+def test_file_that_was_never_written_is_noticed(toys: Bench, steps: StepLog, lost: str) -> None:
+    straight = toys.start("straight")
+    folder = toys.stopped_at(straight, 8, "without") / "checkpoints"
+    checkpoint = open_checkpoint(checkpoint_folder(folder, 8))
+    tensors = {stem: checkpoint.tensors(stem) for stem in {"model", "optimizer", "average"} - {lost}}
+    shutil.rmtree(checkpoint.path)
+    write_checkpoint(folder, 8, tensors, checkpoint.state)
+    with pytest.raises(CheckpointError):
+        toys.start("without", resume=True)
+
+
+def test_nothing_is_replayed_however_far_a_run_is(toys: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    plugins = toys.plugins()
+    recipe, tree = load_recipe(toys.recipe, toys.overrides, plugins)
+    run = prepare(recipe, tree, plugins, toys.root / "far")
+    drawn: list[int] = []
+    for dataset in run.train_data.values():
+        real = type(dataset).__getitem__
+        monkeypatch.setattr(type(dataset), "__getitem__", lambda self, i, real=real: drawn.append(i) or real(self, i))
+        break
+    step = 10**9
+    batch: dict[str, Any] = next(iter(CompositeLoader(run.tasks, run.train_data, 0, step, step + 1)))
+    assert len(drawn) == sum(len(task.ids) for task in batch.values()) == 7
+    assert torch.is_tensor(batch["first"].images)

@@ -1,0 +1,114 @@
+"""Fifty signals at random moments, inside saving and evaluation too: every resumed run is bit-equal."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from toys import TOY_RECIPE, ToyPlugin
+from whole_state import differing, whole_state
+
+from umbel.checkpoint.folder import checkpoint_folder
+from umbel.checkpoint.read import find_checkpoint
+from umbel.errors import InterruptedRunError
+from umbel.plugins import Plugin, Plugins
+from umbel.recipe import load_recipe
+from umbel.run import Run, prepare, train
+from umbel.signals import SIGNALS
+
+OVERRIDES = ("train.steps=30", "train.save_every=4", "train.eval_every=3", "train.ema_decay=0.9")
+
+
+@pytest.fixture
+def launch(tmp_path: Path) -> Callable[..., Run]:
+    (tmp_path / "toy.yaml").write_text(TOY_RECIPE)
+
+    def start(out: str, *overrides: str, resume: bool = False) -> Run:
+        plugins = Plugins()
+        plugins.register(ToyPlugin(), Plugin("toy-tasks", "1.0", "toys"))
+        recipe, tree = load_recipe(str(tmp_path / "toy.yaml"), (*OVERRIDES, *overrides), plugins)
+        run = prepare(recipe, tree, plugins, tmp_path / out)
+        train(run, resume=resume)
+        return run
+
+    return start
+
+
+@pytest.mark.slow
+def test_fifty_signals_at_random_moments(launch: Callable[..., Run], tmp_path: Path) -> None:
+    started = time.perf_counter()
+    straight = launch("straight")
+    length = time.perf_counter() - started
+    final = whole_state(checkpoint_folder(straight.checkpoints, 30))
+    scores = json.loads((straight.directory / "scores.json").read_text())
+    chooser = random.Random(3)
+    stopped = 0
+    for trial in range(50):
+        out = f"run-{trial}"
+        workers = [f"tasks.first.workers={chooser.choice((0, 0, 1))}"]
+        child = _fork(lambda out=out, workers=workers: launch(out, *workers))
+        time.sleep(chooser.uniform(0.02, 1.1) * length)
+        os.kill(child, getattr(signal, chooser.choice(SIGNALS)))
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        assert code in (0, 75, -signal.SIGTERM, -signal.SIGUSR1, 130), f"trial {trial}"
+        folder = tmp_path / out / "checkpoints"
+        if code == 75:
+            stopped += 1
+        if code == 75 or list(folder.glob("step-*")):
+            step = find_checkpoint(folder).step
+            assert code != 75 or step <= 30
+            run = launch(out, resume=True)
+        else:  # before its handlers stood
+            assert code not in (0, 75)
+            run = launch(out)
+        assert differing(whole_state(checkpoint_folder(run.checkpoints, 30)), final) == [], f"trial {trial}"
+        assert json.loads((run.directory / "scores.json").read_text()) == scores
+    assert stopped >= 30
+
+
+def _fork(work: Callable[[], object]) -> int:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if child:
+        return child
+    code = 1
+    try:
+        for name in SIGNALS:  # those of the test runner are not a training's
+            signal.signal(getattr(signal, name), signal.SIG_DFL)
+        work()
+        code = 0
+    except InterruptedRunError as error:
+        code = error.exit_code
+    except KeyboardInterrupt:
+        code = 130
+    finally:
+        os._exit(code)
+
+
+def test_signal_while_a_checkpoint_is_written_lets_it_be_finished(
+    launch: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    straight = launch("straight")
+    fsync, calls = os.fsync, [0]
+
+    def signalled(descriptor: int) -> None:
+        calls[0] += 1
+        if calls[0] == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", signalled)
+    with pytest.raises(InterruptedRunError, match="SIGTERM after step 4"):
+        launch("broken", "train.eval_every=0")
+    monkeypatch.undo()
+    run = launch("broken", resume=True)
+    left, right = (whole_state(checkpoint_folder(r.checkpoints, 30)) for r in (run, straight))
+    assert [name for name in differing(left, right) if not name.startswith("state/best")] == []
