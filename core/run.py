@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,18 +11,14 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch.utils.data import Dataset
 
-from umbel.balancing.balancer import factors_text
-from umbel.balancing.config import FIXED
 from umbel.checkpoint.read import find_checkpoint
 from umbel.config import Recipe
 from umbel.data.files import write_json
-from umbel.data.interruptible import Interruptible
-from umbel.data.loader import CompositeLoader, batches_per_pass, dataset_length, load_datasets
+from umbel.data.loader import batches_per_pass, dataset_length, load_datasets
 from umbel.data.substitutes import BadSamples
 from umbel.device import choose_device
-from umbel.engine import fit
-from umbel.errors import ConfigError, InterruptedRunError
-from umbel.evaluation import evaluate, scores_to_json
+from umbel.errors import ConfigError
+from umbel.evaluation import scores_to_json
 from umbel.guard import Guard
 from umbel.memory import keep_freed_memory
 from umbel.model import MultiTaskModel, build_model
@@ -40,15 +34,15 @@ from umbel.resume import resume as resume_run
 from umbel.runtime.base import Runtime
 from umbel.runtime.local import LocalRuntime
 from umbel.runtime.zero_config import is_distributed, wanted_precision
-from umbel.saving import save
-from umbel.schedule.passes import passes_text, steps_per_epoch
+from umbel.schedule.passes import steps_per_epoch
 from umbel.schedule.plan import Plan, check_plan, make_plan
 from umbel.schedule.stopping import EarlyStop
 from umbel.score import check_formula
-from umbel.signals import StopRequest, StopRequestedError, stop_signals
+from umbel.signals import stop_signals
 from umbel.task import Task
 from umbel.timing import StepClock
-from umbel.types import Losses, Sample
+from umbel.training import train_to_end
+from umbel.types import Sample
 
 log = logging.getLogger(__name__)
 
@@ -232,97 +226,17 @@ def train(run: Run, *, resume: bool = False, exact: bool = False) -> dict[str, f
     error: BaseException | None = None
     try:
         with stop_signals() as request:
-            scores = _train(run, request, resumed=resume)
+            scores = train_to_end(run, request, resumed=resume)
         if run.leads:
             write_json(run.directory / SCORES_FILE, scores_to_json(scores))
     except BaseException as caught:
         error = caught
         raise
     finally:
-        if run.bad_samples.found:
+        if run.bad_samples.found and run.leads:
             log.warning("%d bad training samples; %s lists them", len(run.bad_samples.found), BAD_SAMPLES_FILE)
             write_json(run.directory / BAD_SAMPLES_FILE, run.bad_samples.to_json())
         hook.umbel_run_finished(run=run, error=error)
-    return scores
-
-
-def _train(run: Run, request: StopRequest, *, resumed: bool) -> dict[str, float]:
-    scores: dict[str, float] = {}
-    before, started = run.minutes, time.perf_counter()
-    config, start = run.recipe.train, run.runtime.steps_done
-    hook = run.hook
-
-    def stop(signal: str, step: int) -> None:
-        raise InterruptedRunError(
-            f"{signal} after step {step} of {run.total_steps}; a checkpoint is saved",
-            where=str(run.directory),
-            hint="go on with --resume",
-        )
-
-    def border(step: int, *, evaluation_due: bool, save_due: bool, again: bool = False) -> bool:
-        """Between two steps: evaluate, save, stop if a signal asks for it; whether the scores end the run."""
-        signal, scored = request.agreed(run.runtime), False
-        run.minutes = before + (time.perf_counter() - started) / 60
-        if evaluation_due and not signal:
-            try:
-                scores.update(_evaluate(run, step, request))
-                scored = True
-            except StopRequestedError:
-                pass
-            except Exception:  # a metric that fails must not cost the training before it
-                if run.runtime.world_size == 1:  # other ranks may be anywhere in the evaluation
-                    save(run, step, None, evaluated=False, needed=True)
-                raise
-            signal = request.agreed(run.runtime)
-            run.minutes = before + (time.perf_counter() - started) / 60
-        ended = scored and not again and run.early_stop.update(_main_scores(run, scores), step)
-        done = ended or step == run.total_steps
-        if evaluation_due or save_due or signal:
-            missing = evaluation_due and not scored
-            save(run, step, scores if scored else None, evaluated=not missing, needed=done or bool(signal))
-            if not run.failed_saves:
-                signal = signal or request.agreed(run.runtime)  # it may have come meanwhile
-        if signal and not (done and scored):
-            stop(signal, step)
-        return ended
-
-    def after_step(step: int, losses: dict[str, Losses], lr: float) -> bool:
-        _tell(run, lambda: hook.umbel_step_finished(run=run, step=step, losses=losses, lr=lr))
-        evaluation_due = step == run.total_steps or bool(config.eval_every and step % config.eval_every == 0)
-        save_due = bool(config.save_every and step % config.save_every == 0)
-        return border(step, evaluation_due=evaluation_due, save_due=save_due)
-
-    signal = request.agreed(run.runtime)
-    if signal:  # it came while the run was prepared
-        if not resumed:
-            save(run, start, None, evaluated=True, needed=True)
-        stop(signal, start)
-    if not run.evaluated:
-        border(start, evaluation_due=True, save_due=False)
-    if not run.early_stop.reason:
-        log.info("plan of %d steps: %s", run.total_steps, passes_text(run.plan, run.batches, run.total_steps))
-        fit(
-            run.runtime,
-            run.tasks,
-            CompositeLoader(
-                run.tasks, run.train_data, config.seed, start, run.total_steps,
-                run.runtime.rank, run.runtime.world_size, run.bad_samples, run.plan, config.accumulate,
-            ),
-            seed=config.seed,
-            start=start,
-            after_step=after_step,
-            guard=run.guard,
-            clock=run.clock,
-            accumulate=config.accumulate,
-        )  # fmt: skip
-    done = run.runtime.steps_done
-    if run.early_stop.reason:
-        log.info("ended at step %d of %d: %s", done, run.total_steps, run.early_stop.reason)
-    log.info("in %d steps: %s", done, passes_text(run.plan, run.batches, done))
-    if config.balancer.name != FIXED:
-        log.info("factors of '%s' at the end: %s", config.balancer.name, factors_text(run.runtime.model.balancer))
-    if not scores:
-        border(done, evaluation_due=True, save_due=False, again=True)
     return scores
 
 
@@ -333,28 +247,3 @@ def _with_learnt_options(run: Run) -> DictConfig:
         for key, value in task.learnt_options().items():
             OmegaConf.update(tree, f"tasks.{name}.options.{key}", value, force_add=True)
     return tree
-
-
-def _main_scores(run: Run, scores: Mapping[str, float]) -> dict[str, float]:
-    return {name: scores[f"{name}/{task.main_metric}"] for name, task in run.tasks.items()}
-
-
-def _evaluate(run: Run, step: int, request: StopRequest) -> dict[str, float]:
-    if step == run.total_steps or run.recipe.train.early_stop.on != "none":  # it may be the last
-        run.collector = FigureCollector(run.tasks)
-    data: dict[str, Dataset[Sample]] = run.val_data
-    if run.runtime.world_size == 1:  # several ranks finish it: one alone must not leave
-        data = {name: Interruptible(dataset, request) for name, dataset in data.items()}
-    scores = evaluate(run.runtime, run.tasks, data, run.recipe.score, run.collector)
-    _tell(run, lambda: run.hook.umbel_evaluated(run=run, step=step, scores=scores))
-    return scores
-
-
-def _tell(run: Run, call: Callable[[], object]) -> None:
-    """Tell the observers; one that cannot write, as on a full disk, costs a warning and not the training."""
-    try:
-        call()
-    except OSError as error:
-        if str(error) not in run.complaints:
-            run.complaints.add(str(error))
-            log.warning("an observer cannot write: %s; training goes on", error)
