@@ -27,8 +27,8 @@ _FREE = (
 )
 
 _NEEDED = (
-    *("steps_done", "precision", "guard", "evaluated", "best", "bad_samples"),
-    *("minutes", "seed", "total_steps"),
+    *("steps_done", "precision", "guard", "evaluated", "best", "bad_samples", "early_stop"),
+    *("minutes", "seed", "total_steps", "world_size", "images_a_step"),
 )
 _START = "it was written by another version; start a new run"
 
@@ -68,8 +68,7 @@ def resume(run: Run, checkpoint: Checkpoint, tree: DictConfig, saved_recipe: Pat
     run.evaluated = bool(state["evaluated"])
     run.best = {key: list(value) for key, value in state["best"].items()}
     run.minutes = float(state["minutes"])
-    if "early_stop" in state:
-        run.early_stop.restore(state["early_stop"])
+    run.early_stop.restore(state["early_stop"])
     found = [row[0] for row in run.runtime.rows([checkpoint.step])]
     if len(set(found)) > 1:
         raise CheckpointError(
@@ -85,8 +84,8 @@ def resume(run: Run, checkpoint: Checkpoint, tree: DictConfig, saved_recipe: Pat
 
 
 def _check_images(run: Run, checkpoint: Checkpoint) -> None:
-    before, now = checkpoint.state.get("images_a_step"), images_a_step(run)
-    if before is None or before == now:
+    before, now = checkpoint.state["images_a_step"], images_a_step(run)
+    if before == now:
         return
     name = next((name for name in now if before.get(name) != now[name]), "")
     ratios = {before.get(task, 0) * run.recipe.train.accumulate / now[task] for task in now}

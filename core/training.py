@@ -1,0 +1,148 @@
+"""From the first step of a run to its last: at each step border it is evaluated, saved, and stopped by a signal."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from torch.utils.data import Dataset
+
+from umbel.balancing.balancer import factors_text
+from umbel.balancing.config import FIXED
+from umbel.data.interruptible import Interruptible
+from umbel.data.loader import CompositeLoader
+from umbel.engine import fit
+from umbel.errors import InterruptedRunError
+from umbel.evaluation import evaluate
+from umbel.report.collect import FigureCollector
+from umbel.saving import save
+from umbel.schedule.passes import passes_text
+from umbel.signals import StopRequest, StopRequestedError
+from umbel.types import Losses, Sample
+
+if TYPE_CHECKING:
+    from umbel.run import Run
+
+log = logging.getLogger(__name__)
+
+
+def train_to_end(run: Run, request: StopRequest, *, resumed: bool) -> dict[str, float]:
+    """Train a run from where it is, telling its observers.
+
+    Args:
+        run: prepared, and resumed if it is.
+        request: where a signal's handler leaves it.
+        resumed: a checkpoint of the step it is at exists.
+
+    Returns:
+        The last scores.
+
+    Raises:
+        InterruptedRunError: if a signal asked it to stop; a checkpoint has been saved.
+    """
+    scores: dict[str, float] = {}
+    before, started = run.minutes, time.perf_counter()
+    config, start = run.recipe.train, run.runtime.steps_done
+    hook = run.hook
+
+    def stop(signal: str, step: int) -> None:
+        raise InterruptedRunError(
+            f"{signal} after step {step} of {run.total_steps}; a checkpoint is saved",
+            where=str(run.directory),
+            hint="go on with --resume",
+        )
+
+    def border(step: int, *, evaluation_due: bool, save_due: bool, again: bool = False) -> bool:
+        """Between two steps: evaluate, save, stop if a signal asks for it; whether the scores end the run."""
+        signal, scored = request.agreed(run.runtime), False
+        run.minutes = before + (time.perf_counter() - started) / 60
+        if evaluation_due and not signal:
+            try:
+                scores.update(_evaluate(run, step, request))
+                scored = True
+            except StopRequestedError:
+                pass
+            except Exception:  # a metric that fails must not cost the training before it
+                if run.runtime.world_size == 1:  # other ranks may be anywhere in the evaluation
+                    save(run, step, None, evaluated=False, needed=True)
+                raise
+            signal = request.agreed(run.runtime)
+            run.minutes = before + (time.perf_counter() - started) / 60
+        if scored and not again:
+            run.early_stop.update(_main_scores(run, scores), step)
+        ended = bool(run.early_stop.reason)
+        done = ended or step == run.total_steps
+        if evaluation_due or save_due or signal:
+            missing = evaluation_due and not scored
+            save(run, step, scores if scored else None, evaluated=not missing, needed=done or bool(signal))
+            if not run.failed_saves:
+                signal = signal or request.agreed(run.runtime)  # it may have come meanwhile
+        if signal and not (done and scored):
+            stop(signal, step)
+        return ended
+
+    def after_step(step: int, losses: dict[str, Losses], lr: float) -> bool:
+        _tell(run, lambda: hook.umbel_step_finished(run=run, step=step, losses=losses, lr=lr))
+        evaluation_due = step == run.total_steps or bool(config.eval_every and step % config.eval_every == 0)
+        save_due = bool(config.save_every and step % config.save_every == 0)
+        return border(step, evaluation_due=evaluation_due, save_due=save_due)
+
+    signal = request.agreed(run.runtime)
+    if signal:  # it came while the run was prepared
+        if not resumed:
+            save(run, start, None, evaluated=True, needed=True)
+        stop(signal, start)
+    if not run.evaluated:
+        border(start, evaluation_due=True, save_due=False)
+    if not run.early_stop.reason:
+        log.info("plan of %d steps: %s", run.total_steps, passes_text(run.plan, run.batches, run.total_steps))
+        fit(
+            run.runtime,
+            run.tasks,
+            CompositeLoader(
+                run.tasks, run.train_data, config.seed, start, run.total_steps,
+                run.runtime.rank, run.runtime.world_size, run.bad_samples, run.plan, config.accumulate,
+            ),
+            seed=config.seed,
+            start=start,
+            after_step=after_step,
+            guard=run.guard,
+            clock=run.clock,
+            accumulate=config.accumulate,
+        )  # fmt: skip
+    done = run.runtime.steps_done
+    if run.early_stop.reason:
+        log.info("ended at step %d of %d: %s", done, run.total_steps, run.early_stop.reason)
+    log.info("in %d steps: %s", done, passes_text(run.plan, run.batches, done))
+    if config.balancer.name != FIXED:
+        log.info("factors of '%s' at the end: %s", config.balancer.name, factors_text(run.runtime.model.balancer))
+    if not scores:
+        border(done, evaluation_due=True, save_due=False, again=True)
+    return scores
+
+
+def _main_scores(run: Run, scores: Mapping[str, float]) -> dict[str, float]:
+    return {name: scores[f"{name}/{task.main_metric}"] for name, task in run.tasks.items()}
+
+
+def _evaluate(run: Run, step: int, request: StopRequest) -> dict[str, float]:
+    if step == run.total_steps or run.recipe.train.early_stop.on != "none":  # it may be the last
+        run.collector = FigureCollector(run.tasks)
+    data: dict[str, Dataset[Sample]] = run.val_data
+    if run.runtime.world_size == 1:  # several ranks finish it: one alone must not leave
+        data = {name: Interruptible(dataset, request) for name, dataset in data.items()}
+    scores = evaluate(run.runtime, run.tasks, data, run.recipe.score, run.collector)
+    _tell(run, lambda: run.hook.umbel_evaluated(run=run, step=step, scores=scores))
+    return scores
+
+
+def _tell(run: Run, call: Callable[[], object]) -> None:
+    """Tell the observers; one that cannot write, as on a full disk, costs a warning and not the training."""
+    try:
+        call()
+    except OSError as error:
+        if str(error) not in run.complaints:
+            run.complaints.add(str(error))
+            log.warning("an observer cannot write: %s; training goes on", error)
