@@ -50,10 +50,11 @@ def at_call(number: int, act: Callable[[], None], *, after: bool) -> Iterator[li
             now = len(made) == number
             if now and not after:
                 act()
-            result = call(*arguments, **options)
-            if now and after:
-                act()
-            return result
+            try:
+                return call(*arguments, **options)
+            finally:  # also where it fails, as making a folder that exists
+                if now and after:
+                    act()
 
         return counted
 
