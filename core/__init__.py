@@ -28,6 +28,7 @@ _HOME = {
     "Batch": "umbel.types",
     "ClassMap": "umbel.data.class_map",
     "CheckpointError": "umbel.errors",
+    "ColourJitter": "umbel.data.colour",
     "ConfigError": "umbel.errors",
     "DataError": "umbel.errors",
     "FeatureSpec": "umbel.types",
@@ -104,6 +105,7 @@ if TYPE_CHECKING:
     from umbel.config import TtaVariant as TtaVariant
     from umbel.data.class_map import ClassMap as ClassMap
     from umbel.data.class_map import map_classes as map_classes
+    from umbel.data.colour import ColourJitter as ColourJitter
     from umbel.data.faults import tolerate as tolerate
     from umbel.data.files import list_images as list_images
     from umbel.data.files import read_json as read_json

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def stack_images(samples: Sequence[Sample]) -> Tensor:
-    """Stack the images of samples: (B, 3, H, W) uint8, from B images (H, W, 3) of one size."""
+    """Stack the images of samples: (B, 3, H, W) uint8, channels last in memory, from B images (H, W, 3) of one size."""
     import torch
 
     shapes = {sample.image.shape for sample in samples}
@@ -29,4 +29,4 @@ def stack_images(samples: Sequence[Sample]) -> Tensor:
             f"images have shape {stacked.shape[1:]} and type {stacked.dtype}; expected (H, W, 3) uint8",
             where=samples[0].id,
         )
-    return torch.from_numpy(stacked).permute(0, 3, 1, 2).contiguous()
+    return torch.from_numpy(stacked).permute(0, 3, 1, 2)  # as decoded; the device turns it round where a recipe asks

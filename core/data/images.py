@@ -13,6 +13,7 @@ import numpy as np
 
 from umbel.data.files import read_bytes, write_bytes
 from umbel.data.integrity import jpeg_is_whole, png_fault
+from umbel.data.jpeg import decode_jpeg, is_plain_jpeg
 from umbel.data.trace import note_read
 from umbel.errors import DataError
 
@@ -31,6 +32,7 @@ _LABEL_MODES = ("1", "L", "P", "I", "I;16", "I;16B", "I;16L")
 class _Header(NamedTuple):
     kind: str
     mode: str
+    plain_jpeg: bool = False
 
 
 def read_image(path: Path) -> np.ndarray:
@@ -49,9 +51,13 @@ def read_image(path: Path) -> np.ndarray:
     data = read_bytes(path)
     note_read(path, data, is_label_map=False)
     header = _check_header(data, path)
-    if header == ("TIFF", "RGBA"):
+    if header[:2] == ("TIFF", "RGBA"):
         return _decode_with_pillow(data, path)  # cv2 would multiply the colours by alpha
-    rgb: np.ndarray = cv2.cvtColor(decode_bgr(data, str(path)), cv2.COLOR_BGR2RGB)
+    fast = decode_jpeg(data) if header.plain_jpeg else None
+    if fast is not None:
+        return fast
+    bgr = decode_bgr(data, str(path))
+    rgb: np.ndarray = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB, dst=bgr)
     return rgb
 
 
@@ -111,7 +117,7 @@ def read_label_map(path: Path) -> np.ndarray:
         raise DataError(
             f"cannot be decoded: {_reason(error)}", where=str(path), hint=_AGAIN, kind=_kind(error)
         ) from None
-    if header == ("PNG", "L") and data[24] in (2, 4):
+    if header[:2] == ("PNG", "L") and data[24] in (2, 4):
         labels = labels // (255 // (2 ** data[24] - 1))  # Pillow spreads 2 and 4 bits over 0..255
     return labels.astype(np.uint8 if labels.dtype in (np.uint8, np.bool_) else np.int32)
 
@@ -172,7 +178,7 @@ def _check_header(data: bytes, path: Path) -> _Header:
     try:
         with _open(data) as picture:
             width, height = picture.size
-            header = _Header(picture.format or "", picture.mode)
+            header = _Header(picture.format or "", picture.mode, is_plain_jpeg(picture))
     except Image.DecompressionBombError:
         raise _too_large(f"claims more than {MAX_PIXELS:,} pixels", path) from None
     except Exception as error:  # every Pillow plugin fails in its own way

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import albumentations as A
 import cv2
 import numpy as np
+from scipy.special import ndtri
 
-from umbel import Size, apply_keyed
+from umbel import ColourJitter, Size, apply_keyed, resize_image
 from umbel.tasks.classification.options import ClassificationOptions
 
 # of ImageNet in 0..255: erased pixels are standard normal after the usual normalisation
 MEAN = np.array([123.675, 116.28, 103.53], np.float32)
 STD = np.array([58.395, 57.12, 57.375], np.float32)
 ERASE_ATTEMPTS = 10  # as in timm
+QUANTILES = 65536  # every grey level has its probability to within 1 / QUANTILES
 
 
 class Augmenter:
@@ -27,11 +30,20 @@ class Augmenter:
 
     def __init__(self, options: ClassificationOptions, size: Size) -> None:
         self.options = options
-        self.pipeline = _pipeline(options, size)
+        self.size = size
+        self.crop = _random_crop(options, size)
+        self.jitter = ColourJitter(options.brightness, options.contrast, options.saturation)
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Augment an (H, W, 3) uint8 image; it comes back in `size`."""
-        image = apply_keyed(self.pipeline, rng, {"image": image})["image"]
+        if self.crop is None:
+            image = resize_image(image, self.size, "bicubic")
+        else:
+            image = apply_keyed(self.crop, rng, {"image": image})["image"]
+        if rng.random() < self.options.hflip:
+            image = cv2.flip(image, 1)
+        if rng.random() < self.options.jitter_prob:
+            image = self.jitter(image, rng)
         if rng.random() < self.options.erase_prob:
             image = erase(image, rng, self.options.erase_area, self.options.erase_ratio)
         return image
@@ -56,23 +68,32 @@ def erase(image: np.ndarray, rng: np.random.Generator, area: list[float], ratio:
         rows, columns = round(math.sqrt(pixels * aspect)), round(math.sqrt(pixels / aspect))
         if 0 < rows < height and 0 < columns < width:
             top, left = int(rng.integers(height - rows + 1)), int(rng.integers(width - columns + 1))
-            noise = rng.standard_normal((rows, columns, 3), np.float32) * STD + MEAN
             erased = image.copy()
-            erased[top : top + rows, left : left + columns] = noise.round().clip(0, 255)
+            erased[top : top + rows, left : left + columns] = _noise(rows, columns, rng)
             return erased
     return image
 
 
-def _pipeline(options: ClassificationOptions, size: Size) -> A.Compose:
+def _noise(rows: int, columns: int, rng: np.random.Generator) -> np.ndarray:
+    """(rows, columns, 3) uint8, normal with MEAN and STD, rounded and clipped to 0..255."""
+    draws = rng.integers(QUANTILES, size=(3, rows, columns), dtype=np.uint16)
+    levels = _noise_levels()
+    noise: np.ndarray = cv2.merge([levels[channel].take(draws[channel]) for channel in range(3)])
+    return noise
+
+
+@cache
+def _noise_levels() -> np.ndarray:
+    """(3, QUANTILES) uint8: grey levels of equal probability, so that noise is looked up and not computed."""
+    quantiles = ndtri((np.arange(QUANTILES) + 0.5) / QUANTILES)
+    levels: np.ndarray = (quantiles * STD[:, None] + MEAN[:, None]).round().clip(0, 255).astype(np.uint8)
+    return levels
+
+
+def _random_crop(options: ClassificationOptions, size: Size) -> A.Compose | None:
+    """A random crop that is resized; None where it is always the whole image."""
     if tuple(options.crop_scale) == (1.0, 1.0):
-        resize = A.Resize(*size, interpolation=cv2.INTER_CUBIC)
-    else:
-        low, high = options.crop_scale
-        ratio = (options.crop_ratio[0], options.crop_ratio[1])
-        resize = A.RandomResizedCrop(size, scale=(low, high), ratio=ratio, interpolation=cv2.INTER_CUBIC)
-    ranges = {
-        name: (1 - getattr(options, name), 1 + getattr(options, name))
-        for name in ("saturation", "brightness", "contrast")
-    }
-    jitter = A.ColorJitter(**ranges, hue=(0.0, 0.0), p=options.jitter_prob)
-    return A.Compose([resize, A.HorizontalFlip(p=options.hflip), jitter])
+        return None
+    low, high = options.crop_scale
+    ratio = (options.crop_ratio[0], options.crop_ratio[1])
+    return A.Compose([A.RandomResizedCrop(size, scale=(low, high), ratio=ratio, interpolation=cv2.INTER_CUBIC)])

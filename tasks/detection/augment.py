@@ -5,12 +5,10 @@ Legend: N boxes, x1, y1, x2, y2 in pixels of the image at hand.
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import Any
-
+import cv2
 import numpy as np
 
-from umbel import Sample, Size, apply_keyed, resize_image
+from umbel import ColourJitter, Sample, Size, resize_image
 from umbel.tasks.detection.options import DetectionOptions
 from umbel.tasks.detection.targets import BoxTarget
 
@@ -24,6 +22,7 @@ class DetectionAugment:
     def __init__(self, options: DetectionOptions, size: Size) -> None:
         self.options = options
         self.size = size
+        self.jitter = ColourJitter(options.brightness, options.contrast, options.saturation, options.hue)
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
         """Returns a sample of the input size whose target may have lost boxes, or all of them."""
@@ -35,12 +34,10 @@ class DetectionAugment:
             target = crop_boxes(target, x, y, width, height)
         image, target = self._resize(image, target)
         if rng.random() < options.hflip:
-            image = image[:, ::-1]
+            image = cv2.flip(image, 1)
             x1, y1, x2, y2 = target.boxes_N4.T
             target = target.with_boxes(np.stack((image.shape[1] - x2, y1, image.shape[1] - x1, y2), axis=1))
-        image = np.ascontiguousarray(image)
-        if self._jitter is not None:
-            image = apply_keyed(self._jitter, rng, {"image": image})["image"]
+        image = self.jitter(np.ascontiguousarray(image), rng)
         sides = target.boxes_N4[:, 2:] - target.boxes_N4[:, :2]
         return Sample(image, target.select((sides >= options.min_box_px).all(axis=1)), sample.id, sample.size)
 
@@ -80,26 +77,6 @@ class DetectionAugment:
             canvas[: content[0], : content[1]] = resized
             resized = canvas
         return resized, target.with_boxes(target.boxes_N4 * scale)
-
-    @cached_property
-    def _jitter(self) -> Any:
-        """The colour jitter, or None where its strengths are all 0."""
-        options = self.options
-        if not (options.brightness or options.contrast or options.saturation or options.hue):
-            return None
-        import albumentations
-
-        return albumentations.Compose(
-            [
-                albumentations.ColorJitter(
-                    brightness=(1 - options.brightness, 1 + options.brightness),
-                    contrast=(1 - options.contrast, 1 + options.contrast),
-                    saturation=(1 - options.saturation, 1 + options.saturation),
-                    hue=(-options.hue, options.hue),
-                    p=1.0,
-                )
-            ]
-        )
 
 
 def fit_into(size: Size, frame: Size) -> Size:

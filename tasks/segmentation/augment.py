@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import albumentations as A
 import cv2
 import numpy as np
 
-from umbel import Size, apply_keyed
+from umbel import ColourJitter, Size
 from umbel.tasks.segmentation.options import SegmentationOptions
 
 GREY = (128, 128, 128)  # 127.5, the middle of the range, in uint8
@@ -70,7 +69,9 @@ class Augmenter:
     def __init__(self, options: SegmentationOptions, crop: Size) -> None:
         self.options = options
         self.crop = crop
-        self.jitter = _jitter(options)
+        self.jitter = ColourJitter(
+            options.brightness, options.contrast, options.saturation, options.hue / 180, options.jitter_prob
+        )
 
     def __call__(
         self, image: np.ndarray, labels: np.ndarray, rng: np.random.Generator
@@ -81,9 +82,7 @@ class Augmenter:
         ignore = self.options.ignore_index
         image = cv2.warpAffine(image, matrix, size, flags=cv2.INTER_LINEAR, borderValue=GREY)
         labels = cv2.warpAffine(labels, matrix, size, flags=cv2.INTER_NEAREST, borderValue=ignore)
-        if self.jitter is not None:
-            image = apply_keyed(self.jitter, rng, {"image": image})["image"]
-        return self._blur(image, rng), labels
+        return self._blur(self.jitter(image, rng), rng), labels
 
     def draw_geometry(self, rng: np.random.Generator) -> Geometry:
         """Draw scale, rotation, crop and flip."""
@@ -105,25 +104,3 @@ class Augmenter:
             return image
         blurred: np.ndarray = cv2.GaussianBlur(image, (kernel, kernel), 0)  # 0: OpenCV's sigma for this kernel
         return blurred
-
-
-def _jitter(options: SegmentationOptions) -> A.Compose | None:
-    """Brightness, contrast, saturation and hue in random order, each with its own coin; None if all are off."""
-    still: dict[str, tuple[float, float]] = {
-        "brightness": (1.0, 1.0),
-        "contrast": (1.0, 1.0),
-        "saturation": (1.0, 1.0),
-        "hue": (0.0, 0.0),
-    }
-    reach = {
-        "brightness": options.brightness,
-        "contrast": options.contrast,
-        "saturation": options.saturation,
-        "hue": options.hue / 180,
-    }
-    parts = [
-        A.ColorJitter(**{**still, name: (middle[0] - reach[name], middle[1] + reach[name])}, p=options.jitter_prob)
-        for name, middle in still.items()
-        if reach[name] > 0
-    ]
-    return A.Compose([A.RandomOrder(parts, n=len(parts))]) if parts else None
