@@ -34,7 +34,7 @@ class Counts:
 
     seg_train: int = 220
     seg_val: int = 48
-    cls_train: int = 1500
+    cls_train: int = 2000
     cls_val: int = 180
     det_train: int = 460
     det_val: int = 80

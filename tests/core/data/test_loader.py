@@ -35,7 +35,7 @@ def load(
     plan: Plan | None = None,
 ) -> list[dict[str, Batch]]:
     by_name = {task.name: task for task in tasks}
-    return list(CompositeLoader(by_name, load_datasets(by_name, "train"), seed, start, stop, rank, world, plan))
+    return list(CompositeLoader(by_name, load_datasets(by_name, "train"), seed, start, stop, rank, world, plan=plan))
 
 
 def same(left: list[dict[str, Batch]], right: list[dict[str, Batch]]) -> bool:
