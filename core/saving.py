@@ -34,9 +34,11 @@ def save(run: Run, step: int, scores: Mapping[str, float] | None, *, evaluated: 
 
     Raises:
         TrainingError: if weights are not finite; nothing is written.
+        DataError: if the ranks together have met more bad samples than a task may have; nothing is written.
         CheckpointError: if the disk refuses what is needed, or `train.save_failures` times in a row.
     """
     config = run.recipe.train
+    run.bad_samples.share(run.runtime.rows)
     tensors, state = capture(run.runtime)
     best = {key: list(value) for key, value in run.best.items()}
     improved = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -81,6 +82,22 @@ class BadSamples:
             self.found[sample.task, sample.index] = sample
             log.warning("task '%s': a bad sample is replaced: %s", sample.task, sample.reason)
             self._check(sample.task)
+
+    def share(self, rows: Callable[[list[int]], list[list[int]]]) -> None:
+        """Take over what the other ranks have met; afterwards all have the same list.
+
+        Args:
+            rows: gives every rank what each gave; every rank calls it (`Runtime.rows`).
+
+        Raises:
+            DataError: on all ranks alike, where they have met more of a task than it may.
+        """
+        mine = json.dumps(self.state()).encode()
+        longest = max(length for (length,) in rows([len(mine)]))
+        shared = [json.loads(bytes(row)) for row in rows([*mine.ljust(longest)])]
+        self.restore([sample for state in shared for sample in state])
+        for task in sorted({task for task, _ in self.found}):
+            self._check(task)
 
     def count(self, task: str) -> int:
         """Bad samples of a task."""

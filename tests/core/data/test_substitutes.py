@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from toys import BrightDataset, BrightOptions, BrightTask
 
 from umbel.config import TaskConfig
 from umbel.data.loader import CompositeLoader, load_datasets
-from umbel.data.substitutes import BadSamples, substitute_keys
+from umbel.data.substitutes import BadSample, BadSamples, substitute_keys
 from umbel.errors import DataError
 from umbel.types import Batch, Sample, SampleKey
 
@@ -124,3 +126,35 @@ def test_data_without_a_good_sample_is_said_so(monkeypatch: pytest.MonkeyPatch) 
 def test_every_task_has_its_own_budget() -> None:
     bad = BadSamples.within(0.5, {"a": 9, "b": 1})
     assert bad.allowed == {"a": 4, "b": 0}
+
+
+def other_rank(bad: BadSamples) -> Callable[[list[int]], list[list[int]]]:
+    """What the ranks give each other where this one is rank 0 and rank 1 has met `bad`."""
+    theirs = json.dumps(bad.state()).encode()
+
+    def rows(values: list[int]) -> list[list[int]]:
+        return [values, [len(theirs)] if len(values) == 1 else list(theirs.ljust(len(values)))]
+
+    return rows
+
+
+def test_what_other_ranks_met_is_taken_over_once_and_counts() -> None:
+    mine, theirs = within(3), within(3)
+    mine.note([BadSample("a", 2, "2.jpg: is truncated"), BadSample("a", 5, "5.jpg: ist abgeschnitten, für immer")])
+    theirs.note([BadSample("a", 5, "5.jpg"), BadSample("a", 7, "7.jpg")])
+    mine.share(other_rank(theirs))
+    assert [sample.index for sample in mine.found.values()] == [2, 5, 7]
+    more = within(3)
+    more.note([BadSample("a", 8, "8.jpg")])
+    with pytest.raises(DataError, match="4 bad samples, more than the 3 allowed"):
+        mine.share(other_rank(more))
+
+
+def test_alone_nothing_changes_hands() -> None:
+    bad = within(3)
+    bad.share(lambda values: [values])
+    assert not bad.found
+    bad.note([BadSample("a", 2, "2.jpg")])
+    before = dict(bad.found)
+    bad.share(lambda values: [values])
+    assert bad.found == before
