@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
+from itertools import accumulate
 
 STAGES = (0, 1, 2, 3)
 _MASTER = 4  # bytes of an fp32 element
@@ -91,10 +93,25 @@ def model_states(weights: Weights, stage: int, ranks: int, sharding: Sharding) -
         parameters + weights.buffers,
         0 if offloaded else master,
         0 if offloaded else moments,
-        _share(trained * size, ranks if stage >= 2 else 1),
+        _gradients(weights, stage, ranks, size),
         _average(weights, stage, ranks, sharding),
         _buckets(weights, stage, ranks, sharding),
     )
+
+
+def _gradients(weights: Weights, stage: int, ranks: int, size: int) -> int:
+    """At stage 2 with fp32 weights a rank holds whole gradients: of a tensor that its share cuts, all of it."""
+    trained = sum(weights.trained)
+    if stage < 2:
+        return trained * size
+    if stage == 3 or size != _MASTER:
+        return _share(trained * size, ranks)
+    ends, share = list(accumulate(weights.trained)), _share(trained, ranks)
+    most = 0
+    for start in range(0, trained, max(1, share)):
+        first, last = bisect_right(ends, start), bisect_left(ends, min(start + share, trained))
+        most = max(most, ends[last] - ends[first] + weights.trained[first])
+    return most * size
 
 
 def _average(weights: Weights, stage: int, ranks: int, sharding: Sharding) -> int:

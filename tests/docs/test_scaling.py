@@ -59,7 +59,9 @@ def test_the_tables_are_those_of_the_arithmetic(page: str) -> None:
     )
     assert len(rows) == 12
     small = (99_150,) * (SMALL // 99_150)
-    weights = Weights((*small, PARAMETERS - sum(small)))
+    large, more = divmod(PARAMETERS - sum(small), 100_000)
+    weights = Weights((*small, *[100_000] * (large - 1), 100_000 + more))
+    cut = 2 * 21_233_664 * 4 / 2**30  # at stage 2 the tensors at both ends of a share are held whole
     elements = {"": 196_230_000, "road": 38_700_000, "cars": 21_800_000, "signs": 44_310_000}
     ranks, nodes = 0, 1
     for devices, stage_text, states, total, sent, between in rows:
@@ -68,15 +70,15 @@ def test_the_tables_are_those_of_the_arithmetic(page: str) -> None:
             nodes = int(found[1]) if (found := re.search(r"in (\d+) nodes", devices)) else 1
         stage = int(stage_text)
         expected = model_states(weights, stage, ranks, Sharding()).total / 2**30
-        assert float(states) == pytest.approx(expected, abs=0.011)
-        assert float(total) == pytest.approx(expected + 8.5, abs=0.02)
+        assert -0.011 <= float(states) - expected <= (cut if stage == 2 else 0.011)
+        assert float(total) == pytest.approx(float(states) + 8.5, abs=0.02)
         assert float(sent) == pytest.approx(step_traffic(elements, stage, ranks) / 2**30, abs=0.011)
         network = step_traffic(elements, stage, nodes) / 2**30
         assert (0.0 if between == "-" else float(between)) == pytest.approx(network, abs=0.011)
 
 
 def test_formulas_of_the_stages(page: str) -> None:
-    weights, sharding, ranks = Weights((10**6,)), Sharding(persistent=0, bucket=0), 8
+    weights, sharding, ranks = Weights((1000,) * 1000), Sharding(persistent=0, bucket=0), 8
     shown = {0: 16.0, 1: 8 + 12 / ranks, 2: 4 + 16 / ranks, 3: 20 / ranks}
     for stage, factor in shown.items():
         assert model_states(weights, stage, ranks, sharding).total == pytest.approx(factor * 10**6, rel=1e-6)

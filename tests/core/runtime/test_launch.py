@@ -137,8 +137,9 @@ def test_deepspeed_and_torchrun_train_checkpoint_and_resume(folder: Path) -> Non
 
 
 def test_one_process_with_a_block_needs_no_launcher(folder: Path) -> None:
-    plain = umbel("train", "toy.yaml", "--out", "plain", *SETTINGS)
-    block = umbel("train", "toy.yaml", "--out", "block", *SETTINGS, "deepspeed.zero_optimization.stage=3")
+    settings = (*SETTINGS, "backbone.options.norm=false")  # Adam makes whole steps of a bias whose gradient is rounding
+    plain = umbel("train", "toy.yaml", "--out", "plain", *settings)
+    block = umbel("train", "toy.yaml", "--out", "block", *settings, "deepspeed.zero_optimization.stage=3")
     assert plain.returncode == block.returncode == 0, block.stderr[-3000:]
     assert "ZeRO stage 3 over 1 process" in block.stderr
     assert "ZeRO" not in plain.stderr

@@ -13,6 +13,8 @@ from zero_toys import TESTS, launch_ranks, make_runtime, train_steps
 
 pytestmark = pytest.mark.slow
 STAGES = (0, 1, 2, 3)
+# the gradient of a bias before BatchNorm is 0 but for rounding, of which Adam makes whole steps
+ROUNDING = {"backbone.conv.bias", "backbone.norm.running_mean"}
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +44,8 @@ def test_all_stages_leave_the_same_checkpoint(jobs: Path) -> None:
         stages = [load_file(jobs / f"straight-{stage}-{kind}.safetensors") for stage in STAGES]
         for stage in stages[1:]:
             assert stage.keys() == stages[0].keys()
-            for name, value in stage.items():
-                torch.testing.assert_close(value, stages[0][name], rtol=1e-4, atol=1e-5)
+            for name in stage.keys() - ROUNDING:
+                torch.testing.assert_close(stage[name], stages[0][name], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("stage", STAGES)
