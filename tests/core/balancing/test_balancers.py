@@ -18,7 +18,7 @@ TASKS = ("a", "b", "c")
 
 
 def factors(balancer: Balancer) -> list[float]:
-    return [float(balancer.factor(task)) for task in TASKS]
+    return [float(torch.as_tensor(balancer.factor(task)).detach()) for task in TASKS]
 
 
 def tensors(values: dict[str, float]) -> dict[str, Tensor]:
@@ -39,7 +39,7 @@ def naive_factors(history: list[dict[str, float]], decay: float) -> list[float]:
 
 
 steps = st.lists(
-    st.dictionaries(st.sampled_from(TASKS), st.floats(1e-3, 1e4, width=32), min_size=1), min_size=0, max_size=12
+    st.dictionaries(st.sampled_from(TASKS), st.floats(2**-10, 1e4, width=32), min_size=1), min_size=0, max_size=12
 )
 
 
@@ -102,7 +102,7 @@ def test_uncertainty_settles_at_the_logarithm_of_the_loss() -> None:
         optimizer.zero_grad()
         balancer.balanced("a", torch.tensor(0.2)).backward()
         optimizer.step()
-    assert float(balancer.log_variance_a) == pytest.approx(math.log(0.2), abs=1e-3)
+    assert float(balancer.log_variance_a.detach()) == pytest.approx(math.log(0.2), abs=1e-3)
 
 
 def test_fixed_leaves_the_loss_to_the_bit() -> None:
