@@ -162,7 +162,7 @@ class TrainConfig:
         check_choice("precision", self.precision, ("auto", "fp32", "bf16"))
         check_range("ema_decay", self.ema_decay, 0.0, 0.999999)
         check_range("seed", self.seed, 0, 2**63 - 1)
-        if self.early_stop.on != "none" and not self.eval_every:
+        if self.early_stop.mode != "none" and not self.eval_every:
             raise ValueError("early_stop needs evaluations during training: set eval_every")
 
 

@@ -128,7 +128,7 @@ def _main_scores(run: Run, scores: Mapping[str, float]) -> dict[str, float]:
 
 
 def _evaluate(run: Run, step: int, request: StopRequest) -> dict[str, float]:
-    if step == run.total_steps or run.recipe.train.early_stop.on != "none":  # it may be the last
+    if step == run.total_steps or run.recipe.train.early_stop.mode != "none":  # it may be the last
         run.collector = FigureCollector(run.tasks)
     data: dict[str, Dataset[Sample]] = run.val_data
     if run.runtime.world_size == 1:  # several ranks finish it: one alone must not leave

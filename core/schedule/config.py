@@ -32,20 +32,20 @@ class ScheduleConfig:
 class EarlyStopConfig:
     """Ending a run whose scores no longer improve; judged at evaluations, by main metrics."""
 
-    on: str = option(
+    mode: str = option(
         "none",
         "none, all (no task improves any more), any (one task does not), or primary (the task named below); "
         "a task counts while it takes part",
     )
-    primary: str | None = option(None, "for on=primary: the task whose main metric decides")
+    primary: str | None = option(None, "for mode=primary: the task whose main metric decides")
     patience: int = option(5, "evaluations in a row without improvement after which a task no longer improves")
     min_delta: float = option(0.0, "what the main metric has to rise by to count as improvement")
 
     def __post_init__(self) -> None:
-        check_choice("early_stop.on", self.on, ("none", "all", "any", "primary"))
+        check_choice("early_stop.mode", self.mode, ("none", "all", "any", "primary"))
         check_range("early_stop.patience", self.patience, 1, 10**9)
         check_range("early_stop.min_delta", self.min_delta, 0.0, 1e9)
-        if self.on == "primary" and self.primary is None:
-            raise ValueError("early_stop.on is 'primary', but early_stop.primary names no task")
-        if self.on != "primary" and self.primary is not None:
-            raise ValueError(f"early_stop.primary is {self.primary!r}, but early_stop.on is not: set it to primary")
+        if self.mode == "primary" and self.primary is None:
+            raise ValueError("early_stop.mode is 'primary', but early_stop.primary names no task")
+        if self.mode != "primary" and self.primary is not None:
+            raise ValueError(f"early_stop.primary is {self.primary!r}, but early_stop.mode is not: set it to primary")

@@ -62,8 +62,8 @@ class EarlyStop:
         self.reason = str(state["reason"])
 
     def _enough(self, stale: list[str], taking_part: list[str], waiting: bool) -> bool:
-        if self.config.on == "all":  # one that is still to come may improve
+        if self.config.mode == "all":  # one that is still to come may improve
             return bool(taking_part) and not waiting and len(stale) == len(taking_part)
-        if self.config.on == "any":
+        if self.config.mode == "any":
             return bool(stale)
-        return self.config.on == "primary" and self.config.primary in stale
+        return self.config.mode == "primary" and self.config.primary in stale

@@ -85,10 +85,10 @@ def test_passes_are_stated_at_start_and_end(launch: Launch, caplog: pytest.LogCa
         ("tasks.first.weight_warmup=-1", "weight_warmup is -1"),
         ("train.schedule.strategy=robin", "choose one of 'composite', 'round_robin', 'proportional', 'temperature'"),
         ("train.schedule.temperature=0.5", "temperature is 0.5"),
-        ("train.early_stop.on=both", "choose one of 'none', 'all', 'any', 'primary'"),
-        ("train.early_stop.on=primary", "names no task"),
+        ("train.early_stop.mode=both", "choose one of 'none', 'all', 'any', 'primary'"),
+        ("train.early_stop.mode=primary", "names no task"),
         ("train.early_stop.primary=first", "set it to primary"),
-        ("train.early_stop.on=any", "set eval_every"),
+        ("train.early_stop.mode=any", "set eval_every"),
         ("train.early_stop.patience=0", "patience is 0"),
     ],
 )

@@ -82,7 +82,7 @@ def test_primary_task_has_to_exist() -> None:
 
 
 STILL = ("train.eval_every=1", "optim.lr=0", "backbone.options.norm=false")
-STOPPING = (*STILL, "train.early_stop.on=any", "train.early_stop.patience=2")
+STOPPING = (*STILL, "train.early_stop.mode=any", "train.early_stop.patience=2")
 
 
 def test_run_ends_early_with_everything_a_whole_run_leaves(launch: Callable[..., Run], metrics: Any) -> None:
@@ -97,7 +97,7 @@ def test_run_ends_early_with_everything_a_whole_run_leaves(launch: Callable[...,
 
 
 def test_stopped_and_resumed_run_ends_at_the_same_step(launch: Callable[..., Run]) -> None:
-    settings = (*STILL, "train.early_stop.on=all", "train.early_stop.patience=3")
+    settings = (*STILL, "train.early_stop.mode=all", "train.early_stop.patience=3")
     whole = launch("whole", *settings)
     launch("broken", *settings, stop=3)
     resumed = launch("broken", *settings, resume=True)
