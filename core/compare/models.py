@@ -11,6 +11,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from umbel.api import train
+from umbel.config import Recipe
 from umbel.data.files import read_json
 from umbel.data.loader import batches_per_pass, load_datasets
 from umbel.errors import ConfigError, DataError
@@ -18,7 +19,9 @@ from umbel.plugins import Plugins
 from umbel.recipe import load_recipe
 from umbel.resume import changed_keys
 from umbel.run import CHECKPOINTS, RECIPE_FILE, SCORES_FILE, build_tasks
+from umbel.schedule.config import PROPORTIONAL, TEMPERATURE
 from umbel.schedule.passes import steps_per_epoch
+from umbel.schedule.plan import check_plan
 from umbel.schedule.plan import make_plan as make_step_plan
 
 log = logging.getLogger(__name__)
@@ -49,7 +52,7 @@ class Plan:
     Args:
         recipe: path or name of the recipe.
         tasks: main metric by task, in order.
-        steps: optimizer steps of every model: each task sees as many images alone as beside the others.
+        steps: optimizer steps of the joint model; a task alone takes as many as it takes part in beside the others.
         models: in the order they are trained.
     """
 
@@ -60,7 +63,7 @@ class Plan:
 
 
 def make_plan(recipe: str, overrides: Sequence[str], seeds: Sequence[int], steps: int | None, out: Path) -> Plan:
-    """The joint model and one of each task, for every seed, all of the same number of steps.
+    """The joint model and one of each task, for every seed; alone a task sees as many images as beside the others.
 
     Raises:
         ConfigError: for a recipe of fewer than two tasks, or a seed named twice.
@@ -75,18 +78,37 @@ def make_plan(recipe: str, overrides: Sequence[str], seeds: Sequence[int], steps
         raise ConfigError(f"seeds are {', '.join(map(str, seeds)) or 'none'}", where="--seeds", hint="name each once")
     tasks = build_tasks(typed, plugins)
     steps = steps or typed.train.steps
-    if steps is None:  # an epoch is that of the joint model; a twin's own would be shorter
+    batches = dict.fromkeys(tasks, 1.0)
+    if steps is None or typed.train.schedule.strategy in (PROPORTIONAL, TEMPERATURE):
         batches = batches_per_pass(tasks, load_datasets(tasks, "train"), world_size=typed.train.accumulate)
+    if steps is None:  # an epoch is that of the joint model; a twin's own would be shorter
         plan = make_step_plan(typed.tasks, typed.train.schedule, batches, seeds[0])
         steps = max(1, round(typed.train.epochs * steps_per_epoch(plan, batches)))
     models = []
     for seed in seeds:
-        common = (*overrides, f"train.seed={seed}", f"train.steps={steps}")
-        models.append(Planned(JOINT, seed, common, out / f"{JOINT}-seed{seed}"))
+        common = (*overrides, f"train.seed={seed}")
+        joint = (*common, f"train.steps={steps}")
+        models.append(Planned(JOINT, seed, joint, out / f"{JOINT}-seed{seed}"))
+        plan = make_step_plan(typed.tasks, typed.train.schedule, batches, seed)
+        check_plan(plan, steps)
         for name in tasks:
-            dropped = tuple(f"tasks.{other}=null" for other in tasks if other != name)
-            models.append(Planned(name, seed, (*common, *dropped, "score=mean"), out / f"{name}-alone-seed{seed}"))
+            alone = (*common, f"train.steps={plan.taken(name, steps)}", *_alone(typed, name))
+            models.append(Planned(name, seed, alone, out / f"{name}-alone-seed{seed}"))
     return Plan(recipe, {name: task.main_metric for name, task in tasks.items()}, steps, models)
+
+
+def _alone(recipe: Recipe, name: str) -> tuple[str, ...]:
+    """Overrides that leave one task, which takes part in every step from the first on."""
+    dropped = [f"tasks.{other}=null" for other in recipe.tasks if other != name]
+    every_step = {"every": 1, "start_step": 0, "stop_step": None}
+    config = recipe.tasks[name]
+    changed = [
+        f"tasks.{name}.{key}={'null' if value is None else value}"
+        for key, value in every_step.items()
+        if getattr(config, key) != value
+    ]
+    primary = [f"train.early_stop.primary={name}"] if recipe.train.early_stop.primary is not None else []
+    return (*dropped, "score=mean", *changed, *primary)
 
 
 def train_or_reuse(plan: Plan, model: Planned, *, quiet: bool) -> dict[str, float]:

@@ -46,7 +46,7 @@ def summarise(plan: Plan, seeds: Sequence[int], scores: Scores, cost: Cost | Non
     mean, half = interval([delta_m(joint, single) for joint, single in mains])
     return {
         "recipe": plan.recipe,
-        "budget": f"{plan.steps} steps for each model: every task sees as many images alone as in the joint model",
+        "budget": f"{plan.steps} steps of the joint model; alone a task takes those it was part of: as many images",
         "steps": plan.steps,
         "seeds": list(seeds),
         "tasks": tasks,

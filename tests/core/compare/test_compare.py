@@ -83,6 +83,26 @@ def test_a_twin_starts_with_the_weights_that_the_joint_model_starts_with(
             assert torch.equal(value, joint[key])
 
 
+def test_a_twin_trains_every_step_for_as_many_images_as_beside_the_others(
+    arguments: Arguments, recipe_file: Path, tmp_path: Path
+) -> None:
+    from umbel.plugins import Plugins
+    from umbel.recipe import load_recipe
+
+    schedule = [
+        *("tasks.second.every=3", "tasks.second.start_step=2", "tasks.second.stop_step=9"),
+        *("train.eval_every=4", "train.early_stop.mode=primary", "train.early_stop.primary=first"),
+    ]
+    plan = make_plan(str(recipe_file), schedule, [0], 12, tmp_path / "p")
+    twins = {m.name: load_recipe(plan.recipe, m.overrides, Plugins.discover())[0] for m in plan.models}
+    assert {name: twin.train.steps for name, twin in twins.items()} == {"joint": 12, "first": 12, "second": 3}
+    second = twins["second"].tasks["second"]
+    assert (second.every, second.start_step, second.stop_step) == (1, 0, None)
+    assert twins["second"].train.early_stop.primary == "second"
+    turns = make_plan(str(recipe_file), ["train.schedule.strategy=round_robin"], [0], 7, tmp_path / "p")
+    assert [model.overrides[2] for model in turns.models] == [f"train.steps={n}" for n in (7, 4, 3)]
+
+
 @pytest.mark.parametrize(
     ("extra", "code", "said"),
     [
