@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from timm.layers import BatchNormAct2d
 from torch import Tensor, nn
 from torch.nn import functional
@@ -109,6 +110,23 @@ def take_over(module: nn.Module, selection: Selection) -> None:
             setattr(module, name, TaskBatchNorm2d(child, selection))
         else:
             take_over(child, selection)
+
+
+def complete_statistics(state: dict[str, Tensor], module: nn.Module) -> dict[str, Tensor]:
+    """A state dict with statistics of every task that the layers of `module` are bound to: of a task that it lacks, the
+    mean over the tasks it has, or what is common to all."""
+    completed = dict(state)
+    for prefix, layer in module.named_modules():
+        if not isinstance(layer, TaskBatchNorm2d):
+            continue
+        for kind in ("running_mean", "running_var"):
+            name = f"{prefix}.{kind}"
+            known = [state[f"{name}_{task}"] for task in layer.tasks if f"{name}_{task}" in state]
+            start = torch.stack(known).mean(0) if known else state.get(name)
+            for task in layer.tasks:
+                if start is not None:
+                    completed.setdefault(f"{name}_{task}", start.clone())
+    return completed
 
 
 def has_batch_norm(module: nn.Module) -> bool:

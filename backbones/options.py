@@ -17,7 +17,7 @@ class TimmOptions:
     model: str = option(doc="timm model name, such as convnext_large, tf_efficientnet_lite0 or resnet50")
     weights: str | None = option(
         None,
-        "where the trunk starts: null (random), a .safetensors or .pth file, "
+        "where the trunk starts: null (random), a .safetensors or .pth file, the folder of an umbel run, "
         "or a timm tag such as convnext_large.fb_in22k, which is downloaded",
     )
     drop_path: float = option(0.0, "stochastic depth: rate of the last block, growing linearly from 0 at the first")

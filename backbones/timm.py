@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from typing import Any
 
 from timm.layers import LayerNorm2d
@@ -10,7 +11,14 @@ from torch import Tensor, nn
 
 from umbel import Backbone
 from umbel.backbones.fold import fold_frozen_norms
-from umbel.backbones.norm import Selection, TaskBatchNorm2d, has_batch_norm, hold_statistics, take_over
+from umbel.backbones.norm import (
+    Selection,
+    TaskBatchNorm2d,
+    complete_statistics,
+    has_batch_norm,
+    hold_statistics,
+    take_over,
+)
 from umbel.backbones.options import TimmOptions
 from umbel.backbones.padding import fix_padding
 from umbel.backbones.trunk import build_trunk, nchw
@@ -75,28 +83,30 @@ class TimmBackbone(Backbone):
         """Give every task its own batch statistics, if `norm_stats` says so."""
         policy = self.options.norm_stats
         if policy == "per_task" or (policy is None and len(names) > 1):
-            for layer in self.trunk.modules():
-                if isinstance(layer, TaskBatchNorm2d):
-                    layer.bind(names)
+            for layer in self._task_norms():
+                layer.bind(names)
+
+    def complete_state(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Batch statistics of tasks that the state lacks: the mean of those of the tasks it has."""
+        return complete_statistics(state, self)
 
     def trunk_key(self, task: str) -> str:
         """Only batch statistics of their own tell tasks apart."""
-        own = any(isinstance(layer, TaskBatchNorm2d) and layer.tasks for layer in self.trunk.modules())
+        own = any(layer.tasks for layer in self._task_norms())
         return task if own else ""
 
     def keep_tasks(self, names: tuple[str, ...]) -> None:
         """Drop the batch statistics of other tasks."""
-        for layer in self.trunk.modules():
-            if isinstance(layer, TaskBatchNorm2d):
-                layer.keep(names)
+        for layer in self._task_norms():
+            layer.keep(names)
 
     def learnt_options(self) -> dict[str, Any]:
         """How batch statistics are kept, which would follow the number of tasks and the weights otherwise."""
-        if not has_batch_norm(self.trunk):
+        if not self._batch_norm:
             return {}
         if self._frozen_stats:
             return {"norm_stats": "frozen"}
-        own = any(isinstance(layer, TaskBatchNorm2d) and layer.tasks for layer in self.trunk.modules())
+        own = any(layer.tasks for layer in self._task_norms())
         return {"norm_stats": "per_task" if own else "shared"}
 
     def for_export(self) -> TimmBackbone:
@@ -121,8 +131,11 @@ class TimmBackbone(Backbone):
             return self.options.model
         if self._frozen_stats:
             return f"{self.options.model}, batch statistics frozen"
-        tasks = next((layer.tasks for layer in self.trunk.modules() if isinstance(layer, TaskBatchNorm2d)), ())
+        tasks = next((layer.tasks for layer in self._task_norms()), ())
         return f"{self.options.model}, batch statistics {'per task' if tasks else 'shared'}"
+
+    def _task_norms(self) -> Iterator[TaskBatchNorm2d]:
+        return (layer for layer in self.trunk.modules() if isinstance(layer, TaskBatchNorm2d))
 
     def load_pretrained(self) -> str:
         """Load `weights` into the trunk; see `Backbone.load_pretrained`."""

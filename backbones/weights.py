@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from umbel.backbones.download import download_weights
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 _PREFIXES = ("module.", "_orig_mod.", "model.", "backbone.", "encoder.", "trunk.")
+_RUN_PARTS = ("backbone.", "heads.", "balancer.")  # what the names in a checkpoint of umbel begin with
 _SHOWN = 3
 
 
@@ -39,7 +41,8 @@ def load_weights(trunk: nn.Module, model: str, source: str) -> str:
     Args:
         trunk: what `build_trunk` made.
         model: its timm name.
-        source: a weight file, or a timm tag such as "convnext_large.fb_in22k".
+        source: a weight file, the folder of an umbel run or checkpoint, or a timm tag such as
+            "convnext_large.fb_in22k".
 
     Returns:
         One line that says how many tensors were loaded from where, and which were left over.
@@ -47,10 +50,10 @@ def load_weights(trunk: nn.Module, model: str, source: str) -> str:
     Raises:
         CheckpointError: if any tensor of the trunk is missing or has another shape; nothing is copied then.
     """
-    path = Path(source).expanduser()
+    path = _file_of_run(Path(source).expanduser())
     if not (path.suffix in SUFFIXES or path.exists()):
         path = download_weights(model, source)
-    tensors = _without_prefix(load_tensors(path))
+    tensors = _common_statistics(_without_prefix(_trunk_of_run(load_tensors(path))))
     needed = {name: value for name, value in trunk.state_dict().items() if not name.endswith("num_batches_tracked")}
     match = _match(needed, tensors)
     if match.faults:
@@ -106,6 +109,33 @@ def _renamed(tensors: Mapping[str, Tensor], model: str) -> Mapping[str, Tensor]:
     except Exception:  # the converter met names of another model; the error of the plain match says more
         return tensors
     return renamed
+
+
+def _file_of_run(path: Path) -> Path:
+    """The weights in the folder of a run or checkpoint of umbel, averaged ones first; any other path as it is."""
+    latest = path / "checkpoints" / "latest"
+    folder = latest.with_name(latest.read_text(errors="replace").strip()) if latest.is_file() else path
+    files = [folder / f"{stem}.safetensors" for stem in ("average", "model")]
+    return next((file for file in files if file.is_file()), path)
+
+
+def _trunk_of_run(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Of a checkpoint of umbel the trunk; any other file as it is."""
+    if not all(name.startswith(_RUN_PARTS) for name in tensors):
+        return tensors
+    return {name: value for name, value in tensors.items() if name.startswith("backbone.trunk.")} or tensors
+
+
+def _common_statistics(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Where batch statistics are kept per task, their mean over the tasks in place of those common to all, which no
+    task has updated."""
+    owned: dict[str, list[Tensor]] = {}
+    for name, value in tensors.items():
+        common = re.sub(r"(\.running_(mean|var))_\w+$", r"\1", name)
+        if common != name:
+            owned.setdefault(common, []).append(value)
+    kept = {name: value for name, value in tensors.items() if re.search(r"\.running_(mean|var)_\w+$", name) is None}
+    return kept | {name: torch.stack(values).mean(0) for name, values in owned.items()}
 
 
 def _without_prefix(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -60,6 +60,10 @@ class Backbone(nn.Module):
         """The trunk as it is exported: with the same parameters, and computing the same; the default is itself."""
         return self
 
+    def complete_state(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The state dict of a trunk with fewer tasks, completed by what the tasks bound besides start from."""
+        return state
+
     def stage_of_parameters(self) -> dict[str, int]:
         """Stage of each parameter by name, 0 at the stem, for layer-wise learning rates; here all are one stage."""
         return {name: 0 for name, _ in self.named_parameters()}

@@ -147,3 +147,57 @@ def test_a_tag_without_a_network_fails_soon_and_says_what_to_do(monkeypatch, tmp
     with pytest.raises(umbel.CheckpointError, match=r"test_convnext\.r160_in1k.* cannot be downloaded.*\.pth file"):
         build("test_convnext", "test_convnext.r160_in1k")
     assert time.monotonic() - start < 8
+
+
+def run_checkpoint(folder, model: str, **settings) -> TimmBackbone:
+    """What a run of umbel leaves: the trunk under its own names, a head, a balancer and the folders around them."""
+    torch.manual_seed(5)
+    backbone = TimmBackbone(TimmOptions(model=model, **settings))
+    backbone.bind_tasks(("a", "b"))
+    with torch.no_grad():
+        for name, value in backbone.state_dict().items():
+            if "running_mean_" in name:
+                value.normal_()
+    tensors = {f"backbone.{name}": value.clone() for name, value in backbone.state_dict().items()}
+    checkpoint = folder / "checkpoints" / "step-00000004"
+    checkpoint.mkdir(parents=True)
+    extra = {"heads.a.weight": torch.zeros(2, 2), "balancer.mean_a": torch.zeros(1)}
+    save_file({**tensors, **extra}, checkpoint / "model.safetensors")
+    (folder / "checkpoints" / "latest").write_text("step-00000004")
+    return backbone
+
+
+@pytest.mark.parametrize("place", ["", "checkpoints/step-00000004", "checkpoints/step-00000004/model.safetensors"])
+@pytest.mark.parametrize("model", ["test_convnext", "tf_efficientnet_lite0"])
+def test_trunk_starts_from_a_run_of_umbel(tmp_path, model, place):
+    trained = run_checkpoint(tmp_path / "run", model, norm_stats="per_task")
+    backbone = build(model, tmp_path / "run" / place, norm_stats="shared")
+    own = dict(trained.trunk.state_dict())
+    for name, value in backbone.trunk.state_dict().items():
+        kind = name.rpartition(".")[2]
+        if kind in ("running_mean", "running_var"):
+            value, expected = value, (own[f"{name}_a"] + own[f"{name}_b"]) / 2
+        else:
+            expected = own[name]
+        torch.testing.assert_close(value, expected, rtol=0, atol=0, msg=name)
+
+
+def test_averaged_weights_of_a_run_come_first(tmp_path):
+    run_checkpoint(tmp_path / "run", "test_convnext")
+    checkpoint = tmp_path / "run" / "checkpoints" / "step-00000004"
+    averaged = {name: value + 1 for name, value in umbel.load_tensors(checkpoint / "model.safetensors").items()}
+    save_file(averaged, checkpoint / "average.safetensors")
+    backbone = build("test_convnext", tmp_path / "run")
+    for name, value in backbone.trunk.state_dict().items():
+        assert torch.equal(value, averaged[f"backbone.trunk.{name}"])
+
+
+def test_run_of_another_trunk_is_refused(tmp_path):
+    run_checkpoint(tmp_path / "run", "test_convnext")
+    with pytest.raises(umbel.CheckpointError, match="fits the trunk 'resnet18' only in part"):
+        build("resnet18", tmp_path / "run")
+
+
+def test_folder_without_weights_is_refused(tmp_path):
+    with pytest.raises(umbel.CheckpointError, match="no such weight file"):
+        build("test_convnext", tmp_path)
