@@ -60,6 +60,12 @@ def train(
     typed, tree = load_recipe(str(recipe), overrides, plugins)
     if not resume and (directory / CHECKPOINTS).exists():
         raise ConfigError("already holds a run", where=str(directory), hint="resume it, or choose another folder")
+    if not resume and typed.growth.mode != "none":
+        raise ConfigError(
+            f"grew out of another run (growth.mode: {typed.growth.mode}), whose weights it needs",
+            where=str(recipe),
+            hint="umbel add-task makes such runs; without its growth section the recipe trains from the start",
+        )
     run = prepare(typed, tree, plugins, directory)
     register_observers(plugins, quiet=quiet, json_lines=json_lines)
     return train_run(run, resume=resume, exact=exact)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from umbel.balancing.config import BalancerConfig
+from umbel.growth.config import GrowthConfig
 from umbel.options import check_choice, check_range, check_unique, option
 from umbel.schedule.config import EarlyStopConfig, ScheduleConfig
 from umbel.types import Size
@@ -176,6 +177,9 @@ class Recipe:
     train: TrainConfig = field(default_factory=TrainConfig, metadata={"doc": "length, precision, logging"})
     deepspeed: dict[str, Any] | None = option(
         None, "DeepSpeed's own configuration; several processes without one use ZeRO stage 2"
+    )
+    growth: GrowthConfig = field(
+        default_factory=GrowthConfig, metadata={"doc": "how `umbel add-task` made this run out of another"}
     )
     score: str = option(
         "mean", "overall score: mean of the main metrics, or a formula such as (road.miou + cars.top1) / 2"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -31,6 +31,7 @@ class MultiTaskModel(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.heads = nn.ModuleDict(heads)
+        self._held: list[nn.Module] = []
         self.balancer = balancer or FixedBalancer(FixedOptions(), tuple(heads))
         self.register_buffer("mean", 255 * torch.tensor(backbone.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", 255 * torch.tensor(backbone.std).view(1, 3, 1, 1), persistent=False)
@@ -43,6 +44,20 @@ class MultiTaskModel(nn.Module):
             task: name of the task the images belong to.
         """
         return self.heads[task](self.features(images, task))
+
+    def hold(self, modules: Sequence[nn.Module]) -> None:
+        """Keep parts of the model as they are: no gradients, and evaluation mode even while the rest trains."""
+        self._held = list(modules)
+        for module in modules:
+            module.requires_grad_(False)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> MultiTaskModel:
+        """Training or evaluation mode; what is held stays in evaluation mode."""
+        super().train(mode)
+        for module in self._held:
+            module.eval()
+        return self
 
     def features(self, images: Tensor, task: str) -> tuple[Tensor, ...]:
         """Feature levels of images as `forward` takes them; of all tasks of one `Backbone.trunk_key` the same."""

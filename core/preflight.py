@@ -52,9 +52,10 @@ def preflight(recipe: Recipe, tree: DictConfig, plugins: Plugins) -> Preflight:
     """Build the run, then load, forward and backward one batch of each task and predict one validation image of it."""
     run = prepare(replace(recipe, deepspeed=None), tree, plugins, Path("unused"))
     run.runtime.model.train()
-    first = next(iter(CompositeLoader(run.tasks, run.train_data, recipe.train.seed, 0, 1, bad_samples=run.bad_samples)))
-    metrics: set[str] = set()
-    reports = [_try_task(run, name, first[name], metrics) for name in run.tasks]
+    trained = {name: run.tasks[name] for name in run.train_data}
+    first = next(iter(CompositeLoader(trained, run.train_data, recipe.train.seed, 0, 1, bad_samples=run.bad_samples)))
+    reports = [_try_task(run, name, first[name]) for name in trained]
+    metrics = {f"{name}/{key}" for name in run.tasks for key in _try_evaluation(run, name)}
     check_formula(recipe.score, run.tasks, metrics)
     model = run.runtime.model
     return Preflight(
@@ -63,11 +64,11 @@ def preflight(recipe: Recipe, tree: DictConfig, plugins: Plugins) -> Preflight:
         sum(p.numel() for p in model.backbone.parameters()),
         run.runtime.precision,
         run.total_steps,
-        sum(task.config.batch_size for task in run.tasks.values()),
+        sum(task.config.batch_size for task in trained.values()),
     )
 
 
-def _try_task(run: Run, name: str, batch: Batch, metrics: set[str]) -> TaskReport:
+def _try_task(run: Run, name: str, batch: Batch) -> TaskReport:
     task, runtime = run.tasks[name], run.runtime
     started = time.perf_counter()
     placed = runtime.place(batch)
@@ -81,12 +82,6 @@ def _try_task(run: Run, name: str, batch: Batch, metrics: set[str]) -> TaskRepor
     runtime.backward(losses.total)
     seconds = time.perf_counter() - started
     runtime.model.zero_grad(set_to_none=True)
-    sample = run.val_data[name][0]
-    with runtime.evaluating():
-        image = image_tensor(sample.image, runtime.device)
-        metric = task.metric()
-        metric.update(predict(runtime.forward, task, [image], runtime.model.fill), [sample.target])
-        metrics |= {f"{name}/{key}" for key in compute_scores(task, metric)}
     samples = dataset_length(run.train_data[name])
     return TaskReport(
         name,
@@ -99,6 +94,16 @@ def _try_task(run: Run, name: str, batch: Batch, metrics: set[str]) -> TaskRepor
         seconds,
         _peak_mib(runtime.device),
     )
+
+
+def _try_evaluation(run: Run, name: str) -> set[str]:
+    """Names of the metrics of a task, computed on one validation image."""
+    task, runtime, sample = run.tasks[name], run.runtime, run.val_data[name][0]
+    with runtime.evaluating():
+        metric = task.metric()
+        image = image_tensor(sample.image, runtime.device)
+        metric.update(predict(runtime.forward, task, [image], runtime.model.fill), [sample.target])
+        return set(compute_scores(task, metric))
 
 
 def _peak_mib(device: torch.device) -> float:

@@ -60,6 +60,14 @@ def find_recipe(name: str, plugins: Plugins) -> Path:
     raise ConfigError(f"no recipe '{name}'", hint=f"give the path of a YAML file or one of the named recipes: {listed}")
 
 
+def read_tree(name: str, plugins: Plugins) -> DictConfig:
+    """A recipe file or named recipe with its parents merged in, unchecked: it may be a part of a recipe."""
+    try:
+        return _read_with_parents(find_recipe(name, plugins), plugins, ())
+    except OmegaConfBaseException as error:
+        raise ConfigError(_one_line(error), where=name) from None
+
+
 def build_recipe(tree: DictConfig, plugins: Plugins, source: str) -> Recipe:
     """Check a merged tree against the schema of umbel and of every plugin it uses, and make it typed."""
     schema = OmegaConf.structured(Recipe)
@@ -94,7 +102,7 @@ def build_recipe(tree: DictConfig, plugins: Plugins, source: str) -> Recipe:
         key = f"tasks.{task}.options"
         _to_object(OmegaConf.select(merged, key), f"{source}: {key} ({origin[task]})")
         _to_object(OmegaConf.select(merged, f"tasks.{task}"), f"{source}: tasks.{task} ({origin[task]})")
-    for section in ("backbone", "optim", "train.balancer", "train"):
+    for section in ("backbone", "optim", "train.balancer", "train", "growth"):
         _to_object(OmegaConf.select(merged, section), f"{source}: {section}")
     recipe: Recipe = _to_object(merged, source)
     _check_deepspeed(recipe, source)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from umbel.data.substitutes import BadSamples
 from umbel.device import choose_device
 from umbel.errors import ConfigError
 from umbel.evaluation import scores_to_json
+from umbel.growth.structure import hold_old
 from umbel.guard import Guard
 from umbel.memory import keep_freed_memory
 from umbel.model import MultiTaskModel, build_model
@@ -52,6 +54,8 @@ PLUGINS_FILE = "plugins.json"
 BAD_SAMPLES_FILE = "bad_samples.json"
 CHECKPOINTS = "checkpoints"
 
+Fill = Callable[[MultiTaskModel], None]
+
 
 @dataclass
 class Run:
@@ -64,7 +68,7 @@ class Run:
         plugins: the plugins it was built with.
         tasks: tasks by name.
         runtime: steps the model.
-        train_data: training data by task name.
+        train_data: training data by name of each task that is trained: all but what a grown run keeps as it was.
         val_data: validation data by task name.
         plan: which tasks take part in which step.
         batches: number of batches in one pass over each task's data.
@@ -134,13 +138,16 @@ def build_tasks(recipe: Recipe, plugins: Plugins) -> dict[str, Task[Any]]:
     return tasks
 
 
-def build(recipe: Recipe, plugins: Plugins, *, pretrained: bool) -> tuple[dict[str, Task[Any]], MultiTaskModel]:
+def build(
+    recipe: Recipe, plugins: Plugins, *, pretrained: bool, fill: Fill | None = None
+) -> tuple[dict[str, Task[Any]], MultiTaskModel]:
     """Tasks and model, on the recipe's device; new weights are a function of the seed.
 
     Args:
         recipe: the typed recipe.
         plugins: where kinds and backbones are looked up.
         pretrained: load the weights that the backbone's options name; a checkpoint brings its own.
+        fill: puts the weights of another run into the model.
     """
     tasks = build_tasks(recipe, plugins)
     backbone_class = plugins.backbone_class(recipe.backbone.name, "backbone.name")
@@ -150,6 +157,9 @@ def build(recipe: Recipe, plugins: Plugins, *, pretrained: bool) -> tuple[dict[s
     chosen = recipe.train.balancer
     balancer = plugins.balancer_class(chosen.name, "train.balancer.name")(chosen.options, tuple(tasks))
     model = build_model(backbone, tasks, recipe.train.seed, balancer)
+    if fill is not None:
+        fill(model)
+    hold_old(model, recipe.growth, recipe.train.seed)
     if loaded:
         log.info("backbone: %s; %s", backbone.summary(), loaded)
     model.to(choose_device(recipe.train.device, launched()))
@@ -174,20 +184,21 @@ def build_runtime(
     return DeepSpeedRuntime(model, optimizer, recipe, "bf16" if agreed else "fp32", steps, ranks)
 
 
-def prepare(recipe: Recipe, tree: DictConfig, plugins: Plugins, directory: Path) -> Run:
-    """Build everything a training run needs; writes nothing."""
+def prepare(recipe: Recipe, tree: DictConfig, plugins: Plugins, directory: Path, *, fill: Fill | None = None) -> Run:
+    """Build everything a training run needs; writes nothing. `fill` puts the weights of another run into the model."""
     check_formula(recipe.score, recipe.tasks)
     keep_freed_memory()
     ranks = launched()
     if is_distributed(recipe, ranks):
         join(ranks, choose_device(recipe.train.device, ranks), recipe.train.timeout)
-    tasks, model = build(recipe, plugins, pretrained=True)
-    train_data = load_datasets(tasks, "train", defer=recipe.train.bad_samples > 0)
+    tasks, model = build(recipe, plugins, pretrained=not recipe.growth.kept, fill=fill)
+    trained = {name: task for name, task in tasks.items() if name not in recipe.growth.held}
+    train_data = load_datasets(trained, "train", defer=recipe.train.bad_samples > 0)
     val_data = load_datasets(tasks, "val")
     lengths = {name: dataset_length(dataset) for name, dataset in train_data.items()}
     bad_samples = BadSamples.within(recipe.train.bad_samples, lengths)
-    batches = batches_per_pass(tasks, train_data, world_size=ranks.world_size * recipe.train.accumulate)
-    plan = make_plan(recipe.tasks, recipe.train.schedule, batches, recipe.train.seed)
+    batches = batches_per_pass(trained, train_data, world_size=ranks.world_size * recipe.train.accumulate)
+    plan = make_plan({name: recipe.tasks[name] for name in trained}, recipe.train.schedule, batches, recipe.train.seed)
     epoch_steps = steps_per_epoch(plan, batches)
     steps = recipe.train.steps if recipe.train.steps is not None else max(1, round(recipe.train.epochs * epoch_steps))
     check_plan(plan, steps)

@@ -96,13 +96,14 @@ def train_to_end(run: Run, request: StopRequest, *, resumed: bool) -> dict[str, 
         stop(signal, start)
     if not run.evaluated:
         border(start, evaluation_due=True, save_due=False)
+    trained = {name: run.tasks[name] for name in run.train_data}
     if not run.early_stop.reason:
         log.info("plan of %d steps: %s", run.total_steps, passes_text(run.plan, run.batches, run.total_steps))
         fit(
             run.runtime,
             run.tasks,
             CompositeLoader(
-                run.tasks, run.train_data, config.seed, start, run.total_steps,
+                trained, run.train_data, config.seed, start, run.total_steps,
                 run.runtime.rank, run.runtime.world_size, run.bad_samples, run.plan, config.accumulate,
             ),
             seed=config.seed,
@@ -124,7 +125,7 @@ def train_to_end(run: Run, request: StopRequest, *, resumed: bool) -> dict[str, 
 
 
 def _main_scores(run: Run, scores: Mapping[str, float]) -> dict[str, float]:
-    return {name: scores[f"{name}/{task.main_metric}"] for name, task in run.tasks.items()}
+    return {name: scores[f"{name}/{run.tasks[name].main_metric}"] for name in run.train_data}
 
 
 def _evaluate(run: Run, step: int, request: StopRequest) -> dict[str, float]:

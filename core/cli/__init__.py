@@ -35,11 +35,14 @@ class _PrintableFormatter(logging.Formatter):
 
 def build_cli() -> click.Group:
     """The command group with umbel's own verbs and those of plugins."""
+    from umbel.cli.add_task import add_task
     from umbel.cli.check import check
     from umbel.cli.compare import compare
     from umbel.cli.completion import completion
+    from umbel.cli.drop_task import drop_task
     from umbel.cli.evaluate import evaluate
     from umbel.cli.export import export
+    from umbel.cli.extract import extract
     from umbel.cli.init import init
     from umbel.cli.new_task import new_task
     from umbel.cli.plan import plan
@@ -52,22 +55,11 @@ def build_cli() -> click.Group:
     from umbel.plugins import Plugins
 
     cli.commands.clear()  # of an earlier call, made with other plugins
-    for command in (
-        check,
-        compare,
-        completion,
-        evaluate,
-        export,
-        init,
-        new_task,
-        plan,
-        plugins,
-        predict,
-        report,
-        show,
-        train,
-        tta,
-    ):
+    own = (
+        *(add_task, check, compare, completion, drop_task, evaluate, export, extract),
+        *(init, new_task, plan, plugins, predict, report, show, train, tta),
+    )
+    for command in own:
         cli.add_command(command)
     Plugins.discover().add_commands(cli)
     return cli

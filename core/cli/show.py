@@ -36,6 +36,7 @@ def show(recipe: str | None, overrides: tuple[str, ...], schema: str | None) -> 
 def _schema(name: str, found: object) -> str:
     from umbel.balancing.config import BalancerConfig
     from umbel.config import BackboneConfig, OptimConfig, Recipe, TaskConfig, TrainConfig, TtaConfig, TtaVariant
+    from umbel.growth.config import GrowthConfig
     from umbel.plugins import Plugins
     from umbel.schedule.config import EarlyStopConfig, ScheduleConfig
 
@@ -45,7 +46,7 @@ def _schema(name: str, found: object) -> str:
                    "tasks.NAME.tta_variants[]": TtaVariant, "backbone": BackboneConfig,
                    "optim": OptimConfig, "train": TrainConfig,
                    "train.schedule": ScheduleConfig, "train.early_stop": EarlyStopConfig,
-                   "train.balancer": BalancerConfig},
+                   "train.balancer": BalancerConfig, "growth": GrowthConfig},
     }  # fmt: skip
     if name in sections:
         return "\n\n".join(_section(title, options) for title, options in sections[name].items())

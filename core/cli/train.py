@@ -39,7 +39,7 @@ def train(
         raise ConfigError("--resume needs the run's folder", hint="add --out DIR")
     if exact and not resume:
         raise ConfigError("--exact says how to resume", hint="add --resume")
-    directory = out or _new_directory(Path("runs"), Path(recipe).stem)
+    directory = out or new_directory(Path("runs"), Path(recipe).stem)
     if quiet:
         logging.getLogger().setLevel(logging.WARNING)
     with stop_signals():  # from here on, since to prepare a run may take minutes
@@ -54,7 +54,7 @@ def train(
         click.echo(f"run: {directory}", err=True)
 
 
-def _new_directory(parent: Path, name: str) -> Path:
+def new_directory(parent: Path, name: str) -> Path:
     """The first of parent/name, parent/name-2, ... that does not exist."""
     candidate, number = parent / name, 1
     while candidate.exists():

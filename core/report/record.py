@@ -66,7 +66,7 @@ def record_run(run: Run, error: BaseException | None) -> Record:
         name: {
             "kind": task.config.kind,
             "main": task.main_metric,
-            "train": len(run.train_data[name]),  # type: ignore[arg-type]
+            "train": len(run.train_data.get(name, ())),  # type: ignore[arg-type]
             "val": len(run.val_data[name]),  # type: ignore[arg-type]
             "input_size": list(task.config.input_size),
             "images": images[name],

@@ -1,0 +1,50 @@
+"""umbel add-task."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("add-task")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("recipe")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--mode", type=click.Choice(["frozen", "adapter", "joint"]), default="frozen", show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the grown run; default: a new one in runs/.")
+@click.option("--resume", is_flag=True, help="Go on from the newest checkpoint in --out, with the same arguments.")
+@click.option("--checkpoint", default="latest", show_default=True, metavar="NAME")
+def add_task(
+    run: Path, recipe: str, overrides: tuple[str, ...], mode: str, out: Path | None, resume: bool, checkpoint: str
+) -> None:
+    """Add the tasks of RECIPE that a trained RUN does not have, and train them.
+
+    frozen keeps trunk and old heads as they are; adapter gives the new tasks low-rank adapters on the trunk besides;
+    joint trains everything on. The old tasks are evaluated before and after: exit code 1 if the main metric of one has
+    lost more than growth.max_drop.
+    """
+    from umbel.cli.tables import scores_table, text_table
+    from umbel.cli.train import new_directory
+    from umbel.errors import ConfigError
+    from umbel.growth.add import add_tasks
+    from umbel.plugins import Plugins
+    from umbel.ranks import launched
+
+    if resume and out is None:
+        raise ConfigError("--resume needs the run's folder", hint="add --out DIR")
+    directory = out or new_directory(Path("runs"), f"{run.name}-grown")
+    verdicts, scores = add_tasks(run, recipe, overrides, mode, directory, checkpoint, Plugins.discover(), resume=resume)
+    if not launched().leads:
+        return
+    click.echo(scores_table(scores))
+    click.echo()
+    rows = [
+        (f"{v.task}/{v.metric}", f"{v.before:.4f}", f"{v.after:.4f}", f"{v.after - v.before:+.4f}",
+         "ok" if v.passed else "DROPPED")
+        for v in verdicts
+    ]  # fmt: skip
+    click.echo(text_table(("old task", "before", "after", "change", "gate"), rows))
+    click.echo(f"run: {directory}", err=True)
+    if not all(verdict.passed for verdict in verdicts):
+        raise click.exceptions.Exit(1)

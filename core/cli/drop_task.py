@@ -1,0 +1,29 @@
+"""umbel drop-task."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("drop-task")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("names", metavar="TASK...", nargs=-1, required=True)
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to write; default: RUN-without-TASK.")
+@click.option("--checkpoint", default="latest", show_default=True, metavar="NAME")
+def drop_task(run: Path, names: tuple[str, ...], out: Path | None, checkpoint: str) -> None:
+    """Write a trained RUN without some of its tasks; RUN itself stays as it is."""
+    from umbel.errors import ConfigError
+    from umbel.growth.extract import extract
+    from umbel.plugins import Plugins
+    from umbel.trained import open_trained
+
+    plugins = Plugins.discover()
+    had = list(open_trained(str(run), (), checkpoint, plugins)[1])
+    for name in names:
+        if name not in had:
+            raise ConfigError(f"no task '{name}'", where="drop-task", hint=f"the run has {', '.join(had)}")
+    folder = out or run.with_name(f"{run.name}-without-{'-'.join(names)}")
+    parameters = extract(run, [name for name in had if name not in names], folder, checkpoint, plugins)
+    click.echo(f"{folder}: {', '.join(name for name in had if name not in names)}; {parameters:,} values")

@@ -1,0 +1,22 @@
+"""umbel extract."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--tasks", "listed", required=True, metavar="A,B", help="The tasks that stay, separated by commas.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
+@click.option("--checkpoint", default="latest", show_default=True, metavar="NAME")
+def extract(run: Path, listed: str, out: Path, checkpoint: str) -> None:
+    """Write a smaller bundle of a trained RUN with some of its tasks, which evaluates and predicts as RUN does."""
+    from umbel.growth.extract import extract as write_bundle
+    from umbel.plugins import Plugins
+
+    names = [name.strip() for name in listed.split(",") if name.strip()]
+    parameters = write_bundle(run, names, out, checkpoint, Plugins.discover())
+    click.echo(f"{out}: {', '.join(names)}; {parameters:,} values")

@@ -1,0 +1,81 @@
+"""Growing a trained run by new tasks, from its checkpoint to the verdict on the old ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from umbel.data.files import write_json
+from umbel.data.loader import load_datasets
+from umbel.errors import ConfigError
+from umbel.evaluation import evaluate
+from umbel.growth.config import ADAPTER
+from umbel.growth.gate import Verdict, judge
+from umbel.growth.merge import grown_tree
+from umbel.growth.structure import fill_from
+from umbel.observers import register_observers
+from umbel.plugins import Plugins
+from umbel.recipe import build_recipe, load_recipe, parse_overrides, read_tree
+from umbel.run import CHECKPOINTS, RECIPE_FILE, prepare, train
+from umbel.trained import open_trained
+
+GATE_FILE = "gate.json"
+
+
+def add_tasks(
+    run: Path, recipe: str, overrides: Sequence[str], mode: str, out: Path, checkpoint: str, plugins: Plugins,
+    *, resume: bool = False,
+) -> tuple[list[Verdict], dict[str, float]]:  # fmt: skip
+    """Train new tasks on top of a trained run.
+
+    Args:
+        run: folder of the run.
+        recipe: path or name of a recipe with the new tasks.
+        overrides: "a.b=c" strings, applied last.
+        mode: "frozen", "adapter" or "joint".
+        out: folder of the grown run; it must not hold one already unless `resume`.
+        checkpoint: which of the run's checkpoints, see `umbel.trained.open_trained`.
+        plugins: where kinds are looked up.
+        resume: go on from the newest checkpoint in `out`, to the same verdicts.
+
+    Returns:
+        A verdict on each old task, and the scores of all tasks.
+
+    Raises:
+        UmbelError: naming what is wrong; nothing is written then.
+    """
+    if not resume and (out / CHECKPOINTS).exists():
+        raise ConfigError("already holds a run", where=str(out), hint="resume it, or choose another folder")
+    old, tasks, runtime = open_trained(str(run), (), checkpoint, plugins)
+    if old.growth.mode == ADAPTER:
+        raise ConfigError(
+            "carries adapters already", where=str(run), hint="add the new tasks to the run that it grew out of"
+        )
+    tree = grown_tree(
+        load_recipe(str(run / RECIPE_FILE), (), plugins)[1],
+        asdict(old.backbone),
+        read_tree(recipe, plugins),
+        parse_overrides(overrides),
+        mode,
+        recipe,
+    )
+    for key, value in runtime.model.backbone.learnt_options().items():
+        OmegaConf.update(tree, f"backbone.options.{key}", value, force_add=True)
+    if OmegaConf.select(tree, "train.precision", default="auto") == "auto":
+        OmegaConf.update(tree, "train.precision", runtime.precision, force_add=True)
+    typed = build_recipe(tree, plugins, recipe)
+    before = evaluate(runtime, tasks, load_datasets(tasks, "val"), old.score)
+    fill = partial(fill_from, tensors=runtime.model.state_dict(), kept=tuple(tasks), where=str(run))
+    grown = prepare(typed, tree, plugins, out, fill=fill)
+    mains = {name: task.main_metric for name, task in tasks.items()}
+    del runtime
+    register_observers(plugins)
+    scores = train(grown, resume=resume)
+    verdicts = judge(mains, before, scores, typed.growth.max_drop)
+    if grown.leads:
+        write_json(out / GATE_FILE, [asdict(verdict) for verdict in verdicts])
+    return verdicts, scores

@@ -1,0 +1,63 @@
+"""A smaller run out of a trained one: some of its tasks, with outputs as before to the bit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from umbel.checkpoint.write import write_checkpoint
+from umbel.errors import ConfigError
+from umbel.export.graph import keep_tasks as keep_parts
+from umbel.growth.merge import keep_tasks
+from umbel.plugins import Plugins
+from umbel.recipe import load_recipe
+from umbel.run import CHECKPOINTS, RECIPE_FILE
+from umbel.score import check_formula
+from umbel.trained import open_trained, resolve_checkpoint
+
+
+def extract(run: Path, names: Sequence[str], out: Path, checkpoint: str, plugins: Plugins) -> int:
+    """Write a bundle of a trained run with a subset of its tasks: recipe and weights, for evaluate, predict and export.
+
+    Args:
+        run: folder of the run.
+        names: the tasks that stay.
+        out: folder to make; it must not hold a run.
+        checkpoint: see `umbel.trained.open_trained`.
+        plugins: where kinds are looked up.
+
+    Returns:
+        Number of parameters of the smaller model.
+
+    Raises:
+        ConfigError: for a task that the run does not have, for none, or if `out` holds a run.
+    """
+    if (out / CHECKPOINTS).exists():
+        raise ConfigError("already holds a run", where=str(out), hint="choose another folder")
+    recipe, tasks, runtime = open_trained(str(run), (), checkpoint, plugins)
+    for name in names:
+        if name not in tasks:
+            raise ConfigError(f"no task '{name}'", where="--tasks", hint=f"the run has {', '.join(tasks)}")
+    if not names:
+        raise ConfigError("no task would be left", where=str(run), hint=f"the run has {', '.join(tasks)}")
+    tree = keep_tasks(load_recipe(str(run / RECIPE_FILE), (), plugins)[1], names)
+    for key, value in runtime.model.backbone.learnt_options().items():
+        OmegaConf.update(tree, f"backbone.options.{key}", value, force_add=True)
+    OmegaConf.update(tree, "train.ema_decay", 0.0, force_add=True)
+    OmegaConf.update(tree, "train.precision", runtime.precision, force_add=True)
+    try:
+        check_formula(recipe.score, [name for name in tasks if name in names])
+    except ConfigError:  # it names a task that goes
+        OmegaConf.update(tree, "score", "mean", force_add=True)
+    opened = resolve_checkpoint(run, checkpoint)
+    keep_parts(runtime.model, names)
+    tensors = {k: value for k, value in runtime.model.state_dict().items() if not k.startswith("balancer.")}
+    out.mkdir(parents=True, exist_ok=True)
+    OmegaConf.save(tree, out / RECIPE_FILE, resolve=False)
+    state = {**opened.state, "best": {}}
+    state.pop("average_steps", None)
+    write_checkpoint(out / CHECKPOINTS, opened.step, {"model": tensors}, state)
+    open_trained(str(out), (), "latest", plugins)  # it opens, or says why not
+    return sum(value.numel() for value in tensors.values())
