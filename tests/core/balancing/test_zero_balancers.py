@@ -1,0 +1,102 @@
+"""Balancers under DeepSpeed train as they do locally: ZeRO stages 0 to 2, on one and two ranks."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from toys import ToyPlugin
+
+from umbel import balancing
+from umbel.plugins import Plugin, Plugins
+from umbel.recipe import load_recipe
+from umbel.run import prepare, train
+
+WORKER = Path(__file__).with_name("zero_worker.py")
+SETTINGS = (
+    "backbone.options.dropout=0",
+    "backbone.options.norm=false",
+    "tasks.second.every=2",
+    "tasks.second.weight=3",
+    "optim.warmup_steps=0",
+    "optim.schedule=constant",
+    "optim.clip_norm=0.1",
+    "train.steps=8",
+    "train.channels_last=false",
+    "train.device=cpu",
+)
+BALANCERS = {
+    "loss_scale": ("train.balancer.name=loss_scale",),
+    "gradient_norm": ("train.balancer.name=gradient_norm", "train.balancer.options.every=3"),
+    "uncertainty": ("train.balancer.name=uncertainty",),
+}
+
+
+def batches(world_size: int) -> tuple[str, ...]:
+    return tuple(f"tasks.{name}.batch_size={4 // world_size}" for name in ("first", "second"))
+
+
+@pytest.fixture
+def local_weights(recipe_file: Path, tmp_path: Path) -> Callable[..., dict[str, torch.Tensor]]:
+    def go(*overrides: str) -> dict[str, torch.Tensor]:
+        plugins = Plugins()
+        plugins.register(ToyPlugin(), Plugin("toy-tasks", "1.0", "toys"))
+        plugins.register(balancing, Plugin("umbel", "0", "balancers"))
+        run = prepare(*load_recipe(str(recipe_file), overrides, plugins), plugins, tmp_path / "local")
+        train(run)
+        return dict(run.runtime.model.state_dict())
+
+    return go
+
+
+def distributed(recipe: Path, out: Path, world_size: int, *overrides: str) -> dict[str, torch.Tensor]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    processes = []
+    for rank in range(world_size):
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(WORKER.parents[2]),
+            "OMP_NUM_THREADS": "1",
+            "RANK": str(rank),
+            "LOCAL_RANK": str(rank),
+            "WORLD_SIZE": str(world_size),
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": port,
+        }
+        command = [sys.executable, str(WORKER), str(recipe), str(out), *overrides]
+        processes.append(subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True))
+    for process in processes:
+        _, err = process.communicate(timeout=300)
+        assert process.returncode == 0, err[-3000:]
+    return load_file(out)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list(BALANCERS))
+@pytest.mark.parametrize(("stage", "world_size"), [(0, 2), (1, 1), (1, 2), (2, 1), (2, 2)])
+def test_balancer_is_the_same_under_zero(
+    local_weights: Callable[..., dict[str, torch.Tensor]],
+    recipe_file: Path,
+    tmp_path: Path,
+    name: str,
+    stage: int,
+    world_size: int,
+) -> None:
+    expected = local_weights(*SETTINGS, *BALANCERS[name], *batches(1))
+    zero = f"deepspeed.zero_optimization.stage={stage}"
+    found = distributed(
+        recipe_file, tmp_path / "w.safetensors", world_size, *SETTINGS, *BALANCERS[name], *batches(world_size), zero
+    )
+    assert found.keys() == expected.keys()
+    assert any(key.startswith("balancer.") for key in found)
+    for key, value in expected.items():
+        torch.testing.assert_close(found[key], value, rtol=1e-4, atol=2e-6, msg=lambda text, key=key: f"{key}: {text}")
