@@ -41,8 +41,10 @@ def grown_tree(
             "differs from the trunk that the run was trained with", where=f"{source}: {key}", hint="leave it out"
         )
     tree = run.copy()
+    tasks = recipe._get_node("tasks")
+    assert isinstance(tasks, DictConfig)
     for name in added:
-        OmegaConf.update(tree, f"tasks.{name}", recipe._get_node("tasks")._get_node(name), force_add=True)
+        OmegaConf.update(tree, f"tasks.{name}", tasks._get_node(name), force_add=True)
     rest = {key: recipe._get_node(key) for key in recipe if key not in ("tasks", "backbone")}
     merged = OmegaConf.merge(tree, OmegaConf.create(rest), overrides)
     assert isinstance(merged, DictConfig)
