@@ -178,6 +178,12 @@ def build_runtime(
     optimizer = build_optimizer(model, tasks, recipe.optim)
     if not is_distributed(recipe, ranks):
         return LocalRuntime(model, optimizer, recipe.optim, recipe.train, precision, steps)
+    if model.balancer.gradient_every:
+        raise ConfigError(
+            "measures gradients on the trunk, which DeepSpeed does not give between its own backward passes",
+            where="train.balancer",
+            hint="use loss_scale or uncertainty, or train in one process without a deepspeed block",
+        )
     from umbel.runtime.deepspeed import DeepSpeedRuntime
 
     agreed = bool(ranks.agree(torch.tensor([precision == "bf16"], dtype=torch.int64))[0])

@@ -15,9 +15,10 @@ from safetensors.torch import load_file
 from toys import ToyPlugin
 
 from umbel import balancing
+from umbel.errors import ConfigError
 from umbel.plugins import Plugin, Plugins
 from umbel.recipe import load_recipe
-from umbel.run import prepare, train
+from umbel.run import build, build_runtime, prepare, train
 
 WORKER = Path(__file__).with_name("zero_worker.py")
 SETTINGS = (
@@ -34,7 +35,6 @@ SETTINGS = (
 )
 BALANCERS = {
     "loss_scale": ("train.balancer.name=loss_scale",),
-    "gradient_norm": ("train.balancer.name=gradient_norm", "train.balancer.options.every=3"),
     "uncertainty": ("train.balancer.name=uncertainty",),
 }
 
@@ -74,10 +74,25 @@ def distributed(recipe: Path, out: Path, world_size: int, *overrides: str) -> di
         }
         command = [sys.executable, str(WORKER), str(recipe), str(out), *overrides]
         processes.append(subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True))
-    for process in processes:
-        _, err = process.communicate(timeout=300)
-        assert process.returncode == 0, err[-3000:]
+    try:
+        for process in processes:
+            _, err = process.communicate(timeout=300)
+            assert process.returncode == 0, err[-3000:]
+    finally:
+        for process in processes:  # the others, of one that failed
+            process.kill()
+            process.communicate()
     return load_file(out)
+
+
+def test_measured_gradients_are_refused_before_training(recipe_file: Path) -> None:
+    plugins = Plugins()
+    plugins.register(ToyPlugin(), Plugin("toy-tasks", "1.0", "toys"))
+    plugins.register(balancing, Plugin("umbel", "0", "balancers"))
+    overrides = (*SETTINGS, "train.balancer.name=gradient_norm", "deepspeed.zero_optimization.stage=1")
+    recipe, _ = load_recipe(str(recipe_file), overrides, plugins)
+    with pytest.raises(ConfigError, match=r"measures gradients on the trunk.*use loss_scale or uncertainty"):
+        build_runtime(recipe, *build(recipe, plugins, pretrained=False), 8)
 
 
 @pytest.mark.slow
