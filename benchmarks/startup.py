@@ -1,4 +1,4 @@
-"""Start-up: `umbel --help` and `umbel plugins` against a bare interpreter, as whole processes."""
+"""Start-up of the command line: help and plugins beside a bare interpreter, as whole processes."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ import numpy as np
 def keyed_seed(*key: int | str) -> int:
     """A 64-bit seed from a key such as (run seed, task name, epoch, index); equal keys give equal seeds everywhere."""
     text = "\x1f".join(f"{type(part).__name__}:{part}" for part in key)
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
+    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
 def keyed_generator(*key: int | str) -> np.random.Generator:
