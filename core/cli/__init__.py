@@ -77,6 +77,10 @@ def main(arguments: list[str] | None = None) -> None:
         code = build_cli().main(
             [argument for argument in given if argument != "--debug"], prog_name="umbel", standalone_mode=False
         )
+        if several_processes():  # a group that is torn down at interpreter exit may abort the process
+            from umbel.ranks import leave
+
+            leave(code if isinstance(code, int) else 0)
         if isinstance(code, int):  # what a verb's Exit asks for
             sys.exit(code)
     except click.ClickException as error:
