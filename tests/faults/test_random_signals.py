@@ -7,11 +7,12 @@ import os
 import random
 import signal
 import time
-import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
+from separate import start
 from toys import TOY_RECIPE, ToyPlugin
 from whole_state import differing, whole_state
 
@@ -26,19 +27,26 @@ from umbel.signals import SIGNALS
 OVERRIDES = ("train.steps=30", "train.save_every=4", "train.eval_every=3", "train.ema_decay=0.9")
 
 
+def train_toys(root: Path, out: str, *overrides: str, resume: bool = False) -> Run:
+    plugins = Plugins()
+    plugins.register(ToyPlugin(), Plugin("toy-tasks", "1.0", "toys"))
+    recipe, tree = load_recipe(str(root / "toy.yaml"), (*OVERRIDES, *overrides), plugins)
+    run = prepare(recipe, tree, plugins, root / out)
+    train(run, resume=resume)
+    return run
+
+
+def train_as_a_process(root: Path, out: str, *overrides: str) -> None:
+    try:
+        train_toys(root, out, *overrides)
+    except InterruptedRunError as error:
+        os._exit(error.exit_code)
+
+
 @pytest.fixture
 def launch(tmp_path: Path) -> Callable[..., Run]:
     (tmp_path / "toy.yaml").write_text(TOY_RECIPE)
-
-    def start(out: str, *overrides: str, resume: bool = False) -> Run:
-        plugins = Plugins()
-        plugins.register(ToyPlugin(), Plugin("toy-tasks", "1.0", "toys"))
-        recipe, tree = load_recipe(str(tmp_path / "toy.yaml"), (*OVERRIDES, *overrides), plugins)
-        run = prepare(recipe, tree, plugins, tmp_path / out)
-        train(run, resume=resume)
-        return run
-
-    return start
+    return partial(train_toys, tmp_path)
 
 
 @pytest.mark.slow
@@ -53,11 +61,13 @@ def test_fifty_signals_at_random_moments(launch: Callable[..., Run], tmp_path: P
     for trial in range(50):
         out = f"run-{trial}"
         workers = [f"tasks.first.workers={chooser.choice((0, 0, 1))}"]
-        child = _fork(lambda out=out, workers=workers: launch(out, *workers))
+        child = start(train_as_a_process, tmp_path, out, *workers)
         time.sleep(chooser.uniform(0.02, 1.1) * length)
-        os.kill(child, getattr(signal, chooser.choice(SIGNALS)))
-        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        assert code in (0, 75, -signal.SIGTERM, -signal.SIGUSR1, 130), f"trial {trial}"
+        if child.is_alive():
+            os.kill(child.pid, getattr(signal, chooser.choice(SIGNALS)))
+        child.join(60)
+        code = child.exitcode
+        assert code in (0, 75, *(-getattr(signal, name) for name in SIGNALS)), f"trial {trial}"
         folder = tmp_path / out / "checkpoints"
         if code == 75:
             stopped += 1
@@ -71,26 +81,6 @@ def test_fifty_signals_at_random_moments(launch: Callable[..., Run], tmp_path: P
         assert differing(whole_state(checkpoint_folder(run.checkpoints, 30)), final) == [], f"trial {trial}"
         assert json.loads((run.directory / "scores.json").read_text()) == scores
     assert stopped >= 30
-
-
-def _fork(work: Callable[[], object]) -> int:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        child = os.fork()
-    if child:
-        return child
-    code = 1
-    try:
-        for name in SIGNALS:  # those of the test runner are not a training's
-            signal.signal(getattr(signal, name), signal.SIG_DFL)
-        work()
-        code = 0
-    except InterruptedRunError as error:
-        code = error.exit_code
-    except KeyboardInterrupt:
-        code = 130
-    finally:
-        os._exit(code)
 
 
 def test_signal_while_a_checkpoint_is_written_lets_it_be_finished(

@@ -12,12 +12,14 @@ import signal
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from separate import CONTEXT, start
 
 from umbel.checkpoint.folder import checkpoint_folders
 from umbel.checkpoint.read import find_checkpoint, open_checkpoint
@@ -88,7 +90,7 @@ def at_call(number: int, act: Callable[[], None], *, after: bool) -> Iterator[li
 
 
 def in_child(work: Callable[[], None]) -> int:
-    """The exit code of a forked process that does the work."""
+    """The exit code of a forked process that does the work; its tensors are too small for torch's threads."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of forking where there are threads
         child = os.fork()
@@ -177,32 +179,31 @@ def test_refusal_at_any_call_harms_nothing(tmp_path: Path, code: int, caplog: py
     assert all(os.strerror(code) in text for text in said)
 
 
+def save_for_ever(root: Path, step: int, writer: Connection) -> None:
+    while True:
+        step += 1
+        write(root, step, 50_000)
+        writer.send(step)
+
+
 @pytest.mark.slow
 def test_two_hundred_kills_at_random_moments(tmp_path: Path) -> None:
-    """A child saves one checkpoint after another and tells of each that is committed; it is killed, and goes on."""
+    """A process saves one checkpoint after another and tells of each that is committed; it is killed, and goes on."""
     chooser = random.Random(0)
     step = 0
     for _ in range(200):
-        reader, writer = os.pipe()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            child = os.fork()
-        if child == 0:
-            try:
-                for number in range(step + 1, step + 10_000):
-                    write(tmp_path, number, 50_000)
-                    os.write(writer, b".")
-            finally:
-                os._exit(1)
-        os.close(writer)
-        os.read(reader, 1)  # the first is committed
+        reader, writer = CONTEXT.Pipe(duplex=False)
+        child = start(save_for_ever, tmp_path, step, writer)
+        writer.close()
+        committed = reader.recv()
         time.sleep(chooser.uniform(0, 0.05))
-        os.kill(child, signal.SIGKILL)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
-        committed = step + 1
-        while told := os.read(reader, 4096):
-            committed += len(told)
-        os.close(reader)
+        child.kill()
+        child.join()
+        assert child.exitcode == -signal.SIGKILL
+        with suppress(EOFError):
+            while True:
+                committed = reader.recv()
+        reader.close()
         found = find_checkpoint(tmp_path)
         assert committed <= found.step <= committed + 1
         assert torch.equal(found.tensors("model")["w"], torch.full((50_000,), float(found.step)))

@@ -87,6 +87,7 @@ def test_check_draws_sheets_of_what_each_task_trains_on(
 
 
 @pytest.mark.huge
+@pytest.mark.timeout(3600)
 @pytest.mark.slow
 def test_full_traffic_takes_two_steps_within_18_gib(tmp_path: Path) -> None:
     """ConvNeXt-L from random weights at 512 x 1024, 448 x 448 and 1024 x 1024, batches 3, 6 and 2, in bf16.
