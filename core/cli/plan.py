@@ -82,14 +82,14 @@ def plan_text(plan: Plan) -> str:
             f"ZeRO {row.stage}", size_text(row.states.parameters), size_text(row.states.master),
             size_text(row.states.moments), size_text(row.states.gradients),
             size_text(row.states.average + row.states.buckets), size_text(row.activations), size_text(row.total),
-            "yes" if row.fits else "no", size_text(row.traffic), size_text(row.network),
+            "refused" if row.refused else "yes" if row.fits else "no", size_text(row.traffic), size_text(row.network),
             " / ".join(str(count) for count in row.largest_batch.values()),
         )
         for row in plan.stages
     ]  # fmt: skip
     chosen = next((row for row in plan.stages if row.stage == plan.stage), None)
     if chosen is None:
-        smallest = min(plan.stages, key=lambda row: row.total)
+        smallest = min((row for row in plan.stages if not row.refused), key=lambda row: row.total)
         verdict = (
             f"Nothing fits: ZeRO {smallest.stage} needs {size_text(smallest.total)} of {size_text(cluster.usable)}. "
             "Lower a batch or input size, or have the backbone recompute its activations."
@@ -99,6 +99,11 @@ def plan_text(plan: Plan) -> str:
             f"Use ZeRO {chosen.stage}: {size_text(chosen.total)} of {size_text(cluster.usable)}, "
             "and no stage that fits sends less."
         )
+    refusals = [
+        f"With the optimizer on the CPU, ZeRO {row.stage} is refused: it {row.refused}."
+        for row in plan.stages
+        if row.refused
+    ]
     return "\n".join(
         [
             f"trunk {plan.elements[''] / 1e6:.1f} M trained parameters, {heads}; {where}; "
@@ -114,6 +119,7 @@ def plan_text(plan: Plan) -> str:
             f"largest batch: of {' / '.join(task.task for task in plan.activations)}, each by itself",
             "",
             verdict,
+            *refusals,
             "Assumptions: " + ";\n  ".join(plan.assumptions) + ".",
         ]
     )  # fmt: skip

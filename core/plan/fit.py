@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from umbel.plan.probe import TaskActivations
 from umbel.plan.states import STAGES, Sharding, States, Weights, model_states
 from umbel.plan.traffic import step_traffic
+from umbel.runtime.zero_config import offload_refusal
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class StagePlan:
         stage: 0 to 3.
         states: bytes of model states on a rank.
         activations: peak bytes of the task that needs most.
+        refused: why training would refuse this stage, or "".
         fits: states and activations together are below what is usable.
         traffic: bytes a rank sends in a step.
         network: bytes a node sends to others in a step.
@@ -48,6 +50,7 @@ class StagePlan:
     stage: int
     states: States
     activations: int
+    refused: str
     fits: bool
     traffic: int
     network: int
@@ -81,6 +84,7 @@ def plan_stages(
                 stage,
                 states,
                 worst,
+                offload_refusal(stage) if sharding.offload else "",
                 worst <= free,
                 step_traffic(elements, stage, cluster.gpus, sharding.weight_bytes, accumulate),
                 step_traffic(elements, stage, cluster.nodes, sharding.weight_bytes, accumulate),
@@ -91,8 +95,9 @@ def plan_stages(
 
 
 def recommended(plans: Sequence[StagePlan]) -> StagePlan | None:
-    """The stage that fits with the least traffic; of equals the lower one, which has less to do in a step."""
-    return min((plan for plan in plans if plan.fits), key=lambda plan: (plan.traffic, plan.stage), default=None)
+    """The stage that trains and fits with the least traffic; of equals the lower, which has less to do in a step."""
+    possible = [plan for plan in plans if plan.fits and not plan.refused]
+    return min(possible, key=lambda plan: (plan.traffic, plan.stage), default=None)
 
 
 def _largest(task: TaskActivations, free: int) -> int:

@@ -204,13 +204,18 @@ def _check_zero(block: Mapping[str, Any]) -> None:
     for key, (wrong, reason) in refusals.items():
         if wrong:
             raise ConfigError(reason, where=f"deepspeed.zero_optimization.{key}", hint="drop it")
-    if stage in (0, 2) and _device(zero, "offload_optimizer") == "cpu":
-        reason = "has no optimizer to offload" if stage == 0 else "loses gradients when a step has several backwards"
+    reason = offload_refusal(stage)
+    if reason and _device(zero, "offload_optimizer") == "cpu":
         raise ConfigError(
             f"is cpu, but deepspeed.zero_optimization.stage is {stage}, which {reason}",
             where="deepspeed.zero_optimization.offload_optimizer.device",
             hint="choose stage 1 or 3",
         )
+
+
+def offload_refusal(stage: int) -> str:
+    """Why a stage cannot have its optimizer on the CPU, or ""."""
+    return {0: "has no optimizer to offload", 2: "loses gradients when a step has several backwards"}.get(stage, "")
 
 
 def _bf16_key(block: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,18 @@ def test_the_deepspeed_block_counts(planned):
     assert plain.stages[1].states.moments > 0
     assert offloaded.stages[1].states.moments == offloaded.stages[1].states.master == 0
     assert offloaded.stages[0].states.moments > 0  # stage 0 offloads nothing
+    assert [bool(stage.refused) for stage in offloaded.stages] == [True, False, True, False]
+    assert not any(stage.refused for stage in plain.stages)
+    assert (plain.stage, offloaded.stage) == (0, 1)
+
+
+def test_what_the_plan_refuses_training_refuses_too(planned, recipe_file, new_plugins):
+    offload = "offload_optimizer: {device: cpu}"
+    plan = planned(Cluster(8, 1, GIB, 0.0), f"deepspeed.zero_optimization={{stage: 1, {offload}}}")
+    for stage in plan.stages:
+        block = f"deepspeed.zero_optimization={{stage: {stage.stage}, {offload}}}"
+        with pytest.raises(ConfigError, match=stage.refused) if stage.refused else nullcontext():
+            load_recipe(str(recipe_file), (block,), new_plugins())
 
 
 def test_unread_labels_are_said(planned, tmp_path, recipe_file):
@@ -145,6 +158,14 @@ def test_verb_prints_tables(verb):
     assert result.exit_code == 0
     for expected in ("ZeRO 3", "first", "second", "Use ZeRO 0", "12 images a step", "Assumptions"):
         assert expected in result.stdout
+
+
+def test_verb_names_what_is_refused(verb):
+    text = verb(
+        "--gpus", "2", "--memory", "1G", "deepspeed.zero_optimization={stage: 1, offload_optimizer: {device: cpu}}"
+    )
+    assert "Use ZeRO 1" in text.stdout
+    assert "ZeRO 2 is refused: it loses gradients when a step has several backwards" in text.stdout
 
 
 def test_verb_prints_json_and_exits_1_when_nothing_fits(verb):
