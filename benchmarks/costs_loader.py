@@ -1,4 +1,4 @@
-"""The largest costs of loading and augmenting at the paper's sizes: functions by their own processor time, under cProfile."""
+"""The largest costs of loading and augmenting at the paper's sizes: functions by processor time, under cProfile."""
 
 from __future__ import annotations
 
