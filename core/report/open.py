@@ -17,12 +17,14 @@ class RunReport:
 
     Attributes:
         name: of its folder.
+        title: the same behind the folder it is in, as most runs are called "run" or "first".
         record: what training left; empty for a run that was trained before there were reports.
         history: its curves.
         recipe: its recipe as text, interpolations unresolved.
     """
 
     name: str
+    title: str
     record: Record
     history: History
     recipe: str
@@ -46,8 +48,10 @@ def open_report(directory: Path) -> RunReport:
         raise CheckpointError(
             "is not a run: it has no recipe.yaml", where=str(directory), hint="give the folder of a run"
         )
+    resolved = directory.resolve()
     return RunReport(
-        directory.resolve().name,
+        resolved.name,
+        f"{resolved.parent.name}/{resolved.name}",
         read_record(directory / RECORD_FILE),
         read_history(directory / "metrics.jsonl"),
         read_text(recipe),

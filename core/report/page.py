@@ -19,11 +19,11 @@ def run_page(report: RunReport) -> str:
     sections = [("Scores", anchor("scores")), *((name, anchor(name, "task")) for name in tasks)]
     sections += [("Training", anchor("training")), ("Run", anchor("run"))]
     links = [tag("a", {"href": f"#{where}"}, name) for name, where in sections]
-    head = tag("header", {}, tag("h1", {}, report.name), _lead(report), tag("nav", {}, *links), _tiles(report))
+    head = tag("header", {}, tag("h1", {}, report.title), _lead(report), tag("nav", {}, *links), _tiles(report))
     body = [head, _scores(report)]
     body += [_task(report, name) for name in tasks]
     body += [_training(report), _run(report)]
-    return document(report.name, join(*body))
+    return document(report.title, join(*body))
 
 
 def _lead(report: RunReport) -> Markup:
