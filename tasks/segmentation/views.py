@@ -35,7 +35,8 @@ def _scaled(side: int, scale: float) -> int:
 
 def content_logits(logits_Khw: Tensor, view: View) -> Tensor:
     """Float logits of a view at its own resolution, without the padding: (K, *view.size)."""
-    canvas = upsample(logits_Khw[None].float(), view.canvas or view.size)[0]
+    contiguous = logits_Khw[None].float().contiguous()  # here it costs least; torch would turn every enlarged map round
+    canvas = upsample(contiguous, view.canvas or view.size)[0]
     return canvas[:, : view.size[0], : view.size[1]]
 
 
