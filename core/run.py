@@ -242,7 +242,7 @@ def train(run: Run, *, resume: bool = False, exact: bool = False) -> dict[str, f
     hook.umbel_run_started(run=run)
     error: BaseException | None = None
     try:
-        with stop_signals() as request:
+        with stop_signals(launched=run.runtime.world_size > 1) as request:
             scores = train_to_end(run, request, resumed=resume)
         if run.leads:
             write_json(run.directory / SCORES_FILE, scores_to_json(scores))

@@ -48,6 +48,7 @@ def train_to_end(run: Run, request: StopRequest, *, resumed: bool) -> dict[str, 
     hook = run.hook
 
     def stop(signal: str, step: int) -> None:
+        request.answered = True
         raise InterruptedRunError(
             f"{signal} after step {step} of {run.total_steps}; a checkpoint is saved",
             where=str(run.directory),

@@ -42,7 +42,7 @@ def train(
     directory = out or new_directory(Path("runs"), Path(recipe).stem)
     if quiet:
         logging.getLogger().setLevel(logging.WARNING)
-    with stop_signals():  # from here on, since to prepare a run may take minutes
+    with stop_signals(launched=launched().world_size > 1):  # from here on: to prepare a run may take minutes
         scores = api.train(
             recipe, overrides, out=directory, resume=resume, exact=exact, quiet=quiet, json_lines=json_lines
         )

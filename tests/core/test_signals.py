@@ -71,6 +71,24 @@ def test_second_interrupt_raises_but_not_an_echo_of_the_first(monkeypatch: pytes
             os.kill(os.getpid(), signal.SIGINT)
 
 
+def test_signals_of_a_launcher_count_as_echoes(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    for answered in (False, True):
+        with stop_signals(launched=True) as request:
+            os.kill(os.getpid(), signal.SIGTERM)
+            now[0] += 4.9  # a launcher on a busy machine has been slow to forward it
+            os.kill(os.getpid(), signal.SIGINT)
+            assert request.received == signal.SIGTERM
+            request.answered = answered
+            now[0] += 60  # another rank has left with its 75, and the launcher ends those that are left
+            if answered:
+                os.kill(os.getpid(), signal.SIGINT)
+            else:
+                with pytest.raises(KeyboardInterrupt):
+                    os.kill(os.getpid(), signal.SIGINT)
+
+
 def test_outside_the_main_thread_nothing_is_caught() -> None:
     before = [signal.getsignal(each) for each in NUMBERS]
     seen: list[Any] = []
