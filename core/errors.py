@@ -38,9 +38,14 @@ class PluginError(UmbelError):
 
 
 class DataError(UmbelError):
-    """An image, label or annotation file cannot be used."""
+    """An image, label or annotation file cannot be used.
+
+    Attributes:
+        trace: traceback of the error behind it, as text: it comes along from another process, which its cause does not.
+    """
 
     exit_code = 3
+    trace = ""
 
 
 class CheckpointError(UmbelError):

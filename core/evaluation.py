@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from torch.utils.data import Dataset
 from torchmetrics import Metric
 
+from umbel.data.blame import blame
 from umbel.data.loader import dataset_length
 from umbel.errors import PluginError
 from umbel.inference import image_tensor, predict
@@ -77,7 +78,10 @@ def predict_dataset(
     starts = range(0, length, task.config.batch_size)
     cut = [len(starts) * rank // runtime.world_size for rank in (runtime.rank, runtime.rank + 1)]
     for start in starts[cut[0] : cut[1]]:
-        samples = [dataset[index] for index in range(start, min(start + task.config.batch_size, length))]
+        samples = []
+        for index in range(start, min(start + task.config.batch_size, length)):
+            with blame(task.name, index):
+                samples.append(dataset[index])
         images = [image_tensor(sample.image, runtime.device) for sample in samples]
         yield samples, predict(runtime.forward, task, images, runtime.model.fill)
 

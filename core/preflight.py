@@ -11,6 +11,7 @@ import torch
 from omegaconf import DictConfig
 
 from umbel.config import Recipe
+from umbel.data.blame import blame
 from umbel.data.loader import CompositeLoader, dataset_length
 from umbel.errors import TrainingError
 from umbel.evaluation import compute_scores
@@ -98,7 +99,9 @@ def _try_task(run: Run, name: str, batch: Batch) -> TaskReport:
 
 def _try_evaluation(run: Run, name: str) -> set[str]:
     """Names of the metrics of a task, computed on one validation image."""
-    task, runtime, sample = run.tasks[name], run.runtime, run.val_data[name][0]
+    task, runtime = run.tasks[name], run.runtime
+    with blame(name, 0):
+        sample = run.val_data[name][0]
     with runtime.evaluating():
         metric = task.metric()
         image = image_tensor(sample.image, runtime.device)

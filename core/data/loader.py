@@ -8,6 +8,7 @@ from typing import Any
 
 from torch.utils.data import DataLoader, Dataset
 
+from umbel.data.blame import blame, with_cause
 from umbel.data.faults import defer_faults
 from umbel.data.sampler import KeyedStream, StepSampler
 from umbel.data.substitutes import BadSample, BadSamples, Loaded, first_good
@@ -55,9 +56,12 @@ class TrainingView(Dataset[Loaded | UmbelError]):
         return self._checked(first_good(self._augmented, self.seed, self.task.name, key, length, bad))
 
     def _augmented(self, key: SampleKey) -> tuple[Sample, Sample]:
-        stored = self.dataset[key.index]
+        with blame(self.task.name, key.index):
+            stored = self.dataset[key.index]
+            name = f"{key.index} ({stored.id})"
         rng = keyed_generator(self.seed, self.task.name, "augment", key.epoch, key.index)
-        return stored, self.task.augment(stored, rng)
+        with blame(self.task.name, name):
+            return stored, self.task.augment(stored, rng)
 
     def _checked(self, pair: tuple[Sample, Sample]) -> Sample:
         """The second of a stored and an augmented sample; a size it must not have is a fault of the task."""
@@ -124,7 +128,7 @@ class CompositeLoader:
             for name in self.plan.at(step):
                 loaded = next(streams[name])
                 if isinstance(loaded, UmbelError):
-                    raise loaded
+                    raise with_cause(loaded)
                 self.bad_samples.note(loaded.bad)
                 batches[name] = loaded.batch
             yield batches
