@@ -5,19 +5,20 @@ The model is a ConvNeXt-tiny with the light heads that `umbel init` writes, at 2
 
 from __future__ import annotations
 
-import json
-import statistics
-import time
+from collections.abc import Callable
 
 import numpy as np
+from measure import arguments, medians, ratio, side_by_side
+from omegaconf import OmegaConf
+from report import Claim, milliseconds, publish
 
 import umbel
 from umbel.plugins import Plugins
 from umbel.recipe import build_recipe
 from umbel.run import build, build_runtime
+from umbel.types import Size
 
-SIZE = (256, 256)
-REPEATS = 15
+TRUNK, SIZE = "convnext_tiny", (256, 256)
 NAMES = [f"class{number}" for number in range(10)]
 TASKS = {
     "road": {"kind": "segmentation", "options": {"width": 64, "aux_weight": 0.0}},
@@ -26,18 +27,16 @@ TASKS = {
 }
 
 
-def build_model() -> umbel.Trained:
-    from omegaconf import OmegaConf
-
+def build_model(trunk: str, size: Size) -> umbel.Trained:
     plugins = Plugins.discover()
-    common = {"batch_size": 1, "input_size": list(SIZE)}
+    common = {"batch_size": 1, "input_size": list(size)}
     tasks = {
         name: {**task, **common, "options": {**task["options"], "root": "none", "class_names": NAMES}}
         for name, task in TASKS.items()
     }
     tree = {
         "tasks": tasks,
-        "backbone": {"name": "timm", "options": {"model": "convnext_tiny"}},
+        "backbone": {"name": "timm", "options": {"model": trunk}},
         "train": {"steps": 1, "precision": "fp32"},
     }
     recipe = build_recipe(OmegaConf.create(tree), plugins, "benchmark")
@@ -45,26 +44,26 @@ def build_model() -> umbel.Trained:
     return umbel.Trained(recipe, built, build_runtime(recipe, built, model, 1))
 
 
-def seconds(model: umbel.Trained, image: np.ndarray, task: str | None) -> float:
-    started = time.perf_counter()
-    model.predict(image, task)
-    return time.perf_counter() - started
+def asking(model: umbel.Trained, image: np.ndarray, tasks: tuple[str | None, ...]) -> Callable[[], None]:
+    """Predictions for one image; None asks for all tasks at once."""
+
+    def run() -> None:
+        for task in tasks:
+            model.predict(image, task)
+
+    return run
 
 
 def main() -> None:
-    model = build_model()
-    image = np.random.default_rng(0).integers(0, 256, (*SIZE, 3)).astype(np.uint8)
-    together, apart = [], []
-    for repeat in range(REPEATS + 2):
-        one, three = seconds(model, image, None), sum(seconds(model, image, name) for name in TASKS)
-        if repeat >= 2:  # the first passes prepare memory and kernels
-            together.append(one)
-            apart.append(three)
-    medians = statistics.median(together), statistics.median(apart)
-    ratio = medians[0] / medians[1]
-    print(f"three tasks at once {medians[0]:.3f} s, one after another {medians[1]:.3f} s: {ratio:.2f}")
-    figures = {"together_s": medians[0], "apart_s": medians[1], "ratio": ratio}
-    print(json.dumps({"benchmark": "predict_shared_trunk", **figures}))
+    quick = arguments(__doc__).quick
+    trunk, size = ("convnext_atto", (64, 64)) if quick else (TRUNK, SIZE)
+    model = build_model(trunk, size)
+    image = np.random.default_rng(0).integers(0, 256, (*size, 3)).astype(np.uint8)
+    runs = {"at once": asking(model, image, (None,)), "one after another": asking(model, image, tuple(TASKS))}
+    times = side_by_side(runs, 2 if quick else 15, warm_up=2)
+    rows = [(f"three tasks {name}", milliseconds(value)) for name, value in medians(times).items()]
+    claim = Claim("three tasks at once / one after another", ratio(times, *runs), 0.5)
+    publish("predict_shared_trunk", ("prediction of one image", "ms"), rows, [claim])
 
 
 if __name__ == "__main__":

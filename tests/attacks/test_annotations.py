@@ -32,7 +32,7 @@ from pathlib import Path
 from umbel import DataError
 from umbel.tasks.detection.coco import read_coco
 from umbel.tasks.segmentation.polygon_files import read_polygons
-started = time.perf_counter()
+started = time.process_time()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 for read in (lambda: read_coco(Path("/nowhere"), Path(sys.argv[1])), lambda: read_polygons(Path(sys.argv[1]))):
     try:
@@ -42,7 +42,7 @@ for read in (lambda: read_coco(Path("/nowhere"), Path(sys.argv[1])), lambda: rea
     else:
         sys.exit("accepted")
 peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-print(f"{time.process_time():.1f} {peak:.0f}")
+print(f"{time.process_time() - started:.1f} {peak:.0f}")
 """
 
 
@@ -68,7 +68,9 @@ def test_flood_of_50_megabytes_is_refused_within_limits(name: str, tmp_path: Pat
     )
     assert result.returncode == 0, result.stderr[-500:]
     seconds, mebibytes = map(float, result.stdout.split())
-    assert seconds < 20  # CPU time of two readers and of importing both
+    assert (
+        seconds < 60
+    )  # CPU time of two readers: each needs 10 at most on an idle machine; what grows faster takes minutes
     assert mebibytes < 1000
 
 
