@@ -35,32 +35,12 @@ class _PrintableFormatter(logging.Formatter):
 
 def build_cli() -> click.Group:
     """The command group with umbel's own verbs and those of plugins."""
-    from umbel.cli.add_task import add_task
-    from umbel.cli.check import check
-    from umbel.cli.compare import compare
-    from umbel.cli.completion import completion
-    from umbel.cli.drop_task import drop_task
-    from umbel.cli.evaluate import evaluate
-    from umbel.cli.export import export
-    from umbel.cli.extract import extract
-    from umbel.cli.init import init
-    from umbel.cli.new_task import new_task
-    from umbel.cli.plan import plan
-    from umbel.cli.plugins import plugins
-    from umbel.cli.predict import predict
-    from umbel.cli.report import report
-    from umbel.cli.show import show
-    from umbel.cli.train import train
-    from umbel.cli.tta import tta
+    from umbel.cli.verbs import VERBS, Verb
     from umbel.plugins import Plugins
 
     cli.commands.clear()  # of an earlier call, made with other plugins
-    own = (
-        *(add_task, check, compare, completion, drop_task, evaluate, export, extract),
-        *(init, new_task, plan, plugins, predict, report, show, train, tta),
-    )
-    for command in own:
-        cli.add_command(command)
+    for name, line in VERBS.items():
+        cli.add_command(Verb(name, line))
     Plugins.discover().add_commands(cli)
     return cli
 

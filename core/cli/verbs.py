@@ -1,0 +1,52 @@
+"""umbel's own verbs: a module each, imported when the verb is used, so that listing them is quick."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import click
+
+VERBS = {
+    "add-task": "Add tasks to a trained RUN, and train them.",
+    "check": "Push one batch of every task through, or read all data.",
+    "compare": "Train tasks together and alone, and say which gain.",
+    "completion": "Print what makes a SHELL complete verbs and options.",
+    "drop-task": "Write a trained RUN without some of its tasks.",
+    "evaluate": "Score a trained RUN on its validation data.",
+    "export": "Write a trained RUN as one graph, or for a model hub.",
+    "extract": "Write a smaller bundle with some tasks of a RUN.",
+    "init": "Write a recipe for your own images and labels.",
+    "new-task": "Write a plugin with a task that trains as it stands.",
+    "plan": "Predict memory and traffic of RECIPE on many devices.",
+    "plugins": "List what is installed, and what does not load.",
+    "predict": "Predict images, folders of images or videos.",
+    "report": "Build the report of a RUN again, or compare runs.",
+    "show": "Print RECIPE as it will be used.",
+    "train": "Train RECIPE, evaluate it, and print the scores.",
+    "tta": "Compare variants of test-time augmentation.",
+}
+
+
+class Verb(click.Command):
+    """Stands in the list of verbs for the command `umbel.cli.NAME:NAME`, and makes way for it when it is called.
+
+    Args:
+        name: as it is typed.
+        line: what the list says of it.
+    """
+
+    def __init__(self, name: str, line: str) -> None:
+        super().__init__(name, short_help=line)
+        self.attribute = name.replace("-", "_")
+
+    def load(self) -> click.Command:
+        """The command itself."""
+        command: click.Command = getattr(import_module(f"umbel.cli.{self.attribute}"), self.attribute)
+        return command
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """That of the command itself, which click goes on with."""
+        return self.load().make_context(info_name, args, parent, **extra)
