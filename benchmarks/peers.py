@@ -124,7 +124,7 @@ def main() -> None:
     times: Times = {name: [] for name in runs}
     for turn in range(2 if quick else 5):
         for name, run in runs.items():
-            measured = run(1 if quick else 3)
+            measured = run(1 if quick else 2)
             times[name] += measured if turn else []  # the first turn warms up
     rows = [(name, milliseconds(value), f"{ours.images / value:.1f}") for name, value in medians(times).items()]
     claims = [

@@ -58,7 +58,7 @@ def work(quick: bool) -> None:
     for stage in STAGES:
         block = {"zero_optimization": {"stage": stage}}
         runs[f"ZeRO {stage}"] = zero_step(new_system(tasks, deepspeed=block), stage)
-    times = side_by_side(runs, 2 if quick else 9)
+    times = side_by_side(runs, 2 if quick else 7)
     if ranks.leads:
         rows = [(name, milliseconds(value)) for name, value in medians(times).items()]
         claims = [Claim(f"ZeRO {stage} / DDP loop", ratio(times, f"ZeRO {stage}", "DDP loop")) for stage in STAGES]
