@@ -20,7 +20,7 @@ BEGIN, END = "<!-- figures: written by `make bench` -->", "<!-- end of figures -
 ALL = (
     "engine", "peers", "activations", "growth", "memory", "zero", "loader", "keyed_augmentation", "decoding", "waiting",
     "mean_ap", "miou", "fusion", "tta", "predict_shared_trunk", "prediction", "saving", "startup", "check_data",
-    "costs_step", "costs_loader",
+    "checkpoint_checksum", "costs_step", "costs_loader",
 )  # fmt: skip
 PACKAGES = (
     "torch", "torchvision", "timm", "albumentations", "opencv-python-headless", "torchmetrics", "faster-coco-eval",

@@ -125,6 +125,9 @@ class TrainConfig:
     save_every: int = option(0, "steps between checkpoints; 0 saves only at the end")
     keep_checkpoints: int = option(2, "newest good checkpoints that stay, at least 2; those called best stay as well")
     keep_every: int = option(0, "steps between checkpoints that stay for ever; 0 keeps none")
+    save_async: bool = option(
+        True, "write checkpoints while training goes on, from a copy: as much main memory again as a checkpoint has"
+    )
     save_failures: int = option(3, "saves in a row that the disk may refuse before the run ends")
     log_every: int = option(10, "steps between log lines")
     bad_samples: float = option(

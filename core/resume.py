@@ -23,7 +23,7 @@ _FREE = (
     *("workers", "device", "log_every", "eval_every", "save_every", "score", "tta", "tta_variants"),
     *("non_finite", "non_finite_limit", "bad_samples"),
     *("deepspeed", "timeout", "batch_size", "accumulate"),  # images a step are compared instead of the last two
-    *("keep_checkpoints", "keep_every", "save_failures"),
+    *("keep_checkpoints", "keep_every", "save_async", "save_failures"),
 )
 
 _NEEDED = (

@@ -36,6 +36,7 @@ from umbel.resume import resume as resume_run
 from umbel.runtime.base import Runtime
 from umbel.runtime.local import LocalRuntime
 from umbel.runtime.zero_config import is_distributed, wanted_precision
+from umbel.saving import Saver
 from umbel.schedule.passes import steps_per_epoch
 from umbel.schedule.plan import Plan, check_plan, make_plan
 from umbel.schedule.stopping import EarlyStop
@@ -76,8 +77,9 @@ class Run:
         epoch_steps: steps in which the longest task sees its data once.
         total_steps: length of the run.
         guard: what happens to steps that are not finite, and how many there were.
-        best: best value so far by score key, and the step it was reached at.
+        best: best value so far by score key, and the step it was reached at; of what has been saved.
         evaluated: no evaluation of the present step is outstanding.
+        saver: the save under way, if one is.
         failed_saves: saves that the disk has refused since the last that went well.
         complaints: what observers could not do, so that it is said once.
         minutes: training time so far, evaluations included, resumed parts added up.
@@ -102,6 +104,7 @@ class Run:
     guard: Guard
     best: dict[str, list[float]] = field(default_factory=dict)
     evaluated: bool = True
+    saver: Saver = field(default_factory=Saver)
     failed_saves: int = 0
     complaints: set[str] = field(default_factory=set)
     minutes: float = 0.0

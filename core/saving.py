@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
 
-from umbel.checkpoint.finite import refuse_non_finite
+from umbel.checkpoint.background import Background
+from umbel.checkpoint.job import Job, Outcome
+from umbel.checkpoint.snapshot import Snapshot
 from umbel.checkpoint.state import capture
-from umbel.checkpoint.write import point_to, write_checkpoint
 from umbel.errors import CheckpointError, TrainingError
 
 if TYPE_CHECKING:
@@ -20,10 +21,39 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+@dataclass
+class Pending:
+    """A save whose outcome the ranks have not agreed on.
+
+    Args:
+        best: what is best if it goes well.
+        writing: what it comes to; None where this rank writes nothing.
+    """
+
+    best: dict[str, list[float]]
+    writing: Background | Outcome | None = None
+
+    def result(self) -> Outcome:
+        """What kept it from being written: its weights, or the disk."""
+        if isinstance(self.writing, Background):
+            return self.writing.result()
+        return self.writing or (None, None)
+
+
+@dataclass
+class Saver:
+    """What the saves of a run share: the memory of their copies, and the save under way."""
+
+    snapshot: Snapshot = field(default_factory=Snapshot)
+    pending: Pending | None = None
+
+
 def save(run: Run, step: int, scores: Mapping[str, float] | None, *, evaluated: bool, needed: bool) -> None:
     """Write a checkpoint of a run and let the `best` files name it where its scores are the best so far.
 
     A disk that refuses costs a warning; the next save is tried when it is due. Every rank must call it, rank 0 writes.
+    With `train.save_async` it returns before the checkpoint is written, unless it is needed; errors are then raised
+    by the next call, or by `settle`.
 
     Args:
         run: what is saved.
@@ -38,6 +68,7 @@ def save(run: Run, step: int, scores: Mapping[str, float] | None, *, evaluated: 
         CheckpointError: if the disk refuses what is needed, or `train.save_failures` times in a row.
     """
     config = run.recipe.train
+    settle(run, tolerant=needed)
     run.bad_samples.share(run.runtime.rows)
     tensors, state = capture(run.runtime)
     best = {key: list(value) for key, value in run.best.items()}
@@ -50,38 +81,71 @@ def save(run: Run, step: int, scores: Mapping[str, float] | None, *, evaluated: 
     state |= {"bad_samples": run.bad_samples.state(), "early_stop": run.early_stop.state()}
     state |= {"seed": config.seed, "total_steps": run.total_steps}
     state |= {"world_size": run.runtime.world_size, "images_a_step": images_a_step(run)}
-    ruined, refused = _write(run, step, tensors, state, improved) if run.leads else (None, None)
+    run.saver.pending = pending = Pending(best)
+    if run.leads:
+        parameters = {name for name, _ in run.runtime.model.named_parameters()}
+        keep, keep_every = config.keep_checkpoints, config.keep_every
+        job = Job(run.checkpoints, step, {**tensors}, state, parameters, improved, keep, keep_every)
+        later = config.save_async and not needed
+        pending.writing = Background(job, run.runtime, run.saver.snapshot) if later else job.write()
+    if needed or not config.save_async:
+        settle(run, needed=needed)
+
+
+def settle(run: Run, *, needed: bool = False, tolerant: bool = False) -> None:
+    """Wait for the save under way and learn what became of it; every rank must call it.
+
+    Args:
+        run: whose save.
+        needed: no later save will make up for it.
+        tolerant: any number of refusals is borne, as the next save is needed and follows at once.
+
+    Raises:
+        TrainingError: if its weights were not finite; it was not written.
+        CheckpointError: if the disk refused what was needed, or `train.save_failures` times in a row.
+    """
+    pending, limit = run.saver.pending, run.recipe.train.save_failures
+    if pending is None:
+        return
+    ruined, refused = pending.result()
+    run.saver.pending = None
     flags = run.runtime.agree(torch.tensor([float(ruined is not None), float(refused is not None)]))
     if flags[0]:
         raise ruined or TrainingError("weights are not finite, as rank 0 says; not saved")
     if not flags[1]:
-        run.best = best
+        run.best = pending.best
         run.failed_saves = 0
         return
     run.failed_saves += 1
-    if needed or run.failed_saves >= config.save_failures:
+    if needed or (run.failed_saves >= limit and not tolerant):
         raise refused or CheckpointError("cannot be saved, as rank 0 says", where=str(run.checkpoints))
     if refused is not None:
-        log.warning("%s; training goes on and tries again (%d/%d)", refused, run.failed_saves, config.save_failures)
+        log.warning("%s; training goes on and tries again (%d/%d)", refused, run.failed_saves, limit)
 
 
-def _write(
-    run: Run, step: int, tensors: dict[str, dict[str, Tensor]], state: dict[str, Any], improved: list[str]
-) -> tuple[TrainingError | None, CheckpointError | None]:
-    """What kept the checkpoint from being written: its weights, or the disk."""
-    config = run.recipe.train
+def wait_before_leaving(run: Run, error: BaseException) -> None:
+    """Let the save under way come to its end before an error leaves training; other ranks may be anywhere.
+
+    Raises:
+        TrainingError: in place of one that only follows from weights that the save has found not to be finite.
+    """
+    pending, run.saver.pending = run.saver.pending, None
+    if pending is None or not isinstance(pending.writing, Background):
+        return
+    if isinstance(error, KeyboardInterrupt):  # a second signal
+        pending.writing.abandon()
+        return
     try:
-        refuse_non_finite(tensors, {name for name, _ in run.runtime.model.named_parameters()}, step)
-        folder = write_checkpoint(
-            run.checkpoints, step, tensors, state, keep=config.keep_checkpoints, keep_every=config.keep_every
-        )
-        for pointer in improved:
-            point_to(run.checkpoints, pointer, folder)
-    except TrainingError as error:
-        return error, None
-    except CheckpointError as error:
-        return None, error
-    return None, None
+        ruined, refused = pending.result()
+    except Exception as defect:
+        log.warning("the last checkpoint was not written: %r", defect)
+        return
+    if ruined is not None and isinstance(error, TrainingError):
+        raise ruined from error
+    if ruined is not None or refused is not None:
+        log.warning("%s", ruined or refused)
+    else:
+        run.best = pending.best
 
 
 def best_pointers(run: Run) -> dict[str, str]:

@@ -17,7 +17,7 @@ from umbel.engine import fit
 from umbel.errors import InterruptedRunError
 from umbel.evaluation import evaluate
 from umbel.report.collect import FigureCollector
-from umbel.saving import save
+from umbel.saving import save, settle, wait_before_leaving
 from umbel.schedule.passes import passes_text
 from umbel.signals import StopRequest, StopRequestedError
 from umbel.types import Losses, Sample
@@ -42,6 +42,14 @@ def train_to_end(run: Run, request: StopRequest, *, resumed: bool) -> dict[str, 
     Raises:
         InterruptedRunError: if a signal asked it to stop; a checkpoint has been saved.
     """
+    try:
+        return _train(run, request, resumed)
+    except BaseException as error:
+        wait_before_leaving(run, error)
+        raise
+
+
+def _train(run: Run, request: StopRequest, resumed: bool) -> dict[str, float]:
     scores: dict[str, float] = {}
     before, started = run.minutes, time.perf_counter()
     config, start = run.recipe.train, run.runtime.steps_done
@@ -58,6 +66,8 @@ def train_to_end(run: Run, request: StopRequest, *, resumed: bool) -> dict[str, 
     def border(step: int, *, evaluation_due: bool, save_due: bool, again: bool = False) -> bool:
         """Between two steps: evaluate, save, stop if a signal asks for it; whether the scores end the run."""
         signal, scored = request.agreed(run.runtime), False
+        if evaluation_due or save_due or signal:
+            settle(run, tolerant=bool(signal) or step == run.total_steps)
         run.minutes = before + (time.perf_counter() - started) / 60
         if evaluation_due and not signal:
             try:
@@ -78,8 +88,9 @@ def train_to_end(run: Run, request: StopRequest, *, resumed: bool) -> dict[str, 
         if evaluation_due or save_due or signal:
             missing = evaluation_due and not scored
             save(run, step, scores if scored else None, evaluated=not missing, needed=done or bool(signal))
-            if not run.failed_saves:
-                signal = signal or request.agreed(run.runtime)  # it may have come meanwhile
+            if not signal and (late := request.agreed(run.runtime)):  # it has come meanwhile
+                settle(run)
+                signal = "" if run.failed_saves else late
         if signal and not (done and scored):
             stop(signal, step)
         return ended

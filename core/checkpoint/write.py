@@ -7,16 +7,16 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save
 from torch import Tensor
 
 import umbel
+from umbel.checkpoint.blocks import safetensors_blocks
 from umbel.checkpoint.folder import LATEST, MANIFEST, STATE, checkpoint_folder
 from umbel.checkpoint.retain import retire
 from umbel.checkpoint.verify import own_checksum, sha256
@@ -62,15 +62,14 @@ def write_checkpoint(
         temporary.mkdir()
         files = {}
         for stem, named in tensors.items():
-            content = save({name: _detached(value) for name, value in named.items()})
-            files[f"{stem}.safetensors"] = _write_durably(temporary / f"{stem}.safetensors", content)
+            files[f"{stem}.safetensors"] = _write_durably(temporary / f"{stem}.safetensors", safetensors_blocks(named))
         if fill is not None:
             fill(temporary)
             files |= _flush_files(temporary, files)
-        files[STATE] = _write_durably(temporary / STATE, json.dumps(state, indent=1, allow_nan=False).encode())
+        files[STATE] = _write_durably(temporary / STATE, [json.dumps(state, indent=1, allow_nan=False).encode()])
         manifest: dict[str, Any] = {"umbel": umbel.__version__, "step": step, "files": files}
         manifest["sha256"] = own_checksum(manifest)
-        _write_durably(temporary / MANIFEST, json.dumps(manifest, indent=1).encode())
+        _write_durably(temporary / MANIFEST, [json.dumps(manifest, indent=1).encode()])
         _flush_folder(temporary)
         if final.exists():
             os.rename(final, replaced)
@@ -95,7 +94,7 @@ def point_to(root: Path, name: str, checkpoint: Path) -> None:
     """
     temporary = root / f".{name}.tmp"
     try:
-        _write_durably(temporary, checkpoint.name.encode())
+        _write_durably(temporary, [checkpoint.name.encode()])
         os.replace(temporary, root / name)
     except OSError as error:
         with suppress(OSError):  # a disk that has become read-only does not delete either
@@ -115,20 +114,20 @@ def _check_space(root: Path, needed: int) -> None:
         raise OSError(f"it needs {needed * _MARGIN / 1e9:.2f} GB and {free / 1e9:.2f} GB are free")
 
 
-def _detached(value: Tensor) -> Tensor:
-    """A contiguous CPU copy that shares memory with no other: tied weights are written once a name."""
-    return value.detach().to("cpu", copy=True).contiguous()
-
-
-def _write_durably(path: Path, content: bytes) -> dict[str, Any]:
-    """Write and flush a file; its checksum is computed meanwhile, by another thread."""
-    with ThreadPoolExecutor(1) as pool:
-        digest = pool.submit(file_checksum, content)
-        with path.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        return {"bytes": len(content), "sha256": digest.result().hexdigest()}
+def _write_durably(path: Path, blocks: Iterable[bytes | memoryview]) -> dict[str, Any]:
+    """Write and flush a file; its checksum is computed meanwhile, by another thread, at most one block behind."""
+    digest, size = file_checksum(), 0
+    behind: Future[None] | None = None
+    with ThreadPoolExecutor(1) as pool, path.open("wb") as file:
+        for block in blocks:
+            if behind is not None:
+                behind.result()
+            behind = pool.submit(digest.update, block)
+            file.write(block)
+            size += len(block)
+        file.flush()
+        os.fsync(file.fileno())
+    return {"bytes": size, "sha256": digest.hexdigest()}
 
 
 def _flush_files(folder: Path, known: Mapping[str, Any]) -> dict[str, Any]:

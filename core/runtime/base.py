@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -67,6 +68,13 @@ class Runtime(Protocol):
 
     def evaluating(self) -> AbstractContextManager[None]:
         """Inside the block the model is in eval mode, without gradients, with the weights that are to be judged."""
+
+    def hold(self, copied: Callable[[], object]) -> bool:
+        """Have the next step call `copied` before it changes anything but weights and buffers.
+
+        Returns:
+            Whether `weights` and the like give the very tensors that training changes; else nothing is called.
+        """
 
     def weights(self) -> dict[str, Tensor]:
         """The model's whole state by name; like the next five, every rank must call it, and rank 0 gets the tensors."""

@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -147,6 +147,9 @@ class DeepSpeedRuntime:
         finally:
             self._in_step = False
             self.engine.train(training)
+
+    def hold(self, copied: Callable[[], object]) -> bool:
+        return False  # what is gathered is copied
 
     def weights(self) -> dict[str, Tensor]:
         return whole_weights(self.model, self.shards, keep=self.ranks.leads)

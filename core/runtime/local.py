@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -52,6 +52,7 @@ class LocalRuntime:
         self.average = WeightAverage(model, train.ema_decay) if train.ema_decay else None
         self.steps_done = 0
         self._norm: Tensor | None = None  # of this step's gradients, once known
+        self._copied: Callable[[], object] | None = None
         self._parameters = [p for group in optimizer.param_groups for p in group["params"]]
 
     def place(self, batch: Batch) -> Batch:
@@ -84,10 +85,12 @@ class LocalRuntime:
         self._norm = None
 
     def skip(self) -> None:
+        self._let_go()
         self.clear()
         self.steps_done += 1
 
     def step(self) -> Tensor:
+        self._let_go()
         for group in self.optimizer.param_groups:
             group["lr"] = group["initial_lr"] * self._factor()
         if self._norm is None:
@@ -122,6 +125,10 @@ class LocalRuntime:
         finally:
             self.model.train(training)
 
+    def hold(self, copied: Callable[[], object]) -> bool:
+        self._copied = copied
+        return True
+
     def weights(self) -> dict[str, Tensor]:
         return dict(self.model.state_dict())
 
@@ -153,6 +160,11 @@ class LocalRuntime:
                 self.optimizer.state[parameter] = {
                     key: value.clone() if key == "step" else _like(value, parameter) for key, value in entries.items()
                 }
+
+    def _let_go(self) -> None:
+        if self._copied is not None:
+            self._copied()
+            self._copied = None
 
     def _factor(self) -> float:
         return lr_factor(self.steps_done, self.total_steps, self.optim)

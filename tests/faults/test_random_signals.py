@@ -17,7 +17,7 @@ from toys import TOY_RECIPE, ToyPlugin
 from whole_state import differing, whole_state
 
 from umbel.checkpoint.folder import checkpoint_folder
-from umbel.checkpoint.read import find_checkpoint
+from umbel.checkpoint.read import find_checkpoint, open_checkpoint
 from umbel.errors import InterruptedRunError
 from umbel.plugins import Plugin, Plugins
 from umbel.recipe import load_recipe
@@ -36,9 +36,9 @@ def train_toys(root: Path, out: str, *overrides: str, resume: bool = False) -> R
     return run
 
 
-def train_as_a_process(root: Path, out: str, *overrides: str) -> None:
+def train_as_a_process(root: Path, out: str, *overrides: str, resume: bool = False) -> None:
     try:
-        train_toys(root, out, *overrides)
+        train_toys(root, out, *overrides, resume=resume)
     except InterruptedRunError as error:
         os._exit(error.exit_code)
 
@@ -83,8 +83,9 @@ def test_fifty_signals_at_random_moments(launch: Callable[..., Run], tmp_path: P
     assert stopped >= 30
 
 
+@pytest.mark.parametrize("later", ["true", "false"])
 def test_signal_while_a_checkpoint_is_written_lets_it_be_finished(
-    launch: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+    launch: Callable[..., Run], monkeypatch: pytest.MonkeyPatch, later: str
 ) -> None:
     straight = launch("straight")
     fsync, calls = os.fsync, [0]
@@ -96,9 +97,39 @@ def test_signal_while_a_checkpoint_is_written_lets_it_be_finished(
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", signalled)
-    with pytest.raises(InterruptedRunError, match="SIGTERM after step 4"):
-        launch("broken", "train.eval_every=0")
+    with pytest.raises(InterruptedRunError, match=r"SIGTERM after step \d+") as caught:
+        launch("broken", "train.eval_every=0", f"train.save_async={later}")
     monkeypatch.undo()
+    step = int(str(caught.value).split("after step ")[1].split()[0])
+    folder = straight.directory.parent / "broken" / "checkpoints"
+    assert find_checkpoint(folder).step == step
+    assert open_checkpoint(checkpoint_folder(folder, 4)).step == 4
+    assert step == 4 or later == "true"  # training may have gone on meanwhile
     run = launch("broken", resume=True)
     left, right = (whole_state(checkpoint_folder(r.checkpoints, 30)) for r in (run, straight))
     assert [name for name in differing(left, right) if not name.startswith("state/best")] == []
+
+
+@pytest.mark.slow
+def test_twenty_kills_while_a_thread_writes(launch: Callable[..., Run], tmp_path: Path) -> None:
+    """A run that saves after every step is killed, and goes on, until it is the straight run."""
+    every = "train.save_every=1"
+    straight = launch("straight", every)
+    chooser = random.Random(5)
+    folder = tmp_path / "broken" / "checkpoints"
+    killed = 0
+    while killed < 20:
+        before = sorted(folder.glob("step-*[0-9]"))
+        child = start(partial(train_as_a_process, resume=bool(before)), tmp_path, "broken", every)
+        while child.is_alive() and sorted(folder.glob("step-*[0-9]")) == before:
+            time.sleep(0.001)
+        time.sleep(chooser.uniform(0, 0.05))
+        child.kill()
+        child.join()
+        killed += 1
+        if find_checkpoint(folder).step == 30:
+            break
+    run = launch("broken", every, resume=True)
+    left, right = (whole_state(checkpoint_folder(r.checkpoints, 30)) for r in (run, straight))
+    assert differing(left, right) == []
+    assert killed >= 5

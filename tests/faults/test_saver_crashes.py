@@ -21,8 +21,11 @@ import pytest
 import torch
 from separate import CONTEXT, start
 
+from umbel.checkpoint.background import Background
 from umbel.checkpoint.folder import checkpoint_folders
+from umbel.checkpoint.job import Job
 from umbel.checkpoint.read import find_checkpoint, open_checkpoint
+from umbel.checkpoint.snapshot import Snapshot
 from umbel.checkpoint.write import point_to, write_checkpoint
 from umbel.errors import CheckpointError
 
@@ -37,6 +40,19 @@ def write(root: Path, step: int, size: int = 64) -> Path:
 
 def save(root: Path, step: int) -> None:
     point_to(root, "best", write(root, step))
+
+
+class Lender:
+    """A runtime that would go on changing the tensors."""
+
+    def hold(self, copied: Callable[[], object]) -> bool:
+        return True
+
+
+def save_in_background(root: Path, step: int) -> None:
+    tensors = {"model": {"w": torch.full((64,), float(step))}, "optimizer": {"m": torch.zeros(64)}}
+    job = Job(root, step, {**tensors}, {"step": step}, {"w"}, ["best"], 2, 0)
+    assert Background(job, Lender(), Snapshot()).result() == (None, None)
 
 
 @contextmanager
@@ -114,7 +130,10 @@ def calls_of_a_save(tmp_path: Path, step: int) -> list[str]:
 
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("again", [False, True])
-def test_dying_at_any_call_leaves_a_loadable_checkpoint(tmp_path: Path, after: bool, again: bool) -> None:
+@pytest.mark.parametrize("save_last", [save, save_in_background])
+def test_dying_at_any_call_leaves_a_loadable_checkpoint(
+    tmp_path: Path, after: bool, again: bool, save_last: Callable[[Path, int], None]
+) -> None:
     """The third save, which also deletes the first; or, again, the second, which replaces itself."""
     count = len(calls_of_a_save(tmp_path, 4)) + 20
     died = 0
@@ -126,7 +145,7 @@ def test_dying_at_any_call_leaves_a_loadable_checkpoint(tmp_path: Path, after: b
 
         def work(root: Path = root, number: int = number, step: int = step) -> None:
             with at_call(number, lambda: os._exit(DIED), after=after):
-                save(root, step)
+                save_last(root, step)
 
         code = in_child(work)
         assert code in (0, DIED)

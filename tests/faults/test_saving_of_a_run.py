@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,16 +25,18 @@ from umbel.run import Run, prepare, train
 Launch = Callable[..., Run]
 
 
-@pytest.fixture
-def launch(tmp_path: Path) -> Launch:
+@pytest.fixture(params=["true", "false"], ids=["by-a-thread", "while-training-waits"])
+def launch(tmp_path: Path, request: pytest.FixtureRequest) -> Launch:
     (tmp_path / "toy.yaml").write_text(TOY_RECIPE)
+
+    given = ("train.save_every=1", f"train.save_async={request.param}")
 
     def start(out: str, *overrides: str, observer: object = None, resume: bool = False) -> Run:
         plugins = Plugins()
         plugins.register(ToyPlugin(), Plugin("toy-tasks", "1.0", "toys"))
         if observer is not None:
             plugins.register(observer, Plugin("observer", "1.0", "observer"))
-        recipe, tree = load_recipe(str(tmp_path / "toy.yaml"), ("train.save_every=1", *overrides), plugins)
+        recipe, tree = load_recipe(str(tmp_path / "toy.yaml"), (*given, *overrides), plugins)
         run = prepare(recipe, tree, plugins, tmp_path / out)
         train(run, resume=resume)
         return run
@@ -41,23 +44,17 @@ def launch(tmp_path: Path) -> Launch:
     return start
 
 
-class Disk:
-    """Refuses to flush during some steps."""
+def break_disk(monkeypatch: pytest.MonkeyPatch, code: int, steps: range) -> None:
+    """Makes it refuse to flush what is of some steps."""
+    fsync = os.fsync
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, code: int, steps: range) -> None:
-        self.step = 0
-        fsync = os.fsync
+    def flush(descriptor: int) -> None:
+        found = re.search(r"/step-(\d+)", os.readlink(f"/proc/self/fd/{descriptor}"))
+        if found and int(found[1]) in steps:
+            raise OSError(code, os.strerror(code))
+        fsync(descriptor)
 
-        def flush(descriptor: int) -> None:
-            if self.step in steps:
-                raise OSError(code, os.strerror(code))
-            fsync(descriptor)
-
-        monkeypatch.setattr(os, "fsync", flush)
-
-    @hookimpl
-    def umbel_step_finished(self, step: int) -> None:
-        self.step = step
+    monkeypatch.setattr(os, "fsync", flush)
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EROFS])
@@ -65,9 +62,9 @@ def test_disk_that_refuses_for_a_while_costs_warnings(
     launch: Launch, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, code: int
 ) -> None:
     straight = launch("straight")
-    disk = Disk(monkeypatch, code, range(5, 7))
+    break_disk(monkeypatch, code, range(5, 7))
     with caplog.at_level(logging.WARNING):
-        run = launch("refused", observer=disk)
+        run = launch("refused")
     for step, count in ((5, 1), (6, 2)):
         text = f"step-{step:08d}: cannot be saved: {os.strerror(code)} (earlier checkpoints are untouched)"
         assert f"{text}; training goes on and tries again ({count}/3)" in caplog.text
@@ -82,8 +79,9 @@ def test_disk_that_refuses_for_a_while_costs_warnings(
 def test_too_many_refusals_in_a_row_end_the_run_and_harm_nothing(
     launch: Launch, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    break_disk(monkeypatch, errno.ENOSPC, range(5, 100))
     with pytest.raises(CheckpointError, match="step-00000007: cannot be saved") as caught:
-        launch("refused", observer=Disk(monkeypatch, errno.ENOSPC, range(5, 100)))
+        launch("refused")
     assert caught.value.exit_code == 3
     folders = checkpoint_folders(tmp_path / "refused" / "checkpoints")
     assert [open_checkpoint(folder).step for folder in folders] == [4, 3]
@@ -92,12 +90,25 @@ def test_too_many_refusals_in_a_row_end_the_run_and_harm_nothing(
 
 
 def test_last_save_must_succeed(launch: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
+    break_disk(monkeypatch, errno.ENOSPC, range(12, 13))
     with pytest.raises(CheckpointError, match="step-00000012: cannot be saved"):
-        launch("refused", observer=Disk(monkeypatch, errno.ENOSPC, range(12, 13)))
+        launch("refused")
+
+
+def test_needed_save_is_tried_however_many_were_refused_before(
+    launch: Launch, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    break_disk(monkeypatch, errno.ENOSPC, range(9, 12))
+    if request.node.callspec.params["launch"] == "false":  # it has ended before
+        with pytest.raises(CheckpointError, match="step-00000011: cannot be saved"):
+            launch("refused")
+    else:
+        assert find_checkpoint(launch("refused").checkpoints).step == 12
 
 
 def test_best_is_what_could_be_saved(launch: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = launch("refused", "train.eval_every=1", observer=Disk(monkeypatch, errno.ENOSPC, range(5, 7)))
+    break_disk(monkeypatch, errno.ENOSPC, range(5, 7))
+    run = launch("refused", "train.eval_every=1")
     assert {int(step) for _, step in run.best.values()}.isdisjoint({5, 6})
     for pointer, key in (("best", "score"), ("best-first", "first/closeness")):
         assert find_checkpoint(run.checkpoints, pointer).step == run.best[key][1]
