@@ -80,4 +80,4 @@ def _header(named: Mapping[str, Tensor]) -> bytes:
 def _bytes_of(value: Tensor) -> memoryview:
     """The numbers of a tensor in memory; of its own where it is dense on the CPU."""
     flat = value.detach().to("cpu").contiguous().reshape(-1)
-    return memoryview(flat.view(torch.uint8).numpy()) if flat.numel() else memoryview(b"")
+    return flat.view(torch.uint8).numpy().data if flat.numel() else memoryview(b"")

@@ -13,7 +13,7 @@ _NAMED = 4
 
 
 def refuse_non_finite(tensors: Mapping[str, Mapping[str, Tensor]], parameters: Collection[str], step: int) -> None:
-    """Check what is about to be saved; one synchronisation a file.
+    """Check what is about to be saved; one synchronisation a file and device.
 
     Parameters and their averages must be finite. Everything else, such as batch statistics and the optimizer's state,
     must not be NaN; an infinity may be meant there, as in an attention mask.
@@ -30,10 +30,10 @@ def refuse_non_finite(tensors: Mapping[str, Mapping[str, Tensor]], parameters: C
     for stem, named in tensors.items():
         floating = {name: value for name, value in named.items() if value.is_floating_point() and value.numel()}
         strict = parameters if stem in ("model", "average") else ()
-        flags = [_is_bad(value, name in strict) for name, value in floating.items()]
-        if flags:
-            found = torch.stack(flags).tolist()
-            bad += [f"{stem}: {name}" for name, is_bad in zip(floating, found, strict=True) if is_bad]
+        for device in {value.device for value in floating.values()}:
+            here = {name: value for name, value in floating.items() if value.device == device}
+            found = torch.stack([_is_bad(value, name in strict) for name, value in here.items()]).tolist()
+            bad += [f"{stem}: {name}" for name, is_bad in zip(here, found, strict=True) if is_bad]
     if bad:
         more = f" and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
         raise TrainingError(
