@@ -40,7 +40,7 @@ def main() -> None:
             shutil.rmtree(writer.write_checkpoint(Path(folder), number, tensors, {"steps_done": number}, keep=10**6))
 
         runs = {"with checksums": lambda: save(checksum), "without": lambda: save(NoChecksum)}
-        times = side_by_side(runs, 2 if quick else 9)
+        times = side_by_side(runs, 2 if quick else 5)
     megabytes = sum(value.nbytes for group in tensors.values() for value in group.values()) / 1e6
     rows = [(name, f"{value:.3f}", f"{megabytes / value:.0f}") for name, value in medians(times).items()]
     claims = [Claim("time to save, with / without checksums", ratio(times, "with checksums", "without"), 1.10)]

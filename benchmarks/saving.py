@@ -97,7 +97,7 @@ def main() -> None:
     layers, width = (4, 64) if quick else (12, 4096)
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder), layers, width)
-        rounds = [bench.round() for _ in range(2 if quick else 6)][1:]  # the first also gets memory
+        rounds = [bench.round() for _ in range(2 if quick else 4)][1:]  # the first also gets memory
     times = {name: [taken[name] for taken in rounds] for name in (ASYNCHRONOUS, SYNCHRONOUS, PEER, QUIET, MEANWHILE)}
     rows = [(name, f"{seconds:.2f}") for name, seconds in medians(times).items()]
     claims = [
