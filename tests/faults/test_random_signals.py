@@ -16,7 +16,7 @@ from separate import start
 from toys import TOY_RECIPE, ToyPlugin
 from whole_state import differing, whole_state
 
-from umbel.checkpoint.folder import checkpoint_folder
+from umbel.checkpoint.folder import checkpoint_folder, checkpoint_folders
 from umbel.checkpoint.read import find_checkpoint, open_checkpoint
 from umbel.errors import InterruptedRunError
 from umbel.plugins import Plugin, Plugins
@@ -119,9 +119,9 @@ def test_twenty_kills_while_a_thread_writes(launch: Callable[..., Run], tmp_path
     folder = tmp_path / "broken" / "checkpoints"
     killed = 0
     while killed < 20:
-        before = sorted(folder.glob("step-*[0-9]"))
+        before = checkpoint_folders(folder)
         child = start(partial(train_as_a_process, resume=bool(before)), tmp_path, "broken", every)
-        while child.is_alive() and sorted(folder.glob("step-*[0-9]")) == before:
+        while child.is_alive() and checkpoint_folders(folder) == before:
             time.sleep(0.001)
         time.sleep(chooser.uniform(0, 0.05))
         child.kill()
