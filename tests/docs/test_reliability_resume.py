@@ -52,4 +52,4 @@ def test_tests_keys_and_defaults_are_those_there_are(page: str, repository: Path
     rows = re.findall(r"^\| `train\.(\w+)` \| (\w+) \|", page, re.MULTILINE)
     assert len(rows) >= 6
     for key, default in rows:
-        assert str(getattr(TrainConfig(), key)) == default
+        assert str(getattr(TrainConfig(), key)).lower() == default
