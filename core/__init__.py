@@ -34,6 +34,7 @@ _HOME = {
     "FeatureSpec": "umbel.types",
     "Finding": "umbel.inspection.finding",
     "Guess": "umbel.starting",
+    "HOLDOUT": "umbel.starting",
     "Losses": "umbel.types",
     "PluginError": "umbel.errors",
     "Recipe": "umbel.config",
@@ -156,6 +157,7 @@ if TYPE_CHECKING:
     from umbel.result import Result as Result
     from umbel.run import Run as Run
     from umbel.score import overall_score as overall_score
+    from umbel.starting import HOLDOUT as HOLDOUT
     from umbel.starting import Guess as Guess
     from umbel.task import Task as Task
     from umbel.types import Batch as Batch

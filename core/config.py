@@ -50,6 +50,11 @@ class TaskConfig:
     start_step: int = option(0, "first step, counted from 0, that this task takes part in")
     stop_step: int | None = option(None, "first step that it takes no part in any more; null is the end of the run")
     lr_scale: float = option(1.0, "factor on the learning rate of this task's head")
+    holdout: float = option(
+        0.0,
+        "share of the training data that validates in place of a validation split, the same samples in every run; "
+        "0 has the data set's own split",
+    )
     tta: TtaConfig = field(default_factory=TtaConfig, metadata={"doc": "test-time augmentation"})
     tta_variants: list[TtaVariant] = option([], "what `umbel tta` compares; [] takes the rows that the task suggests")
     options: Any = option({}, "the task's own options: `umbel show --schema KIND`")
@@ -58,6 +63,8 @@ class TaskConfig:
         check_unique("tta_variants names", [variant.name for variant in self.tta_variants])
         check_range("batch_size", self.batch_size, 1, 65536)
         check_range("workers", self.workers, 0, 256)
+        if not 0.0 <= self.holdout < 1.0:
+            raise ValueError(f"holdout is {self.holdout}; expected a share of 0 or more and less than 1")
         check_range("weight", self.weight, 0.0, 1e6)
         check_range("weight_warmup", self.weight_warmup, 0, 10**9)
         check_range("every", self.every, 1, 10**6)

@@ -53,6 +53,7 @@ _REMARKS = {
     "weights": "ImageNet weights; null trains from scratch, which needs far more data",
     "norm_stats": "small batches of several kinds of images: keep the statistics of the weights",
     "input_size": "height, width; larger finds smaller things and takes longer",
+    "holdout": "share of the images that validates, for want of a split; the same ones in every run",
     "batch_size": "images of this task in a step",
     "weight": "factor on its loss; raise it for the task that matters",
 }

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from umbel.data.holdout import open_split
 from umbel.data.loader import dataset_length
 from umbel.data.statistics import spread
 from umbel.errors import ConfigError, DataError
@@ -17,6 +18,7 @@ from umbel.types import Size, round_up
 
 MODEL = "tf_efficientnet_lite0"  # small, without squeeze-and-excite: fast where there is no GPU
 STRIDE = 32  # what input sizes are multiples of
+HOLDOUT = 0.2  # of the images of a folder that has no validation split
 _LOOKED_AT = 20  # images whose sizes decide the input size
 
 
@@ -30,6 +32,7 @@ class Guess:
         batch_size: images a step.
         weight: factor on the loss beside other tasks.
         options: for the recipe, `root` and what differs from the defaults.
+        holdout: share of the images to validate on, where the folder has no validation split; else 0.
     """
 
     layout: str
@@ -37,6 +40,7 @@ class Guess:
     batch_size: int
     weight: float
     options: dict[str, Any]
+    holdout: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -124,6 +128,7 @@ def entry(start: Start) -> dict[str, Any]:
         "kind": start.kind,
         "batch_size": max(1, min(start.guess.batch_size, start.counts["train"])),
         "input_size": list(start.input_size),
+        **({"holdout": start.guess.holdout} if start.guess.holdout else {}),
         "weight": start.guess.weight,
         "options": start.guess.options,
     }
@@ -135,9 +140,10 @@ def _read(name: str, kind: str, guess: Guess, plugins: Plugins) -> Start:
     from umbel.run import build_tasks
 
     trial = {"kind": kind, "batch_size": 2, "input_size": [STRIDE, STRIDE], "options": guess.options}
+    trial["holdout"] = guess.holdout
     tree = OmegaConf.create({"tasks": {name: trial}, "backbone": {"options": {"model": MODEL}}})  # not built
     task = build_tasks(build_recipe(tree, plugins, name), plugins)[name]
-    data = {split: task.dataset(split) for split in ("train", "val")}
+    data = {split: open_split(task, split) for split in ("train", "val")}
     counts = {split: dataset_length(dataset) for split, dataset in data.items()}
     for split, count in counts.items():
         if not count:

@@ -90,6 +90,13 @@ class Task(ABC, Generic[OptionsT]):
 
         return read_sample(dataset, index)
 
+    def strata(self, dataset: Dataset[Sample]) -> Sequence[str]:
+        """The class of every sample of `dataset("train")`, of which `holdout` takes equal shares; empty: all alike.
+
+        Override it where classes are known without reading the samples.
+        """
+        return ()
+
     def augment(self, sample: Sample, rng: np.random.Generator) -> Sample:
         """Training view of a sample, of size `config.input_size`; every random choice comes from `rng`.
 

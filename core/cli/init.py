@@ -78,9 +78,10 @@ def _add(starts: dict[str, Start], start: Start) -> None:
         raise ConfigError(f"there are two tasks '{start.name}'", where="--task", hint="give them names: NAME=FOLDER")
     starts[start.name] = start
     counts = f"{start.counts['train']} training, {start.counts['val']} validation images"
-    click.echo(
-        f"{start.name}: {start.kind}, layout {start.guess.layout}, {counts}, {len(start.classes)} classes", err=True
-    )
+    held = start.guess.holdout
+    said = f"; no validation split: {100 * held:g} % held out (holdout: {held:g})" if held else ""
+    found = f"{start.kind}, layout {start.guess.layout}, {counts}, {len(start.classes)} classes"
+    click.echo(f"{start.name}: {found}{said}", err=True)
 
 
 def _ask(starts: dict[str, Start], found: Plugins) -> None:

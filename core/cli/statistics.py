@@ -13,23 +13,24 @@ if TYPE_CHECKING:
 
 
 def echo_statistics(recipe: Recipe, found: Plugins) -> None:
-    """The tables of every task's training data, and the findings of both splits."""
+    """The tables of every task's training data, and the findings of both splits; a divided data set is one."""
     from umbel.run import build_tasks
 
     findings = []
     for name, task in build_tasks(recipe, found).items():
-        for split in ("train", "val"):
+        for split in ("train",) if task.config.holdout else ("train", "val"):
+            called = "train and val" if task.config.holdout else split
             for table in task.describe_data(split):
                 if split == "train":
-                    _echo_table(name, table)
-                findings += [f"note: {name}, {split}: {finding}" for finding in table.findings]
+                    _echo_table(f"{name}, {called}", table)
+                findings += [f"note: {name}, {called}: {finding}" for finding in table.findings]
     if findings:
         click.echo("\n" + "\n".join(findings))
 
 
-def _echo_table(name: str, table: Statistic) -> None:
+def _echo_table(what: str, table: Statistic) -> None:
     from umbel.cli.tables import text_table
 
     cells = [[f"{cell:.4f}" if isinstance(cell, float) else str(cell) for cell in row] for row in table.rows]
-    click.echo(f"\n{name}, train: {table.title}")
+    click.echo(f"\n{what}: {table.title}")
     click.echo(text_table(table.columns, cells))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch.utils.data import DataLoader, Dataset
 
 from umbel.data.faults import collect_faults
+from umbel.data.holdout import Part, divide
 from umbel.data.loader import dataset_length, start_worker
 from umbel.errors import DataError, UmbelError
 from umbel.inspection.finding import SEVERITIES, Finding
@@ -59,7 +60,10 @@ class _Jobs(Dataset[SampleResult]):
 
     def __getitem__(self, position: int) -> SampleResult:
         (name, split), index = self.jobs[position]
-        return inspect_sample(self.tasks[name], split, self.datasets[name, split], index)
+        dataset = self.datasets[name, split]
+        if isinstance(dataset, Part):  # a task looks at its own data sets only
+            dataset, index = dataset.whole, dataset.indices[index]
+        return inspect_sample(self.tasks[name], split, dataset, index)
 
 
 def check_data(tasks: Mapping[str, Task[Any]], workers: int = 2, progress: Progress | None = None) -> DataReport:
@@ -77,10 +81,8 @@ def check_data(tasks: Mapping[str, Task[Any]], workers: int = 2, progress: Progr
     findings: list[Finding] = []
     datasets: dict[tuple[str, str], Dataset[Sample]] = {}
     for name, task in tasks.items():
-        for split in SPLITS:
-            dataset = _open(task, split, findings)
-            if dataset is not None:
-                datasets[name, split] = dataset
+        for split, dataset in _open_all(task, findings).items():
+            datasets[name, split] = dataset
     results = _read_all(_Jobs(tasks, datasets), workers, progress)
     findings += [finding for result in results for finding in result.findings]
     findings += find_overlaps(results)
@@ -93,6 +95,18 @@ def check_data(tasks: Mapping[str, Task[Any]], workers: int = 2, progress: Progr
         time.perf_counter() - started,
         tuple(sorted(unique, key=lambda f: (order[f.severity], f.task, f.split, f.file, f.kind, f.message))),
     )
+
+
+def _open_all(task: Task[Any], findings: list[Finding]) -> dict[str, Dataset[Sample]]:
+    """The splits that can be opened; data that is divided here is opened once, so that its faults are told once."""
+    opened = {split: _open(task, split, findings) for split in (SPLITS[:1] if task.config.holdout else SPLITS)}
+    whole = opened["train"]
+    if task.config.holdout and whole is not None and dataset_length(whole):
+        try:
+            return divide(task, whole)
+        except DataError as error:
+            findings.append(replace(Finding.of(error), task=task.name, split="val"))
+    return {split: dataset for split, dataset in opened.items() if dataset is not None}
 
 
 def _open(task: Task[Any], split: str, findings: list[Finding]) -> Dataset[Sample] | None:

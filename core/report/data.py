@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 
 def describe_data(task: Task[Any]) -> list[Figure]:
-    """The task's own tables about its training data; none where it cannot be read any more."""
+    """The task's own tables about its training data, held-out part included; none where it cannot be read any more."""
     try:
         tables = task.describe_data("train")
     except Exception as error:  # a report is not worth a run
@@ -20,7 +20,7 @@ def describe_data(task: Task[Any]) -> list[Figure]:
         return []
     return [
         TableFigure(
-            f"Training data: {table.title}",
+            f"{'Training and held-out' if task.config.holdout else 'Training'} data: {table.title}",
             list(table.columns),
             [list(row) for row in table.rows],
             "; ".join(table.findings),

@@ -8,6 +8,8 @@ from umbel import DataError, list_images, tolerate
 from umbel.tasks.classification.options import ClassificationOptions
 from umbel.tasks.classification.records import Record
 
+OTHER_TASKS = {"images", "JPEGImages", "masks", "labels", "Annotations", "annotations"}  # folders of theirs, no classes
+
 
 class Folders:
     """root/{train,val}/CLASS/*, the same classes in both."""
@@ -16,7 +18,7 @@ class Folders:
 
     def matches(self, options: ClassificationOptions) -> bool:
         root = Path(options.root)
-        return any(class_folders(root / split) for split in (options.train, options.val))
+        return any(set(class_folders(root / split)) - OTHER_TASKS for split in (options.train, options.val))
 
     def class_names(self, options: ClassificationOptions) -> list[str]:
         folder = Path(options.root) / options.train

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from umbel import (
+    HOLDOUT,
     ConfigError,
     DataError,
     FeatureSpec,
@@ -39,6 +40,7 @@ from umbel.tasks.classification.options import ClassificationOptions
 from umbel.tasks.classification.prediction import ClassScores
 from umbel.tasks.classification.report import ClassificationReporter
 from umbel.tasks.classification.statistics import describe
+from umbel.tasks.classification.undivided import undivided
 from umbel.tasks.classification.views import make_views
 
 if TYPE_CHECKING:
@@ -76,10 +78,12 @@ class Classification(Task[ClassificationOptions]):
     @classmethod
     def recognise(cls, folder: Path) -> Guess | None:
         name = recognise_format(FORMATS, ClassificationOptions(root=str(folder)))
-        if name is None:
+        whole = undivided(folder, name)
+        if name is None and whole is None:
             return None
-        options = {"root": str(folder), "format": name, "mid_channels": 128, "erase_prob": 0.25}
-        return Guess(name, 224, 16, 0.5, {**options, "crop_scale": [0.7, 1.0]})
+        options = {"root": str(folder), "format": name, **(whole or {}), "mid_channels": 128, "erase_prob": 0.25}
+        holdout = 0.0 if whole is None else HOLDOUT
+        return Guess(options["format"], 224, 16, 0.5, {**options, "crop_scale": [0.7, 1.0]}, holdout)
 
     def dataset(self, split: str) -> ClassificationDataset:
         options = self.options
@@ -87,6 +91,9 @@ class Classification(Task[ClassificationOptions]):
         class_map = map_classes(found.class_names(options), options.class_map, self.class_names, where=self._where)
         records = [(record, class_map.targets[record.label]) for record in found.read(options, split)]
         return ClassificationDataset([replace(record, label=id) for record, id in records if id is not None])
+
+    def strata(self, dataset: ClassificationDataset) -> Sequence[str]:  # type: ignore[override]  # its own
+        return [self.class_names[record.label] for record in dataset.records]
 
     def inspect(self, dataset: ClassificationDataset, index: int) -> SampleReport:  # type: ignore[override]  # its own
         record = dataset.records[index]

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from umbel import (
+    HOLDOUT,
     ConfigError,
     DataError,
     FeatureSpec,
@@ -53,6 +54,7 @@ from umbel.tasks.detection.report import DetectionReporter
 from umbel.tasks.detection.results import coco_annotations, coco_results, narrow
 from umbel.tasks.detection.statistics import describe
 from umbel.tasks.detection.targets import BoxTarget, Detections, training_rows
+from umbel.tasks.detection.undivided import undivided
 
 MERGES = ("nms", "wbf")
 SMALL_DATA: dict[str, Any] = {  # a light head; with few classes the class loss meant for 80 drowns the boxes
@@ -83,7 +85,11 @@ class Detection(Task[DetectionOptions]):
     @classmethod
     def recognise(cls, folder: Path) -> Guess | None:
         name = recognise_format(FORMATS, DetectionOptions(root=str(folder)))
-        return None if name is None else Guess(name, 320, 8, 1.0, {"root": str(folder), "format": name, **SMALL_DATA})
+        whole = undivided(folder, name)
+        if name is None and whole is None:
+            return None
+        options = {"root": str(folder), "format": name, **(whole or {})}
+        return Guess(options["format"], 320, 8, 1.0, {**options, **SMALL_DATA}, 0.0 if whole is None else HOLDOUT)
 
     def dataset(self, split: str) -> DetectionDataset:
         """Images and boxes of "train" or "val"; in the challenge's format also "test", without boxes."""

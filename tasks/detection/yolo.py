@@ -11,7 +11,7 @@ from umbel import DataError, list_images, read_lines, resolve_under, tolerate
 from umbel.tasks.detection.entries import read_small_file, refuse_twice
 from umbel.tasks.detection.options import DetectionOptions
 from umbel.tasks.detection.records import Annotations, Box, Record, make_record
-from umbel.tasks.detection.yolo_yaml import YoloSet, read_data_yaml
+from umbel.tasks.detection.yolo_yaml import YoloSet, read_description
 
 MAX_BYTES = 4 * 2**20
 DIGITS = re.compile(r"-?[0-9]{1,9}")
@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 class Yolo:
     """root/data.yaml; lines "class cx cy width height" with fractions of the image's sides.
 
+    In place of data.yaml a text file may name the classes (`train_annotations: classes.txt`), with `train_images`.
+
     The label file of .../images/a.jpg is .../labels/a.txt, or a.txt beside it where no folder is called images. An
     image without a label file has no boxes, but a split without any label file is refused.
     """
@@ -30,17 +32,17 @@ class Yolo:
 
     def matches(self, options: DetectionOptions) -> bool:
         files = [_yaml(options, split) for split in ("train", "val")]
-        return any(path.suffix.lower() in (".yaml", ".yml") and path.is_file() for path in files)
+        return any(path.suffix.lower() in (".yaml", ".yml", ".txt") and path.is_file() for path in files)
 
     def splits(self, options: DetectionOptions) -> list[str]:
         found = [split for split in ("train", "val") if _yaml(options, split).exists()]
         return [
-            split for split in found if options.images(split) or split in read_data_yaml(_yaml(options, split)).places
+            split for split in found if options.images(split) or split in read_description(_yaml(options, split)).places
         ]
 
     def read(self, options: DetectionOptions, split: str) -> Annotations:
         path = _yaml(options, split)
-        described = read_data_yaml(path)
+        described = read_description(path)
         given = options.images(split)
         places = (Path(options.root) / given,) if given else described.places.get(split)
         if not places:

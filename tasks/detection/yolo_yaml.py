@@ -1,4 +1,4 @@
-"""The description of a YOLO data set: names of classes and where the splits are."""
+"""The description of a YOLO data set: names of classes and where the splits are, or a bare list of names."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from umbel import DataError, resolve_under
+from umbel import DataError, read_lines, resolve_under
 from umbel.tasks.detection.entries import read_small_file, refuse_twice
 
 MAX_BYTES = 2**20
@@ -17,7 +17,7 @@ MAX_BYTES = 2**20
 
 @dataclass(frozen=True)
 class YoloSet:
-    """A data.yaml as read.
+    """A description as read.
 
     Args:
         names: classes by index.
@@ -28,6 +28,20 @@ class YoloSet:
     names: tuple[str, ...]
     places: dict[str, tuple[Path, ...]]
     base: Path
+
+
+def read_description(path: Path) -> YoloSet:
+    """A data.yaml, or a text file with one class name a line; see `read_data_yaml`."""
+    if path.suffix.lower() != ".txt":
+        return read_data_yaml(path)
+    if not path.is_file():
+        hint = "write one class name a line, in the order of the numbers in the labels"
+        raise DataError("no such file", kind="missing", where=str(path), hint=hint)
+    names = tuple(read_lines(path))
+    if not names:
+        raise DataError("names no class", where=str(path))
+    refuse_twice(names, "class", path)
+    return YoloSet(names, {}, path.parent)
 
 
 def read_data_yaml(path: Path) -> YoloSet:

@@ -21,7 +21,7 @@ class CamVid:
     def matches(self, options: SegmentationOptions) -> bool:
         root = Path(options.root)
         annotated = any((root / name).is_dir() for name in ("trainannot", "valannot"))
-        lists = [path for path in (root / options.train_list, root / options.val_list) if path.is_file()]
+        lists = [root / name for name in (options.train_list, options.val_list) if name and (root / name).is_file()]
         return annotated and any(len(line.split()) == 2 for path in lists for line in read_lines(path)[:1])
 
     def class_names(self, options: SegmentationOptions) -> list[str]:
@@ -29,7 +29,12 @@ class CamVid:
 
     def read(self, options: SegmentationOptions, split: str) -> Split:
         root = Path(options.root)
-        listing = root / {"train": options.train_list, "val": options.val_list}[split]
+        name = {"train": options.train_list, "val": options.val_list}[split]
+        if name is None:
+            raise DataError(
+                "camvid reads no data without a list", where="train_list", hint="name it, such as train.txt"
+            )
+        listing = root / name
         records: dict[str, Record] = {}
         for line in read_lines(listing):
             with tolerate("annotation"):

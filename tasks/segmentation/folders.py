@@ -6,11 +6,14 @@ from pathlib import Path
 
 from umbel import ConfigError, DataError, read_lines, tolerate
 from umbel.tasks.segmentation.options import SegmentationOptions
-from umbel.tasks.segmentation.records import Mask, Record, Split, files_by_name
+from umbel.tasks.segmentation.records import Mask, Record, Split, files_by_name, pair_files
 
 
 class Folders:
-    """root/images/STEM.*, root/masks/STEM.*, root/{train,val}.txt with stems, root/classes.txt."""
+    """root/images/STEM.*, root/masks/STEM.*, root/{train,val}.txt with stems, root/classes.txt.
+
+    Without a training list (`train_list: null`) all images are training data.
+    """
 
     looks_for = "a folder of images and one of masks"
 
@@ -32,20 +35,8 @@ class Folders:
 
     def read(self, options: SegmentationOptions, split: str) -> Split:
         root = Path(options.root)
-        listing = root / {"train": options.train_list, "val": options.val_list}[split]
-        images, masks = root / options.images, root / options.masks
-        image_files, mask_files = files_by_name(images), files_by_name(masks)
-        records: dict[str, Record] = {}
-        for stem in read_lines(listing):
-            with tolerate("missing-pair"):
-                if stem in records:
-                    raise DataError(f"lists {stem!r} twice", where=str(listing), kind="duplicate-id")
-                for folder, files in ((images, image_files), (masks, mask_files)):
-                    if stem not in files:
-                        raise DataError(f"no file of stem {stem!r}, which {listing.name} lists", where=str(folder))
-                records[stem] = Record(image_files[stem], Mask(mask_files[stem]), stem)
-        if not records:
-            raise DataError("lists no images", where=str(listing), kind="empty-split")
+        name = {"train": options.train_list, "val": options.val_list}[split]
+        records = _all(options) if name is None else _listed(options, root / name)
         names = self.class_names(options)
         if options.ignore_index < len(names):
             raise ConfigError(
@@ -53,4 +44,26 @@ class Folders:
                 where="ignore_index",
                 hint="class_map leaves classes out",
             )
-        return Split(tuple(records.values()), {**dict(enumerate(names)), options.ignore_index: None})
+        return Split(records, {**dict(enumerate(names)), options.ignore_index: None})
+
+
+def _all(options: SegmentationOptions) -> tuple[Record, ...]:
+    root = Path(options.root)
+    return tuple(pair_files(root / options.images, root / options.masks))
+
+
+def _listed(options: SegmentationOptions, listing: Path) -> tuple[Record, ...]:
+    images, masks = (Path(options.root) / name for name in (options.images, options.masks))
+    image_files, mask_files = files_by_name(images), files_by_name(masks)
+    records: dict[str, Record] = {}
+    for stem in read_lines(listing):
+        with tolerate("missing-pair"):
+            if stem in records:
+                raise DataError(f"lists {stem!r} twice", where=str(listing), kind="duplicate-id")
+            for folder, files in ((images, image_files), (masks, mask_files)):
+                if stem not in files:
+                    raise DataError(f"no file of stem {stem!r}, which {listing.name} lists", where=str(folder))
+            records[stem] = Record(image_files[stem], Mask(mask_files[stem]), stem)
+    if not records:
+        raise DataError("lists no images", where=str(listing), kind="empty-split")
+    return tuple(records.values())

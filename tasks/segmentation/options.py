@@ -17,7 +17,10 @@ class SegmentationOptions:
     )
     images: str = option("images", "folders, polygons: images, under root")
     masks: str = option("masks", "folders: one-channel masks of class ids, under root, with the stems of the images")
-    train_list: str = option("train.txt", "folders: training stems, one a line; camvid: two columns of files")
+    train_list: str | None = option(
+        "train.txt",
+        "folders: training stems, one a line, or null for all images, with `holdout`; camvid: two columns of files",
+    )
     val_list: str = option("val.txt", "folders, camvid: the same for validation")
     train_polygons: str = option("polygons_train.json", "polygons: annotations of training images, under root")
     val_polygons: str = option("polygons_val.json", "polygons: annotations of validation images, under root")

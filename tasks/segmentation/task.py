@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from umbel import (
+    HOLDOUT,
     ConfigError,
     FeatureSpec,
     Guess,
@@ -37,6 +38,7 @@ from umbel.tasks.segmentation.options import SegmentationOptions
 from umbel.tasks.segmentation.prediction import LabelMap
 from umbel.tasks.segmentation.report import SegmentationReporter
 from umbel.tasks.segmentation.statistics import describe
+from umbel.tasks.segmentation.undivided import undivided
 from umbel.tasks.segmentation.views import content_logits, make_views, merge_views, original_logits
 
 if TYPE_CHECKING:
@@ -95,8 +97,10 @@ class Segmentation(Task[SegmentationOptions]):
         name = recognise_format(FORMATS, SegmentationOptions(root=str(folder)))
         if name is None:
             return None
-        options = {"root": str(folder), "format": name, "width": 64, "aux_weight": 0.0, "scale": [0.75, 1.75]}
-        return Guess(name, 320, 8, 6.0, {**options, "rotation": 5.0, "blur_prob": 0.0})
+        whole = undivided(folder, name)
+        data = {"root": str(folder), "format": name, **(whole or {})}
+        light = {"width": 64, "aux_weight": 0.0, "scale": [0.75, 1.75], "rotation": 5.0, "blur_prob": 0.0}
+        return Guess(name, 320, 8, 6.0, {**data, **light}, 0.0 if whole is None else HOLDOUT)
 
     def dataset(self, split: str) -> SegmentationDataset:
         found = find_format(self.options).read(self.options, split)

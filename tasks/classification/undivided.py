@@ -1,0 +1,43 @@
+"""Classified images without a validation split, as `umbel init` finds them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from umbel import list_images
+from umbel.tasks.classification.folders import OTHER_TASKS, class_folders
+from umbel.tasks.classification.options import ClassificationOptions
+
+_SPLIT = re.compile(r"train|val|test", re.IGNORECASE)
+
+
+def undivided(folder: Path, layout: str | None) -> dict[str, Any] | None:
+    """Options that read all images of a folder as training data; None if it has a validation split, or no such images.
+
+    Args:
+        folder: of the data set.
+        layout: the format that it is in, or None: then FOLDER/CLASS/* is looked for.
+    """
+    if layout is None:
+        return {"format": "folders", "train": "."} if _is_class_tree(folder) else None
+    options = ClassificationOptions(root=str(folder))
+    base = folder / "cls" if layout == "list" and (folder / "cls").is_dir() else folder
+    endings = {"folders": "", "list": ".txt", "csv": ".csv"}
+    if layout not in endings or (base / f"{options.val}{endings[layout]}").exists():
+        return None
+    return {"format": layout}
+
+
+def _is_class_tree(folder: Path) -> bool:
+    """Two folders of images or more, and no folder of anything else.
+
+    Folders called after splits, or after the parts of other kinds of data sets, are no classes.
+    """
+    names = class_folders(folder)
+    if sum(_SPLIT.match(name) is not None for name in names) > 1 or OTHER_TASKS & set(names):
+        return False
+    images = {name: len(list_images(folder / name)) for name in names}
+    strange = [name for name in names if not images[name] and any((folder / name).iterdir())]
+    return not strange and sum(count > 0 for count in images.values()) > 1
