@@ -80,7 +80,7 @@ def held_out(length: int, share: float, strata: Sequence[str] = ()) -> list[int]
     """The samples that validate, ascending: a function of these arguments alone, whatever the task and the run's seed.
 
     Tasks that label the same list of images so hold out the same ones, which the shared trunk then never trains on.
-    Every stratum gives its share, to within a sample, and keeps one sample at least to train on.
+    Strata of one size give alike, to within a sample, and every one keeps a sample to train on.
 
     Args:
         length: number of samples, two or more.
