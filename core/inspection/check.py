@@ -62,7 +62,7 @@ class _Jobs(Dataset[SampleResult]):
         (name, split), index = self.jobs[position]
         dataset = self.datasets[name, split]
         if isinstance(dataset, Part):  # a task looks at its own data sets only
-            dataset, index = dataset.whole, dataset.indices[index]
+            index, dataset = dataset.indices[index], dataset.whole
         return inspect_sample(self.tasks[name], split, dataset, index)
 
 
