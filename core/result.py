@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from umbel.task import Task
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Result(Mapping[str, Any]):
     """Predictions for one image by task name: `result["signs"]` is what the task `signs` predicts.
 
@@ -28,6 +28,11 @@ class Result(Mapping[str, Any]):
     predictions: Mapping[str, Any]
     tasks: Mapping[str, Task[Any]]
     source: str = ""
+
+    def __repr__(self) -> str:
+        height, width = self.image.shape[:2]
+        found = ", ".join(f"{name}: {type(prediction).__name__}" for name, prediction in self.predictions.items())
+        return f"Result({self.source or 'image'}, {height}x{width}, {found})"
 
     def __getitem__(self, task: str) -> Any:
         return self.predictions[task]

@@ -35,6 +35,7 @@ def test_one_image_of_any_kind_gives_one_result(model: umbel.Trained, image: np.
         assert result.to_json() == expected
         np.testing.assert_array_equal(result.image, image)
     assert model.predict(path).source == str(path)
+    assert repr(model.predict(path, "signs")) == f"Result({path}, 70x50, signs: Detections)"  # no walls of pixels
     assert json.loads(json.dumps(expected)).keys() == {"road", "vehicles", "signs"}
 
 
