@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import cProfile
 import pstats
-import tempfile
 import time
 from pathlib import Path
 
-import cv2
-import torch
-from loader import PAPER, Epochs, Stored, training_view
+from loader import Epochs, paper_data, training_view
 from measure import arguments
-from pictures import write_pictures
 from report import publish
 
 SHOWN = 5  # of each task
@@ -20,21 +16,14 @@ SHOWN = 5  # of each task
 
 def main() -> None:
     quick = arguments(__doc__).quick
-    torch.set_num_threads(1)
-    cv2.setNumThreads(0)
     count = 2 if quick else 24
     rows = []
-    with tempfile.TemporaryDirectory() as folder:
-        for kind, (stored, size, _) in PAPER.items():
-            if quick:
-                stored, size = (stored[0] // 4, stored[1] // 4), (128, 128)
-            epochs = Epochs(
-                training_view(kind, Stored(kind, write_pictures(Path(folder), stored, count), stored), size), count
-            )
-            epochs()
-            profiler = cProfile.Profile(time.process_time)
-            profiler.runcall(epochs)
-            rows += largest(kind, profiler, count)
+    for kind, data, size in paper_data(quick, count):
+        epochs = Epochs(training_view(kind, data, size), count)
+        epochs()
+        profiler = cProfile.Profile(time.process_time)
+        profiler.runcall(epochs)
+        rows += largest(kind, profiler, count)
     publish("costs_loader", ("task, function", "share", "ms an image", "calls an image"), rows, [])
 
 

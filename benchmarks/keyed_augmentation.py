@@ -7,19 +7,14 @@ All transforms are applied to every image, so that luck has no part in the cost.
 
 from __future__ import annotations
 
-import tempfile
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import albumentations as A
-import cv2
 import numpy as np
-import torch
-from loader import PAPER, Epochs, Stored, training_view
+from loader import Epochs, Stored, paper_data, training_view
 from measure import arguments, medians, ratio, side_by_side
-from pictures import write_pictures
 from report import Claim, milliseconds, publish
 
 from umbel import apply_keyed, keyed_generator
@@ -62,28 +57,20 @@ def keying_seconds(size: Size, count: int) -> float:
 
 def main() -> None:
     quick = arguments(__doc__).quick
-    torch.set_num_threads(1)
-    cv2.setNumThreads(0)
     count = 2 if quick else 12
     rows, claims = [], []
-    with tempfile.TemporaryDirectory() as folder:
-        for kind, (stored, size, _) in PAPER.items():
-            if quick:
-                stored, size = (stored[0] // 4, stored[1] // 4), (128, 128)
-            data = Stored(kind, write_pictures(Path(folder), stored, count), stored)
-            view, compose = training_view(kind, data, size), pipeline(size)
-            view.task.augment = Keyed(pipeline(size))  # type: ignore[method-assign]
+    for kind, data, size in paper_data(quick, count):
+        view, compose = training_view(kind, data, size), pipeline(size)
+        view.task.augment = Keyed(pipeline(size))  # type: ignore[method-assign]
 
-            def unkeyed(data: Stored = data, compose: A.Compose = compose, task: Any = view.task) -> None:
-                for sample in (data[index] for index in range(len(data))):
-                    task.collate([replace(sample, image=compose(image=sample.image)["image"])])
+        def unkeyed(data: Stored = data, compose: A.Compose = compose, task: Any = view.task) -> None:
+            for sample in (data[index] for index in range(len(data))):
+                task.collate([replace(sample, image=compose(image=sample.image)["image"])])
 
-            times = side_by_side({"keyed": Epochs(view, count), "unkeyed": unkeyed}, 1 if quick else 11)
-            rows += [(f"{kind}, {name}", milliseconds(value / count)) for name, value in medians(times).items()]
-            rows.append(
-                (f"{kind}, what is done for the key", f"{1000 * keying_seconds(size, 20 if quick else 1000):.3f}")
-            )
-            claims.append(Claim(f"{kind}: keyed / unkeyed", ratio(times, "keyed", "unkeyed"), 1.05))
+        times = side_by_side({"keyed": Epochs(view, count), "unkeyed": unkeyed}, 1 if quick else 11)
+        rows += [(f"{kind}, {name}", milliseconds(value / count)) for name, value in medians(times).items()]
+        rows.append((f"{kind}, what is done for the key", f"{1000 * keying_seconds(size, 20 if quick else 1000):.3f}"))
+        claims.append(Claim(f"{kind}: keyed / unkeyed", ratio(times, "keyed", "unkeyed"), 1.05))
     publish("keyed_augmentation", ("pipeline, one core", "ms an image"), rows, claims)
 
 
