@@ -44,7 +44,7 @@ def recipe_text(starts: Sequence[Start], model: str, weights: str | None, steps:
     rate = "backbone_lr_scale: 0.33, " if weights else ""
     lines += [
         f"optim: {{lr: 1.5e-3, {rate}weight_decay: 0.01, warmup_steps: {min(40, max(1, steps // 10))}}}",
-        f"train: {{steps: {steps}, ema_decay: 0.99, eval_every: {max(1, steps // 3)}}}  # more steps: better scores",
+        f"train: {{steps: {steps}, ema_decay: 0.99, eval_every: {max(1, steps // 2)}}}  # more steps: better scores",
     ]
     return "\n".join(lines) + "\n"
 

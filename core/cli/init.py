@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     "--weights",
     help="File or timm tag of the trunk's weights, or 'none'; default: MODEL.in1k, fetched when first used.",
 )
-@click.option("--steps", type=click.IntRange(min=1), default=300, show_default=True, help="Steps of the training.")
+@click.option("--steps", type=click.IntRange(min=1), default=240, show_default=True, help="Steps of the training.")
 @click.option("--pictures", type=click.Path(path_type=Path), metavar="DIR", help="Draw training samples, DIR/TASK.jpg.")
 @click.option("--yes", is_flag=True, help="Ask nothing; replace --out if it exists.")
 def init(
