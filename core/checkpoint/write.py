@@ -7,9 +7,9 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,13 @@ from torch import Tensor
 
 import umbel
 from umbel.checkpoint.blocks import safetensors_blocks
+from umbel.checkpoint.checksums import Blocks, Checksums
 from umbel.checkpoint.folder import LATEST, MANIFEST, STATE, checkpoint_folder
 from umbel.checkpoint.retain import retire
 from umbel.checkpoint.verify import own_checksum, sha256
 from umbel.errors import CheckpointError
 
 _MARGIN = 1.1  # space asked for, per byte to write
-file_checksum = hashlib.sha256
 
 
 def write_checkpoint(
@@ -56,17 +56,22 @@ def write_checkpoint(
     final = checkpoint_folder(root, step)
     temporary = root / f"{final.name}.tmp-{uuid.uuid4().hex[:8]}"
     replaced = root / f"{final.name}.old-{uuid.uuid4().hex[:8]}"
+    streams = {f"{stem}.safetensors": partial(safetensors_blocks, named) for stem, named in tensors.items()}
+    checksums = None
     try:
         root.mkdir(parents=True, exist_ok=True)
         _check_space(root, sum(value.nbytes for named in tensors.values() for value in named.values()))
         temporary.mkdir()
+        checksums = Checksums(streams)
+        sizes = {name: _write_durably(temporary / name, blocks()) for name, blocks in streams.items()}
         files = {}
-        for stem, named in tensors.items():
-            files[f"{stem}.safetensors"] = _write_durably(temporary / f"{stem}.safetensors", safetensors_blocks(named))
         if fill is not None:
             fill(temporary)
-            files |= _flush_files(temporary, files)
-        files[STATE] = _write_durably(temporary / STATE, [json.dumps(state, indent=1, allow_nan=False).encode()])
+            files = _flush_files(temporary, sizes)
+        content = json.dumps(state, indent=1, allow_nan=False).encode()
+        _write_durably(temporary / STATE, [content])
+        files[STATE] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        files |= {name: {"bytes": size, "sha256": checksums.of(name)} for name, size in sizes.items()}
         manifest: dict[str, Any] = {"umbel": umbel.__version__, "step": step, "files": files}
         manifest["sha256"] = own_checksum(manifest)
         _write_durably(temporary / MANIFEST, [json.dumps(manifest, indent=1).encode()])
@@ -81,6 +86,9 @@ def write_checkpoint(
                 os.rename(replaced, final)
         shutil.rmtree(temporary, ignore_errors=True)
         raise _refusal(final, error) from None
+    finally:
+        if checksums is not None:
+            checksums.stop()
     point_to(root, LATEST, final)
     retire(root, final, keep, keep_every)
     return final
@@ -114,20 +122,16 @@ def _check_space(root: Path, needed: int) -> None:
         raise OSError(f"it needs {needed * _MARGIN / 1e9:.2f} GB and {free / 1e9:.2f} GB are free")
 
 
-def _write_durably(path: Path, blocks: Iterable[bytes | memoryview]) -> dict[str, Any]:
-    """Write and flush a file; its checksum is computed meanwhile, by another thread, at most one block behind."""
-    digest, size = file_checksum(), 0
-    behind: Future[None] | None = None
-    with ThreadPoolExecutor(1) as pool, path.open("wb") as file:
+def _write_durably(path: Path, blocks: Blocks) -> int:
+    """Write and flush a file; how many bytes it has."""
+    size = 0
+    with path.open("wb") as file:
         for block in blocks:
-            if behind is not None:
-                behind.result()
-            behind = pool.submit(digest.update, block)
             file.write(block)
             size += len(block)
         file.flush()
         os.fsync(file.fileno())
-    return {"bytes": size, "sha256": digest.hexdigest()}
+    return size
 
 
 def _flush_files(folder: Path, known: Mapping[str, Any]) -> dict[str, Any]:
