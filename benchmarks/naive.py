@@ -48,7 +48,7 @@ def naive_pipeline(kind: str, size: Size) -> Pipeline:
             A.Resize(height, width, interpolation=cv2.INTER_CUBIC),
             A.HorizontalFlip(p=0.5),
             A.ColorJitter(brightness=0, contrast=0, saturation=0.4, hue=0, p=0.5),
-            A.Erasing(scale=(0.02, 0.33), p=0.5),
+            A.Erasing(scale=(0.02, 0.33), fill="random", p=0.5),
         ],
         DETECTION: [
             A.RandomResizedCrop((height, width), scale=(0.09, 0.36), ratio=(1, 1), p=1),

@@ -13,7 +13,7 @@ import numpy as np
 
 from umbel.data.files import read_bytes, write_bytes
 from umbel.data.integrity import jpeg_is_whole, png_fault
-from umbel.data.jpeg import decode_jpeg, is_plain_jpeg
+from umbel.data.jpeg import decode_jpeg, is_plain_jpeg, plain_jpeg_size
 from umbel.data.trace import note_read
 from umbel.errors import DataError
 
@@ -50,6 +50,9 @@ def read_image(path: Path) -> np.ndarray:
 
     data = read_bytes(path)
     note_read(path, data, is_label_map=False)
+    size = plain_jpeg_size(data)
+    if size and size[0] * size[1] <= MAX_PIXELS and jpeg_is_whole(data) and (image := decode_jpeg(data)) is not None:
+        return image
     header = _check_header(data, path)
     if header[:2] == ("TIFF", "RGBA"):
         return _decode_with_pillow(data, path)  # cv2 would multiply the colours by alpha

@@ -53,6 +53,7 @@ def test_pixels_are_opencvs_to_the_bit(height, width, seed, subsampling, quality
         how |= {"keep_rgb": True} if keep_rgb else {"subsampling": subsampling}
     data = encoded(height, width, seed, mode, **how)
     assert is_plain(data)
+    assert jpeg.plain_jpeg_size(data) == (height, width)
     image = jpeg.decode_jpeg(data)
     assert image is not None
     assert image.flags.writeable
@@ -86,6 +87,41 @@ def test_what_may_hide_a_turn_or_has_other_colours_is_left_to_opencv():
     buffer = io.BytesIO()
     Image.new("RGB", (8, 8)).save(buffer, "PNG")
     assert not is_plain(buffer.getvalue())
+
+
+def test_what_the_markers_do_not_settle_is_left_to_pillow():
+    upright = Image.Exif()
+    upright[0x0112] = 1
+    assert jpeg.plain_jpeg_size(encoded(8, 8, exif=upright)) is None
+    assert jpeg.plain_jpeg_size(encoded(8, 8, mode="CMYK")) is None
+    several = io.BytesIO()
+    pictures = [Image.new("RGB", (8, 8)), Image.new("RGB", (8, 8))]
+    pictures[0].save(several, "MPO", save_all=True, append_images=pictures[1:])
+    assert jpeg.plain_jpeg_size(several.getvalue()) is None
+    assert jpeg.plain_jpeg_size(encoded(8, 8, icc_profile=b"a profile of colours")) == (8, 8)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    data=st.sampled_from(
+        [encoded(9, 14), encoded(9, 14, mode="L"), encoded(9, 14, progressive=True, comment=b"hello")]
+    ),
+    places=st.lists(st.tuples(st.integers(0, 700), st.integers(0, 255)), max_size=3),
+    end=st.integers(0, 2000),
+)
+def test_what_the_markers_say_is_what_pillow_says(data, places, end):
+    damaged = bytearray(data)
+    for place, value in places:
+        damaged[place % len(damaged)] = value
+    size = jpeg.plain_jpeg_size(bytes(damaged[:end]))
+    if size is None:
+        return
+    try:
+        with Image.open(io.BytesIO(bytes(damaged[:end]))) as picture:
+            assert (picture.height, picture.width) == size
+            assert jpeg.is_plain_jpeg(picture)
+    except (OSError, SyntaxError, ValueError, IndexError):
+        pass  # what Pillow cannot open the decoders refuse
 
 
 def test_complaints_of_the_decoder_are_left_to_opencv():
