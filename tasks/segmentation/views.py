@@ -52,11 +52,11 @@ def pool_views(views_KHW: Iterable[Tensor]) -> Tensor:
     One map of probabilities is kept while the views come.
     """
     views = iter(views_KHW)
-    scores, summed = next(views), False
+    scores, probabilities = next(views), None
     for logits in views:
-        if not summed:
-            scores, summed = torch.softmax(scores, dim=0), True
-        scores += torch.softmax(logits, dim=0)
+        if probabilities is None:
+            scores, probabilities = torch.softmax(scores, dim=0), torch.empty_like(scores)
+        scores += torch.softmax(logits, dim=0, out=probabilities)
         del logits  # or it would be alive while the next view is computed
     return scores
 
