@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from command_line import exit_code
 from generators import undivided
 
-from umbel.cli import main
 from umbel.data.loader import load_datasets
 from umbel.plugins import Plugins
 from umbel.recipe import load_recipe
@@ -22,14 +22,6 @@ SMALL = [
 ]
 
 
-def run(*arguments: str) -> int:
-    try:
-        main(list(arguments))
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    return 0
-
-
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Three folders and their recipe."""
@@ -38,12 +30,12 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     undivided.coco(tmp_path / "signs")
     monkeypatch.chdir(tmp_path)
     folders = [part for name in ("vehicles", "road", "signs") for part in ("--task", name)]
-    assert run("init", *folders, "--model", "convnext_atto", "--weights", "none", "--yes") == 0
+    assert exit_code("init", *folders, "--model", "convnext_atto", "--weights", "none", "--yes") == 0
     return tmp_path
 
 
 def test_init_says_what_it_does(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("init", "--task", "vehicles", "--task", "signs", "--weights", "none", "--yes") == 0
+    assert exit_code("init", "--task", "vehicles", "--task", "signs", "--weights", "none", "--yes") == 0
     err = capsys.readouterr().err
     held = "no validation split: 20 % held out (holdout: 0.2)"
     assert f"vehicles: classification, layout folders, 10 training, 2 validation images, 3 classes; {held}" in err
@@ -54,27 +46,27 @@ def test_init_says_what_it_does(place: Path, capsys: pytest.CaptureFixture[str])
 
 
 def test_recipe_is_checked_and_trained(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("check", "recipe.yaml", *SMALL) == 0
+    assert exit_code("check", "recipe.yaml", *SMALL) == 0
     out = capsys.readouterr().out
     rows = {cells[0]: cells[1:3] for line in out.splitlines() if len(cells := line.split()) > 5}
     assert (rows["vehicles"], rows["road"], rows["signs"]) == (["10", "2"], ["4", "1"], ["4", "1"])
     assert "vehicles, train and val: classes" in out
-    assert run("train", "recipe.yaml", *SMALL, "--out", "run") == 0
+    assert exit_code("train", "recipe.yaml", *SMALL, "--out", "run") == 0
     scores = json.loads(Path("run/scores.json").read_text())
     assert {"vehicles/top1", "road/miou", "signs/map50"} <= set(scores)
     assert "Training and held-out data" in Path("run/report.html").read_text()
-    assert run("evaluate", "run") == 0
+    assert exit_code("evaluate", "run") == 0
 
 
 def test_data_is_read_once_and_copies_across_the_parts_are_found(place: Path) -> None:
-    assert run("check", "recipe.yaml", "--data", "--workers", "0", "--json", "before.json") == 0
+    assert exit_code("check", "recipe.yaml", "--data", "--workers", "0", "--json", "before.json") == 0
     before = json.loads(Path("before.json").read_text())
     assert before["files"] == 12 + 2 * 5 + 5
     plugins = Plugins.discover()
     tasks = build_tasks(load_recipe("recipe.yaml", (), plugins)[0], plugins)
     held, trained = (load_datasets(tasks, split)["vehicles"][0].id for split in ("val", "train"))
     shutil.copy(f"vehicles/{trained}", f"vehicles/{held}")
-    assert run("check", "recipe.yaml", "--data", "--workers", "0", "--json", "after.json") == 1
+    assert exit_code("check", "recipe.yaml", "--data", "--workers", "0", "--json", "after.json") == 1
     (finding,) = json.loads(Path("after.json").read_text())["findings"]
     assert (finding["kind"], finding["task"], finding["split"]) == ("leak", "vehicles", "val")
     assert finding["file"] == f"vehicles/{held}"
@@ -83,7 +75,7 @@ def test_data_is_read_once_and_copies_across_the_parts_are_found(place: Path) ->
 def test_faults_are_told_once(place: Path) -> None:
     Path("road/masks/p2.png").unlink()
     Path("vehicles/car/p1.png").write_bytes(b"")
-    assert run("check", "recipe.yaml", "--data", "--workers", "0", "--json", "found.json") == 1
+    assert exit_code("check", "recipe.yaml", "--data", "--workers", "0", "--json", "found.json") == 1
     found = json.loads(Path("found.json").read_text())["findings"]
     assert sorted(finding["kind"] for finding in found) == ["missing-pair", "zero-bytes"]
 
@@ -91,7 +83,7 @@ def test_faults_are_told_once(place: Path) -> None:
 def test_too_few_images_are_a_finding(place: Path) -> None:
     for path in (*Path("road").glob("*/p[1-9].png"),):
         path.unlink()
-    assert run("check", "recipe.yaml", "--data", "--workers", "0", "--json", "found.json") == 1
+    assert exit_code("check", "recipe.yaml", "--data", "--workers", "0", "--json", "found.json") == 1
     (finding,) = json.loads(Path("found.json").read_text())["findings"]
     assert (finding["kind"], finding["file"]) == ("empty-split", "tasks.road.holdout")
-    assert run("train", "recipe.yaml", *SMALL, "--out", "run") == 3
+    assert exit_code("train", "recipe.yaml", *SMALL, "--out", "run") == 3

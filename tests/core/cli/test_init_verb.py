@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 from click.testing import CliRunner
+from command_line import exit_code
 
-from umbel.cli import build_cli, main
+from umbel.cli import build_cli
 from umbel.recipes.streets.dataset import Counts, render_dataset
 
 
@@ -27,17 +28,9 @@ def place(rendered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     return tmp_path
 
 
-def run(*arguments: str) -> int:
-    try:
-        main(list(arguments))
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    return 0
-
-
 def test_recipe_of_three_folders_is_accepted_by_check(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tasks = ["--task", "road=data/seg", "--task", "data/cls", "--task", "signs=detection:data/det"]
-    assert run("init", *tasks, "--model", "convnext_atto", "--weights", "none", "--yes") == 0
+    assert exit_code("init", *tasks, "--model", "convnext_atto", "--weights", "none", "--yes") == 0
     captured = capsys.readouterr()
     assert captured.out == "recipe.yaml\n"
     assert "road: segmentation, layout folders, 3 training, 1 validation images" in captured.err
@@ -45,7 +38,10 @@ def test_recipe_of_three_folders_is_accepted_by_check(place: Path, capsys: pytes
     assert list(recipe["tasks"]) == ["road", "cls", "signs"]
     assert all(side % 32 == 0 for task in recipe["tasks"].values() for side in task["input_size"])
     small = ["tasks.road.batch_size=1", "tasks.cls.batch_size=2", "tasks.signs.batch_size=1", "train.precision=fp32"]
-    assert run("check", "recipe.yaml", *small, "backbone.options.model_args={depths: [1,1,1,1], dims: [8,8,8,8]}") == 0
+    assert (
+        exit_code("check", "recipe.yaml", *small, "backbone.options.model_args={depths: [1,1,1,1], dims: [8,8,8,8]}")
+        == 0
+    )
     checked = capsys.readouterr().out
     assert "steps/epoch" in checked
     assert "signs, train: shorter side of objects at test time, in pixels" in checked
@@ -53,13 +49,13 @@ def test_recipe_of_three_folders_is_accepted_by_check(place: Path, capsys: pytes
 
 def test_an_existing_recipe_is_kept(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("recipe.yaml").write_text("mine")
-    assert run("init", "--task", "data/cls") == 2
+    assert exit_code("init", "--task", "data/cls") == 2
     assert "exists already" in capsys.readouterr().err
     assert Path("recipe.yaml").read_text() == "mine"
 
 
 def test_pictures_are_drawn_on_request(place: Path) -> None:
-    assert run("init", "--task", "data/cls", "--yes", "--pictures", "look") == 0
+    assert exit_code("init", "--task", "data/cls", "--yes", "--pictures", "look") == 0
     assert Path("look/cls.jpg").stat().st_size > 5_000
 
 
@@ -89,7 +85,7 @@ def test_errors_are_one_line(
     place: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, part: str
 ) -> None:
     Path("empty").mkdir()
-    assert run("init", *arguments) == code
+    assert exit_code("init", *arguments) == code
     err = capsys.readouterr().err
     assert part in err.splitlines()[-1]
     assert "Traceback" not in err
@@ -98,5 +94,5 @@ def test_errors_are_one_line(
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_of_every_shell(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("completion", shell) == 0
+    assert exit_code("completion", shell) == 0
     assert "_UMBEL_COMPLETE" in capsys.readouterr().out

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import exit_code
 from trio import make_run
 
 from umbel import read_image, read_label_map, write_image
-from umbel.cli import main
 from umbel.video import Video, VideoFile
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -30,12 +30,7 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFi
         write_image(tmp_path / "photos" / f"{name}.png", image)
 
     def call(*arguments: str) -> tuple[int, str, str]:
-        code = 0
-        try:
-            main(list(arguments))
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        return (code, *capfd.readouterr())
+        return (exit_code(*arguments), *capfd.readouterr())
 
     return call
 

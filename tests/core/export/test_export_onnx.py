@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from command_line import exit_code
 from trio import SMALL, make_run
 
 import umbel
@@ -18,12 +19,7 @@ NORMED = "{depths: [1, 1, 1, 1], dims: [8, 8, 8, 8], norm_layer: batchnorm2d}"
 
 
 def export(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
-    code = 0
-    try:
-        main(["export", *arguments])
-    except SystemExit as stop:
-        code = int(stop.code or 0)
-    return code, capsys.readouterr().out
+    return exit_code("export", *arguments), capsys.readouterr().out
 
 
 @pytest.fixture(scope="module")

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from command_line import exit_code
 from torch import Tensor
 from toys import BrightDataset, BrightOptions
 
 from umbel.api import Trained, load
 from umbel.checkpoint.read import find_checkpoint
-from umbel.cli import main
 from umbel.growth.gate import judge
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -36,12 +36,7 @@ def cli(
     Path("third.yaml").write_text(THIRD)
 
     def run(*arguments: str) -> tuple[int, str, str]:
-        code = 0
-        try:
-            main(list(arguments))
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        return (code, *capfd.readouterr())
+        return (exit_code(*arguments), *capfd.readouterr())
 
     return run
 

@@ -8,9 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from command_line import exit_code
 from tta_toys import VIEWED_MODULE
-
-from umbel.cli import main
 
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -28,12 +27,7 @@ def cli(
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str) -> tuple[int, str, str]:
-        code = 0
-        try:
-            main(list(arguments))
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        return (code, *capfd.readouterr())
+        return (exit_code(*arguments), *capfd.readouterr())
 
     assert run("train", str(viewed_recipe), "--out", "run")[0] == 0
     return run

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import exit_code
 from omegaconf import OmegaConf
 
 import umbel
-from umbel.cli import main
 
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -30,12 +30,7 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFi
     monkeypatch.chdir(tmp_path)
 
     def call(*arguments: str) -> tuple[int, str, str]:
-        code = 0
-        try:
-            main(list(arguments))
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        return (code, *capfd.readouterr())
+        return (exit_code(*arguments), *capfd.readouterr())
 
     return call
 
