@@ -49,8 +49,9 @@ def new_system(
     train: Mapping[str, Any] | None = None,
     task_keys: Mapping[str, Any] | None = None,
     deepspeed: Mapping[str, Any] | None = None,
+    heads: Mapping[str, Mapping[str, Any]] = SMALL,
 ) -> System:
-    """A system from tasks: name to (kind, batch size, input size)."""
+    """A system from tasks: name to (kind, batch size, input size); `heads` has each kind's options."""
     keep_freed_memory()
     plugins = Plugins.discover()
     content = {
@@ -60,7 +61,7 @@ def new_system(
                 "kind": kind,
                 "batch_size": count,
                 "input_size": list(size),
-                "options": {"root": "none", "class_names": [str(n) for n in range(CLASSES[kind])], **SMALL[kind]},
+                "options": {"root": "none", "class_names": [str(n) for n in range(CLASSES[kind])], **heads[kind]},
                 **(task_keys or {}),
             }
             for name, (kind, count, size) in tasks.items()
