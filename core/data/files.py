@@ -21,6 +21,7 @@ RETRY_AFTER = (0.5, 5.0)  # seconds; three tries within six
 _TRANSIENT = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EINTR, errno.ECONNRESET, errno.EREMOTEIO)
 FEWEST_LINES, BYTES_A_LINE = 2_000_000, 16  # a list of more and shorter lines is refused: it fills the memory
 FEWEST_PARTS, BYTES_A_PART = 5_000_000, 50  # the same of the objects and arrays of a JSON file
+LONGEST_NAME, LONGEST_PATH = 255, 4095  # bytes that Linux takes
 ALLOW_OUTSIDE = "UMBEL_ALLOW_OUTSIDE_ROOT"
 log = logging.getLogger(__name__)
 
@@ -164,6 +165,13 @@ def resolve_under(root: Path, name: str, *, source: str) -> Path:
             kind="path-escape",
         )
     path = root / name
+    if not _can_exist(path):
+        raise DataError(
+            f"entry {name[:200]!r} is no name that a file can have",
+            where=source,
+            hint=f"names are text of at most {LONGEST_NAME} bytes",
+            kind="missing",
+        )
     target, allowed = os.path.realpath(path), [os.path.realpath(root), *_allowed_outside()]
     if not any(target.startswith(folder.rstrip(os.sep) + os.sep) for folder in allowed):
         raise DataError(
@@ -173,6 +181,15 @@ def resolve_under(root: Path, name: str, *, source: str) -> Path:
             kind="path-escape",
         )
     return path
+
+
+def _can_exist(path: Path) -> bool:
+    """Whether the system takes this path: too long a one, or half a character of JSON, makes it raise everywhere."""
+    try:
+        encoded = os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
+    return len(encoded) <= LONGEST_PATH and all(len(part) <= LONGEST_NAME for part in encoded.split(b"/"))
 
 
 def _allowed_outside() -> list[str]:

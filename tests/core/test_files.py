@@ -48,6 +48,13 @@ def test_ordinary_names_resolve(name, tmp_path):
     assert resolve_under(tmp_path, name, source="s") == tmp_path / name
 
 
+@pytest.mark.parametrize("name", ["x" * 256, "a/" + "é" * 128, "/".join(["x" * 200] * 30), "a\ud800.jpg"])
+def test_names_that_no_file_can_have_are_refused(name, tmp_path):
+    with pytest.raises(DataError, match=r"labels\.json: entry .* is no name that a file can have"):
+        resolve_under(tmp_path, name, source="labels.json")
+    assert not resolve_under(tmp_path, "é" * 127, source="labels.json").is_file()
+
+
 @given(st.text())
 def test_whatever_resolves_stays_inside(name):
     root = Path("/data/root")
