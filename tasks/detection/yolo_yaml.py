@@ -87,7 +87,8 @@ def _names(content: dict[Any, Any], path: Path) -> tuple[str, ...]:
 
 
 def _base(stated: Any, path: Path) -> Path:
-    if isinstance(stated, str) and stated and not Path(stated).is_absolute() and ".." not in Path(stated).parts:
+    parts = Path(stated).parts if isinstance(stated, str) else ()  # none of ".", which is where the file is
+    if parts and not Path(stated).is_absolute() and ".." not in parts:
         folder = resolve_under(path.parent, stated, source=str(path))
         if folder.is_dir():
             return folder

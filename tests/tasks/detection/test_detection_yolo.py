@@ -54,6 +54,8 @@ def test_any_box_survives_the_way_through_fractions(yolo, make_task, x, y, width
         "path: /elsewhere/signs\ntrain: images/train\nval: images/val\nnames: {1: yield, 0: stop}\n",
         "path: ../datasets/signs\ntrain: ../images/train\nval: [images/val]\nnames: [stop, yield]\n",
         "path: images\ntrain: train\nval: val\nnames: [stop, yield]\n",
+        "path: .\ntrain: images/train\nval: images/val\nnames: [stop, yield]\n",
+        "path: ./\ntrain: ./images/train\nval: ./images/val\nnames: [stop, yield]\n",
         "train: t.txt\nval: v.txt\nnames: [stop, yield]\n",
     ],
 )
