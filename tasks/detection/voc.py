@@ -83,7 +83,7 @@ def _read_split(options: DetectionOptions, split: str) -> dict[Path, VocImage]:
             )
     else:
         paths = []
-        for stem in _stems(listing):
+        for stem in _stems(listing, folder):
             with tolerate():
                 paths.append(resolve_under(folder, f"{stem}.xml", source=str(listing)))
     found = {}
@@ -93,11 +93,13 @@ def _read_split(options: DetectionOptions, split: str) -> dict[Path, VocImage]:
     return found
 
 
-def _stems(listing: Path) -> Sequence[str]:
+def _stems(listing: Path, folder: Path) -> Sequence[str]:
+    """The stems of a list; they may hold spaces, but what has no XML file is a line of several columns."""
     stems = []
+    known = {path.name for path in _entries(folder)}
     for stem in read_lines(listing):
         with tolerate("annotation"):
-            if len(stem.split()) > 1:
+            if len(stem.split()) > 1 and f"{stem}.xml" not in known:
                 raise DataError(f"line {stem[:80]!r} has several columns; expected a stem", where=str(listing))
             stems.append(stem)
     if not stems:

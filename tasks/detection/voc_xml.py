@@ -11,6 +11,7 @@ from umbel.tasks.detection.entries import read_small_file
 
 MAX_BYTES = 4 * 2**20  # some ten thousand objects
 MAX_DEPTH = 32  # VOC itself nests 4 deep
+DIFFICULT = {"1": True, "true": True, "0": False, "false": False, "": False, "unspecified": False}
 SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -92,7 +93,10 @@ def _object(entry: ElementTree.Element, what: str, path: Path) -> VocObject:
     if len(boxes) != 1:
         raise DataError(f"{what}, {name[:80]!r}, has {len(boxes)} bndbox; expected one", where=str(path))
     x1, y1, x2, y2 = (_number(boxes[0], side, f"{what}, {name[:80]!r},", path) for side in SIDES)
-    return VocObject(name, (x1, y1, x2, y2), _text(entry, "difficult") not in (None, "", "0"))
+    mark = _text(entry, "difficult") or ""
+    if mark.lower() not in DIFFICULT:
+        raise DataError(f"{what}, {name[:80]!r}, has difficult {mark[:80]!r}; expected 0 or 1", where=str(path))
+    return VocObject(name, (x1, y1, x2, y2), DIFFICULT[mark.lower()])
 
 
 def _size(root: ElementTree.Element, path: Path) -> Size | None:

@@ -22,7 +22,7 @@ def xml(*objects: str, size: str = "<size><width>40</width><height>30</height></
     return f"<annotation><filename>a.png</filename>{size}{''.join(objects)}</annotation>"
 
 
-def sign(name: str = "stop", difficult: int = 0, box: str = BOX) -> str:
+def sign(name: str = "stop", difficult: object = 0, box: str = BOX) -> str:
     return OBJECT.format(name, difficult, box)
 
 
@@ -97,6 +97,13 @@ def test_lists_name_stems_and_splits_share_the_classes(lists, make_task):
     ]
 
 
+def test_stems_may_hold_spaces(lists, make_task):
+    (lists / "Annotations" / "b.xml").rename(lists / "Annotations" / "b 1.xml")
+    (lists / "JPEGImages" / "b.jpg").rename(lists / "JPEGImages" / "b 1.jpg")
+    (lists / "ImageSets" / "Main" / "train.txt").write_text("b 1\r\n")
+    assert make_task(lists).dataset("train")[0].id == "b 1.jpg"
+
+
 def test_lists_and_folders_of_other_names(lists, make_task):
     for old, new in (("ImageSets/Main/train.txt", "t.txt"), ("JPEGImages", "pictures"), ("Annotations", "xml")):
         (lists / old).rename(lists / new)
@@ -122,6 +129,14 @@ def test_learnt_classes_suffice_when_only_one_split_is_there(lists, make_task):
 def test_difficult_objects(folders, make_task, difficult, crowd):
     root = folders(xml(sign(), sign(difficult=1)))
     assert make_task(root, difficult=difficult).dataset("train")[0].target.crowd_N.tolist() == crowd
+
+
+@pytest.mark.parametrize(
+    ("written", "crowd"), [("Unspecified", False), ("false", False), ("", False), ("True", True), (" 1 ", True)]
+)
+def test_ways_to_write_difficult(folders, make_task, written, crowd):
+    target = make_task(folders(xml(sign(difficult=written)))).dataset("train")[0].target
+    assert target.crowd_N.tolist() == [crowd]
 
 
 def test_parts_of_objects_are_not_objects(folders, make_task):
@@ -158,6 +173,7 @@ BROKEN = {
     "object 2 has no name": xml(sign(), sign("")),
     "object 1, 'stop', has 0 bndbox": xml(sign().replace("bndbox", "box")),
     "object 1, 'stop', has xmax 'wide'; expected a number": xml(sign(box=BOX.replace("20", "wide"))),
+    "object 1, 'stop', has difficult 'hard'; expected 0 or 1": xml(sign(difficult="hard")),
     "has ymin ''": xml(sign(box="<xmin>3</xmin>")),
     "size 40 x -30": xml(size="<size><width>40</width><height>-30</height></size>"),
     "size has height ''": xml(size="<size><width>40</width></size>"),
