@@ -36,6 +36,7 @@ _HOME = {
     "Guess": "umbel.starting",
     "HOLDOUT": "umbel.starting",
     "Losses": "umbel.types",
+    "Part": "umbel.data.holdout",
     "PluginError": "umbel.errors",
     "Recipe": "umbel.config",
     "Result": "umbel.result",
@@ -117,6 +118,7 @@ if TYPE_CHECKING:
     from umbel.data.files import write_json as write_json
     from umbel.data.formats import pick_format as pick_format
     from umbel.data.formats import recognise_format as recognise_format
+    from umbel.data.holdout import Part as Part
     from umbel.data.images import encode_image as encode_image
     from umbel.data.images import read_image as read_image
     from umbel.data.images import read_label_map as read_label_map

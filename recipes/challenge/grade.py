@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from umbel import DataError, Recipe, Sample, Task, overall_score
+from umbel import DataError, Recipe, Sample, Task, load_datasets, overall_score
 from umbel.recipes.challenge.collect import sections_of
 from umbel.recipes.challenge.images import image_key, of_dataset
 from umbel.recipes.challenge.polygons import Polygons, paint
@@ -50,10 +50,10 @@ def grade(
     by_section = sections_of(recipe)
     wanted, expression = _resolve(recipe.score if formula is None else formula, by_section)
     submission = read_submission(path, list(wanted))
+    datasets = load_datasets({name: tasks[name] for name in wanted.values()}, split)
     scores: dict[str, float] = {}
     for section, name in wanted.items():
-        task = tasks[name]
-        data = task.dataset(split)
+        task, data = tasks[name], datasets[name]
         found = of_dataset(data)
         if section == "dec":
             rebuild = _boxes(submission.dec or [], found.ids, task, path)

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from torch.utils.data import Dataset
 
-from umbel import DataError, Sample, list_images, read_image, read_json, read_lines, resolve_under
+from umbel import DataError, Part, Sample, list_images, read_image, read_json, read_lines, resolve_under
 from umbel.recipes.challenge.submission import ImageId
 from umbel.tasks.detection.dataset import DetectionDataset
 
@@ -65,8 +65,15 @@ def image_key(name: str) -> str:
 def of_dataset(data: Dataset[Sample]) -> ImageSet:
     """A split of a task: detections take the ids of the annotations, or where there are none 1, 2, 3, ... in order."""
     length = len(data)  # type: ignore[arg-type]
-    stored = [record.image_id for record in data.records] if isinstance(data, DetectionDataset) else []
+    stored = _stored_ids(data)
     return ImageSet(data, [number for number in stored if number is not None] if _whole(stored) else _counted(length))
+
+
+def _stored_ids(data: Dataset[Sample]) -> list[ImageId | None]:
+    if isinstance(data, Part):  # what `holdout` makes of a data set
+        whole = _stored_ids(data.whole)
+        return [whole[index] for index in data.indices] if whole else []
+    return [record.image_id for record in data.records] if isinstance(data, DetectionDataset) else []
 
 
 def of_paths(paths: Sequence[Path]) -> ImageSet:

@@ -43,7 +43,7 @@ def submit(
         raise click.UsageError("give IMAGES or --data")
     if data is None and split not in ("train", "val"):
         raise click.UsageError(f"the split {split!r} needs --data: a run's own data has train and val")
-    from umbel import load
+    from umbel import load, load_datasets
     from umbel.recipes.challenge.collect import collect, sections_of
     from umbel.recipes.challenge.images import of_dataset, of_layout, of_paths
     from umbel.recipes.challenge.submission import write_submission
@@ -56,6 +56,6 @@ def submit(
         elif data is not None:
             chosen[section] = (name, of_layout(data, section, split))
         else:
-            chosen[section] = (name, of_dataset(trained.tasks[name].dataset(split)))
+            chosen[section] = (name, of_dataset(load_datasets({name: trained.tasks[name]}, split)[name]))
     write_submission(out, collect(trained, chosen, compat_road=compat_road), list_form=list_form)
     click.echo(out)

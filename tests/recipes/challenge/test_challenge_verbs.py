@@ -66,6 +66,20 @@ def test_a_submission_scores_as_evaluate_says(cli: Cli, run: Path, layout: Path)
     assert max(counts.values()) <= 100
 
 
+def test_held_out_data_is_submitted_and_scored(cli: Cli, run: Path) -> None:
+    """With `holdout` validation data is a part of the training data; its images keep the ids of the annotations."""
+    held = [f"tasks.{name}.holdout=0.5" for name in ("road", "cars", "signs")]
+    OmegaConf.save(OmegaConf.merge(OmegaConf.load(run / "recipe.yaml"), OmegaConf.from_dotlist(held)), "held.yaml")
+    code, _, err = cli("submit", "held.yaml", "--checkpoint", str(run))
+    assert code == 0, err
+    evaluated = json.loads(cli("evaluate", "held.yaml", "--checkpoint", str(run), "--json")[1])
+    found = scored(cli, "pred_results.json", "held.yaml")
+    assert found == pytest.approx({key: evaluated[key] for key in found}, abs=1e-6)
+    content = json.loads(Path("pred_results.json").read_text())
+    assert (len(content["seg"]), len(content["cls"])) == (2, 2)
+    assert {entry["image_id"] for entry in content["dec"]} < set(range(47, 51))
+
+
 def test_at_most_100_detections_an_image_and_class(cli: Cli, run: Path) -> None:
     assert cli("submit", str(run), "--task", "signs", "--set", "tasks.signs.options.keep=300",
                "--set", "tasks.signs.options.max_detections=900", "--set", "tasks.signs.options.nms_iou=1.0",
