@@ -73,7 +73,7 @@ def parameter_groups(
 
 
 def build_optimizer(model: MultiTaskModel, tasks: Mapping[str, Task[Any]], config: OptimConfig) -> torch.optim.AdamW:
-    """AdamW over the groups of `parameter_groups`; torch takes many tensors at a time on a GPU, where that is faster."""
+    """AdamW over the groups of `parameter_groups`; torch takes many tensors at a time on a GPU, which is faster."""
     groups = parameter_groups(model, tasks, config)
     beta1, beta2 = config.betas
     return torch.optim.AdamW(groups, lr=config.lr, betas=(beta1, beta2), eps=config.eps)
