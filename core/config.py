@@ -23,6 +23,8 @@ class TtaConfig:
     def __post_init__(self) -> None:
         for scale in self.scales:
             check_range("tta.scales", scale, 0.1, 10.0)
+        if not self.scales and not self.sizes:
+            raise ValueError("tta.scales is []; expected one or more, [1.0] for a single view, or tta.sizes")
         for size in self.sizes:
             _check_size("tta.sizes", size)
 

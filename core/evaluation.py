@@ -15,7 +15,7 @@ from umbel.data.loader import dataset_length
 from umbel.errors import PluginError
 from umbel.inference import image_tensor, predict
 from umbel.runtime.base import Runtime
-from umbel.score import overall_score
+from umbel.score import check_formula, overall_score
 from umbel.task import Task
 from umbel.types import Sample
 
@@ -42,6 +42,7 @@ def evaluate(
     Returns:
         Scores by "task/metric", and "score".
     """
+    check_formula(formula, tasks)
     scores: dict[str, float] = {}
     for name, task in tasks.items():
         scores |= {

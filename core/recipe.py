@@ -102,7 +102,15 @@ def build_recipe(tree: DictConfig, plugins: Plugins, source: str) -> Recipe:
         key = f"tasks.{task}.options"
         _to_object(OmegaConf.select(merged, key), f"{source}: {key} ({origin[task]})")
         _to_object(OmegaConf.select(merged, f"tasks.{task}"), f"{source}: tasks.{task} ({origin[task]})")
-    for section in ("backbone", "optim", "train.balancer", "train", "growth"):
+    for section in (
+        "backbone.options",
+        "backbone",
+        "optim",
+        "train.balancer.options",
+        "train.balancer",
+        "train",
+        "growth",
+    ):
         _to_object(OmegaConf.select(merged, section), f"{source}: {section}")
     recipe: Recipe = _to_object(merged, source)
     _check_deepspeed(recipe, source)
@@ -203,6 +211,8 @@ def _faulty_key(base: DictConfig, change: Any, path: tuple[str, ...] = ()) -> tu
 
 
 def _to_object(config: Any, where: str) -> Any:
+    if config is None:
+        raise ConfigError("is null; expected a mapping", where=where, hint="leave it out for the defaults")
     try:
         return OmegaConf.to_object(config)
     except OmegaConfBaseException as error:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import ast
+import logging
+import math
 import operator
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from umbel.errors import ConfigError
+
+log = logging.getLogger(__name__)
 
 _OPERATORS: dict[type[ast.operator], Callable[[float, float], float]] = {
     ast.Add: operator.add,
@@ -31,6 +35,9 @@ def overall_score(formula: str, scores: Mapping[str, float], main_metrics: Mappi
         scores: values by "task/metric".
         main_metrics: main metric by task name.
 
+    Returns:
+        The value; NaN, with a warning, where these scores make it divide by zero: a run goes on, its score undefined.
+
     Raises:
         ConfigError: for anything else, naming the part at fault.
     """
@@ -40,7 +47,7 @@ def overall_score(formula: str, scores: Mapping[str, float], main_metrics: Mappi
     try:
         return _value(_parse(formula), scores, main_metrics)
     except RecursionError:
-        raise ConfigError(f"'{formula[:40]}...' is nested too deeply", where="score") from None
+        raise _too_deep(formula) from None
 
 
 def check_formula(formula: str, tasks: Collection[str], metrics: Collection[str] | None = None) -> None:
@@ -52,11 +59,13 @@ def check_formula(formula: str, tasks: Collection[str], metrics: Collection[str]
         metrics: "task/metric" names where they are known already.
 
     Raises:
-        ConfigError: if it is not arithmetic, or names a task or metric there is not.
+        ConfigError: if it is not arithmetic, has no finite value whatever the scores, or names a task or metric that
+            does not exist.
     """
     if formula == "mean":
         return
-    for node in ast.walk(_parse(formula)):
+    tree = _parse(formula)
+    for node in ast.walk(tree):
         if metrics is not None and isinstance(node, ast.Attribute) and _metric_key(node, {}) not in metrics:
             known = ", ".join(sorted(name.replace("/", ".") for name in metrics))
             raise ConfigError(f"there is no metric '{ast.unparse(node)}'", where="score", hint=f"metrics: {known}")
@@ -64,6 +73,22 @@ def check_formula(formula: str, tasks: Collection[str], metrics: Collection[str]
             raise ConfigError(f"there is no task '{node.id}'", where="score", hint=f"tasks: {', '.join(tasks)}")
         if isinstance(node, ast.expr) and not isinstance(node, _ALLOWED):
             raise ConfigError(f"'{ast.unparse(node)}' is neither a metric nor arithmetic", where="score")
+    mains = dict.fromkeys(tasks, "")
+    keys = sorted({_metric_key(node, mains) for node in ast.walk(tree)} - {""})
+    trial = {key: math.sqrt(2 + position) for position, key in enumerate(keys)}  # no difference is 0 by chance
+    try:
+        value = _value(tree, trial, mains)
+    except ConfigError as error:  # the trial knows no metrics to suggest
+        hint = "a formula has + - * /, mean(), min() and max() over task.metric"
+        raise ConfigError(error.message, where=error.where, hint=hint) from None
+    except RecursionError:
+        raise _too_deep(formula) from None
+    if not math.isfinite(value):
+        raise ConfigError(f"'{formula[:200]}' has no finite value, whatever the scores", where="score")
+
+
+def _too_deep(formula: str) -> ConfigError:
+    return ConfigError(f"'{formula[:40]}...' is nested too deeply", where="score")
 
 
 def _parse(formula: str) -> ast.expr:
@@ -77,11 +102,15 @@ def _parse(formula: str) -> ast.expr:
 
 def _value(node: ast.expr, scores: Mapping[str, float], mains: Mapping[str, str]) -> float:
     if isinstance(node, ast.Constant) and type(node.value) in (int, float):
-        return float(node.value)  # type: ignore[arg-type]
+        try:
+            return float(node.value)  # type: ignore[arg-type]
+        except OverflowError:
+            return math.inf
     if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
         left, right = _value(node.left, scores, mains), _value(node.right, scores, mains)
         if isinstance(node.op, ast.Div) and right == 0:
-            raise ConfigError(f"'{ast.unparse(node)}' divides by zero", where="score")
+            log.warning("score: '%s' divides by zero; the score is undefined", ast.unparse(node)[:200])
+            return math.nan
         return _OPERATORS[type(node.op)](left, right)
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         return -_value(node.operand, scores, mains)
@@ -92,7 +121,8 @@ def _value(node: ast.expr, scores: Mapping[str, float], mains: Mapping[str, str]
         and node.args
         and not node.keywords
     ):
-        return _FUNCTIONS[node.func.id]([_value(argument, scores, mains) for argument in node.args])
+        values = [_value(argument, scores, mains) for argument in node.args]
+        return math.nan if any(map(math.isnan, values)) else _FUNCTIONS[node.func.id](values)
     key = _metric_key(node, mains)
     if key in scores:
         return scores[key]

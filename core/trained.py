@@ -63,10 +63,11 @@ def resolve_checkpoint(run: Path | None, name: str) -> Checkpoint:
         run: folder of a run, or None where there is none.
         name: see `open_trained`.
     """
-    if run is not None and (name == LATEST or (run / CHECKPOINTS / name).is_file()):
-        return find_checkpoint(run / CHECKPOINTS, name)  # the run's own names come before folders of the same name
-    if run is not None and (run / CHECKPOINTS / name).is_dir():
-        return open_checkpoint(run / CHECKPOINTS / name)
+    own = run / CHECKPOINTS / name if run is not None and Path(name).parts == (name,) else None  # a name, not a path
+    if own is not None and (name == LATEST or own.is_file()):
+        return find_checkpoint(own.parent, name)  # the run's own names come before folders of the same name
+    if own is not None and own.is_dir():
+        return open_checkpoint(own)
     if (Path(name) / CHECKPOINTS).is_dir():
         return find_checkpoint(Path(name) / CHECKPOINTS)
     if Path(name).is_dir():

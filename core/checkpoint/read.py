@@ -60,8 +60,12 @@ def find_checkpoint(root: Path, name: str = LATEST, *, exact: bool = False) -> C
     """
     pointer = root / name
     if name != LATEST:
-        if not pointer.is_file():
-            raise CheckpointError(f"there is no checkpoint '{name}'", where=str(root))
+        if Path(name).parts != (name,) or not pointer.is_file():
+            known = [LATEST, *sorted(path.name for path in root.glob("best*"))]
+            known += [folder.name for folder in checkpoint_folders(root)]
+            raise CheckpointError(
+                f"there is no checkpoint '{name}'", where=str(root), hint=f"there are {', '.join(known[:20])}"
+            )
         return open_checkpoint(pointed_at(root, name))
     damaged = []
     for folder in checkpoint_folders(root):

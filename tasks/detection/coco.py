@@ -112,8 +112,10 @@ def _box(entry: Any, name: str, images: set[Any], indices: Mapping[int, int], pa
         )
     if len(bbox) != 4 or any(not isinstance(v, (int, float)) or isinstance(v, bool) for v in bbox):
         raise DataError(f"{name} has bbox {str(bbox)[:80]}; expected [x, y, width, height]", where=str(path))
+    if entry.get("iscrowd") not in (None, 0, 1):  # the string "0" would count as a crowd
+        raise DataError(f"{name} has iscrowd {str(entry['iscrowd'])[:80]!r}; expected 0 or 1", where=str(path))
     x, y, width, height = (to_float(v) for v in bbox)
-    return image, Box((x, y, x + width, y + height), indices[category], bool(entry.get("iscrowd", 0)), name)
+    return image, Box((x, y, x + width, y + height), indices[category], bool(entry.get("iscrowd")), name)
 
 
 def _size(image: Mapping[str, Any], path: Path) -> Size | None:

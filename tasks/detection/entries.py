@@ -10,6 +10,7 @@ from typing import Any
 from umbel import DataError, read_lines, tolerate
 
 _PEEK_BYTES = 4096
+_JSON_NAMES = {int: "an integer", float: "a number", str: "a string", list: "a list", dict: "an object"}
 
 
 def read_small_file(path: Path, limit: int) -> list[str]:
@@ -41,7 +42,12 @@ def get_field(entry: Any, key: str, kind: type | tuple[type, ...], path: Path, n
     if not isinstance(entry, Mapping) or key not in entry:
         raise DataError(f"{name} has no {key!r}: {str(entry)[:120]}", where=str(path))
     if not isinstance(entry[key], kind) or isinstance(entry[key], bool):
-        raise DataError(f"{name} has {key} {str(entry[key])[:80]!r}, of the wrong type", where=str(path))
+        kinds = kind if isinstance(kind, tuple) else (kind,)
+        raise DataError(
+            f"{name} has {key} {str(entry[key])[:80]!r}, of the wrong type",
+            where=str(path),
+            hint=f"expected {' or '.join(_JSON_NAMES[kind] for kind in kinds)}",
+        )
     return entry[key]
 
 

@@ -31,7 +31,10 @@ class Folders:
             raise DataError(
                 "no such file", kind="missing", where=str(path), hint=f"write one class name a line, {hint}"
             )
-        return read_lines(path)
+        names = read_lines(path)
+        if not names:
+            raise DataError("names no class", where=str(path), hint="write one class name a line")
+        return names
 
     def read(self, options: SegmentationOptions, split: str) -> Split:
         root = Path(options.root)

@@ -68,7 +68,9 @@ class Segmentation(Task[SegmentationOptions]):
             raise ConfigError(
                 f"is {options.ignore_index}, the id of the class {names[options.ignore_index]!r}",
                 where=f"{self._where}.ignore_index",
-                hint=f"set it to a value of {len(names)}..255; class_map leaves classes out",
+                hint=f"set it to a value of {len(names)}..255; class_map leaves classes out"
+                if len(names) < 256
+                else "255 classes at most; class_map leaves some out",
             )
         return names
 

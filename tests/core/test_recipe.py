@@ -95,6 +95,7 @@ def test_unknown_key_is_named_in_full_with_a_suggestion(
         ("tasks.first.workers=-1", "workers is -1"),
         ("tasks.first.weight=.nan", "weight is nan"),
         ("tasks.first.tta.scales=[1,0]", "tta.scales is 0.0"),
+        ("tasks.first.tta.scales=[]", "tta.scales is []"),
         ("tasks.first.tta.sizes=[[8]]", "tta.sizes is"),
         ("tasks.first.input_size=[0,8]", "input_size is"),
         ("optim.schedule=linear", "choose one of 'cosine', 'constant'"),
@@ -127,6 +128,9 @@ def test_value_out_of_range_names_its_key(load: Callable[..., Recipe], override:
     [
         ("tasks.first.options.count=many", "tasks.first.options.count: Value 'many'"),
         ("tasks.first.options=3", "tasks.first.options: "),
+        ("tasks.first.options=null", "tasks.first.options (bright from toy-tasks): is null; expected a mapping"),
+        ("backbone.options=null", "backbone.options: is null; expected a mapping"),
+        ("train.balancer.options=null", "train.balancer.options: is null; expected a mapping"),
         ("tasks.first.batch_size=[1]", "tasks.first.batch_size: "),
         ("tasks.first.input_size=[8]", "tasks.first.input_size: "),
         ("tasks.first.input_size=[8,x]", "tasks.first.input_size: "),

@@ -102,8 +102,21 @@ def test_checkpoints_are_found_by_name_in_the_run_before_any_folder(
     monkeypatch.chdir(tmp_path)
     for name, step in (("best", 12), ("latest", 12), ("best-first", 12), ("step-00000010", 10)):
         assert resolve_checkpoint(run.directory, name).step == step
-    with pytest.raises(CheckpointError, match="there is no checkpoint 'worst'"):
+    known = r"there are latest, best, best-first, best-second, step-00000012, step-00000010"
+    with pytest.raises(CheckpointError, match=rf"there is no checkpoint 'worst' \({known}"):
         resolve_checkpoint(run.directory, "worst")
+
+
+def test_checkpoint_of_a_run_may_be_given_by_path(
+    launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, other = launch("a", "train.steps=1"), launch("b", "train.steps=2")
+    monkeypatch.chdir(other.directory.parent)
+    folder = other.checkpoints / "step-00000002"
+    for path in (other.directory, Path(other.directory.name), folder, folder.relative_to(Path.cwd())):
+        assert resolve_checkpoint(run.directory, str(path)).step == 2
+    with pytest.raises(CheckpointError, match="there is no checkpoint"):
+        resolve_checkpoint(run.directory, str(folder / "model.safetensors"))
 
 
 def test_folder_that_is_no_run_is_named(new_plugins: NewPlugins, tmp_path: Path) -> None:

@@ -98,12 +98,18 @@ CHANGES = {
     r"image 8, which is not": {"annotations": [{"id": 1, "image_id": 8, "category_id": 12, "bbox": [0, 0, 5, 5]}]},
     r"bbox \[0, 0, 5\]; expected": {"annotations": [{"id": 1, "image_id": 7, "category_id": 12, "bbox": [0, 0, 5]}]},
     r"expected \[x, y": {"annotations": [{"id": 1, "image_id": 7, "category_id": 12, "bbox": [0, 0, 5, "9"]}]},
+    r"annotation 1 has iscrowd '0'; expected 0 or 1": {
+        "annotations": [{"id": 1, "image_id": 7, "category_id": 12, "bbox": [0, 0, 5, 5], "iscrowd": "0"}]
+    },
     r"no 'bbox'": {"annotations": [{"id": 1, "image_id": 7, "category_id": 12}]},
     r"an entry has no 'id'": {"images": [None]},
     r"no list 'images'.*keys are": {"images": None},
     r"category id 12 is given twice": {"categories": [{"id": 12, "name": "stop"}, {"id": 12, "name": "yield"}]},
     r"category name 'stop' is given twice": {"categories": [{"id": 12, "name": "stop"}, {"id": 13, "name": "stop"}]},
-    r"id '1' *', of the wrong type|wrong type": {"categories": [{"id": "1", "name": "stop"}]},
+    r"id '1', of the wrong type \(expected an integer\)": {"categories": [{"id": "1", "name": "stop"}]},
+    r"image_id 'None', of the wrong type \(expected an integer or a string\)": {
+        "annotations": [{"id": 1, "image_id": None, "category_id": 12, "bbox": [0, 0, 5, 5]}]
+    },
     r"image id 7 is given twice": {"images": [*IMAGES, {"id": 7, "file_name": "b.png"}]},
     r"file_name 'a.png' is given twice": {"images": [*IMAGES, {"id": 8, "file_name": "a.png"}]},
     r"'\.\./secret\.png' does not name a file inside": {"images": [{"id": 7, "file_name": "../secret.png"}]},

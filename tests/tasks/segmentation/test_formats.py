@@ -118,6 +118,12 @@ def test_repeated_class_names(make_segmentation, seg_root):
         _ = build(make_segmentation).class_names
 
 
+def test_class_list_without_a_name_is_named(make_segmentation, seg_root):
+    (seg_root / "classes.txt").write_text("\n\n")
+    with pytest.raises(DataError, match=r"classes\.txt: names no class"):
+        _ = build(make_segmentation).class_names
+
+
 def test_broken_image_is_a_data_error(make_segmentation, seg_root):
     (seg_root / "images/a.jpg").write_bytes(b"not an image")
     with pytest.raises(DataError, match=re.escape("a.jpg")):
@@ -165,5 +171,5 @@ def test_ignore_index_may_be_no_class(make_segmentation, seg_root):
     with pytest.raises(ConfigError, match=r"ignore_index: is 2, .*'tree'"):
         build(make_segmentation, ignore_index=2, class_map={"tree": "sky"}).dataset("train")
     (seg_root / "classes.txt").write_text("\n".join(f"c{i}" for i in range(256)))
-    with pytest.raises(ConfigError, match="is 255, the id of the class 'c255'"):
+    with pytest.raises(ConfigError, match=r"is 255, the id of the class 'c255' \(255 classes at most"):
         _ = build(make_segmentation).class_names
