@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,17 +14,18 @@ from umbel.checkpoint.read import Checkpoint
 from umbel.checkpoint.state import restore
 from umbel.checkpoint.write import point_to
 from umbel.errors import CheckpointError
+from umbel.recipe import read_tree
 from umbel.saving import best_pointers, images_a_step
 
 if TYPE_CHECKING:
     from umbel.run import Run
 
-# what may change between two parts of a run without changing what it computes
-_FREE = (
-    *("workers", "device", "log_every", "eval_every", "save_every", "score", "tta", "tta_variants"),
-    *("non_finite", "non_finite_limit", "bad_samples"),
-    *("deepspeed", "timeout", "batch_size", "accumulate"),  # images a step are compared instead of the last two
-    *("keep_checkpoints", "keep_every", "save_async", "save_failures"),
+# what may change between two parts of a run without changing what it computes; images a step are compared instead of
+# batch_size and accumulate
+_FREE = re.compile(
+    r"score|deepspeed|tasks\.\w+\.(workers|batch_size|tta|tta_variants)"
+    r"|train\.(device|log_every|eval_every|save_every|non_finite|non_finite_limit|bad_samples|timeout|accumulate"
+    r"|keep_checkpoints|keep_every|save_async|save_failures)"
 )
 
 _NEEDED = (
@@ -43,7 +45,8 @@ def resume(run: Run, checkpoint: Checkpoint, tree: DictConfig, saved_recipe: Pat
         saved_recipe: the recipe file of the run as it was started.
 
     Raises:
-        CheckpointError: if the recipe, the seed or the length has changed since.
+        CheckpointError: if the recipe, the seed or the length has changed since, or the saved recipe is gone.
+        ConfigError: if the saved recipe cannot be read.
     """
     state = checkpoint.state
     lacking = [key for key in _NEEDED if key not in state]
@@ -51,9 +54,13 @@ def resume(run: Run, checkpoint: Checkpoint, tree: DictConfig, saved_recipe: Pat
         raise CheckpointError(f"lacks {', '.join(lacking)} in its state", where=str(checkpoint.path), hint=_START)
     now = {"seed": run.recipe.train.seed, "total_steps": run.total_steps}
     changed = [key for key, value in now.items() if state.get(key) != value]
-    if saved_recipe.is_file():
-        before = OmegaConf.load(saved_recipe)
-        changed += sorted(changed_keys(_plain(before), _plain(tree)))
+    if not saved_recipe.exists():
+        raise CheckpointError(
+            "is gone: nobody can tell whether the recipe has changed",
+            where=str(saved_recipe),
+            hint="put it back, or start a new run with --out",
+        )
+    changed += sorted(changed_keys(_plain(read_tree(str(saved_recipe), run.plugins)), _plain(tree)))
     if changed:
         raise CheckpointError(
             f"was written with another recipe: {', '.join(changed)} changed",
@@ -107,7 +114,7 @@ def changed_keys(before: Any, after: Any, prefix: str = "") -> Iterator[str]:
     """Dotted keys whose values differ between two plain trees, free ones left out."""
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         for key in sorted(before.keys() | after.keys(), key=str):
-            if key not in _FREE:
+            if not _FREE.fullmatch(f"{prefix}{key}"):
                 yield from changed_keys(before.get(key), after.get(key), f"{prefix}{key}.")
     elif before != after:
         yield prefix.rstrip(".")

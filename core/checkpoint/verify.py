@@ -12,6 +12,7 @@ from umbel.checkpoint.folder import MANIFEST, STATE
 from umbel.errors import CheckpointError
 
 _BLOCK = 1 << 20
+_LARGEST = 1 << 28  # bytes of JSON: what is larger was not written by umbel
 _FIRST_FORMAT = {"umbel", "step", "files"}  # manifests once had no checksum of their own
 
 
@@ -67,9 +68,11 @@ def sha256(path: Path) -> str:
 def read_object(path: Path) -> dict[str, Any]:
     """The JSON object in a file of a checkpoint; CheckpointError if it is anything else."""
     try:
+        if not path.is_file():  # reading a pipe or device might never end
+            raise CheckpointError("is missing from the checkpoint", where=str(path))
+        if path.stat().st_size > _LARGEST:
+            raise CheckpointError(f"is larger than {_LARGEST:,} bytes", where=str(path))
         content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CheckpointError("is missing from the checkpoint", where=str(path)) from None
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"cannot be read: {error}", where=str(path)) from None
     if not isinstance(content, dict):

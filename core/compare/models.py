@@ -16,7 +16,7 @@ from umbel.data.files import read_json
 from umbel.data.loader import batches_per_pass, load_datasets
 from umbel.errors import ConfigError, DataError
 from umbel.plugins import Plugins
-from umbel.recipe import load_recipe
+from umbel.recipe import load_recipe, read_tree
 from umbel.resume import changed_keys
 from umbel.run import CHECKPOINTS, RECIPE_FILE, SCORES_FILE, build_tasks
 from umbel.schedule.config import PROPORTIONAL, TEMPERATURE
@@ -120,7 +120,7 @@ def train_or_reuse(plan: Plan, model: Planned, *, quiet: bool) -> dict[str, floa
     _, tree = load_recipe(plan.recipe, model.overrides, Plugins.discover())
     saved = model.directory / RECIPE_FILE
     if saved.is_file():
-        changed = sorted(_differences(OmegaConf.load(saved), tree))
+        changed = sorted(_differences(read_tree(str(saved), Plugins.discover()), tree))
         if changed:
             raise ConfigError(
                 f"holds a run of another recipe: {', '.join(changed[:6])} differ",

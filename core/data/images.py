@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from umbel.data.files import read_bytes, write_bytes
-from umbel.data.integrity import jpeg_is_whole, png_fault
+from umbel.data.integrity import jpeg_fault, png_fault
 from umbel.data.jpeg import decode_jpeg, is_plain_jpeg, plain_jpeg_size
 from umbel.data.trace import note_read
 from umbel.errors import DataError
@@ -51,7 +51,7 @@ def read_image(path: Path) -> np.ndarray:
     data = read_bytes(path)
     note_read(path, data, is_label_map=False)
     size = plain_jpeg_size(data)
-    if size and size[0] * size[1] <= MAX_PIXELS and jpeg_is_whole(data) and (image := decode_jpeg(data)) is not None:
+    if size and size[0] * size[1] <= MAX_PIXELS and not jpeg_fault(data) and (image := decode_jpeg(data)) is not None:
         return image
     header = _check_header(data, path)
     if header[:2] == ("TIFF", "RGBA"):
@@ -198,8 +198,8 @@ def _check_header(data: bytes, path: Path) -> _Header:
             kind="float-pixels",
         )
     fault = png_fault(data) if header.kind == "PNG" else None
-    if header.kind in ("JPEG", "MPO") and not jpeg_is_whole(data):
-        fault = "is truncated: its end is missing"
+    if header.kind in ("JPEG", "MPO"):
+        fault = jpeg_fault(data)
     if fault:
         raise DataError(fault, where=str(path), hint=_AGAIN, kind="truncated" if "truncated" in fault else "damaged")
     return header

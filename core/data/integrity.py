@@ -9,22 +9,28 @@ import zlib
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _BARE = (0x01, 0xD8)  # markers without a length
 _SCAN, _END = 0xDA, 0xD9
+_MOST_SCANS = 100  # encoders write about ten; each costs a pass over all pixels, and may be a few bytes long
 
 
-def jpeg_is_whole(data: bytes) -> bool:
-    """Whether a JPEG has a scan and its own end marker; those of embedded thumbnails do not count, later bytes neither.
+def jpeg_fault(data: bytes) -> str | None:
+    """What is wrong with a JPEG's markers: no scan, no end marker of its own, or more scans than any encoder writes.
 
-    Flipped bits inside a scan pass: the format has no checksum.
+    The end of an embedded thumbnail does not count, bytes after the end neither. Flipped bits inside a scan pass: the
+    format has no checksum.
     """
-    position, scanned = 2, False
+    position, scans = 2, 0
     while found := _MARKER.search(data, position):
         marker, position = data[found.start() + 1], found.end()
+        if marker == _END and scans:
+            return None
         if marker == _END:
-            return scanned
+            break
         if marker not in _BARE:
             position += int.from_bytes(data[position : position + 2], "big")
-            scanned = scanned or marker == _SCAN
-    return False
+            scans += marker == _SCAN
+        if scans > _MOST_SCANS:
+            return f"is damaged: it has more than {_MOST_SCANS} scans"
+    return "is truncated: its end is missing"
 
 
 def png_fault(data: bytes) -> str | None:

@@ -97,6 +97,26 @@ def test_restart_markers_are_part_of_a_scan(save):
     assert difference(read_image(save(data)), SMOOTH) < 6
 
 
+def with_scans(count: int) -> bytes:
+    """A progressive JPEG of 64 x 64 pixels: one scan of means, then scans of three bytes that add nothing."""
+
+    def segment(marker: int, body: bytes) -> bytes:
+        return bytes([255, marker]) + struct.pack(">H", len(body) + 2) + body
+
+    tables = segment(0xDB, b"\0" + b"\1" * 64)
+    tables += segment(0xC2, struct.pack(">BHHB", 8, 64, 64, 1) + b"\1\x11\0")
+    tables += segment(0xC4, b"\0\1" + bytes(15) + b"\0") + segment(0xC4, b"\x10\1" + bytes(15) + b"\x60")
+    means = segment(0xDA, b"\1\1\0\0\0\0") + bytes(8)
+    nothing = b"".join(segment(0xDA, bytes([1, 1, 0, 1 + i % 63, 1 + i % 63, 0])) + b"\1" for i in range(count - 1))
+    return b"\xff\xd8" + tables + means + nothing + b"\xff\xd9"
+
+
+def test_scans_without_end_are_refused(save):
+    assert read_image(save(with_scans(100))).shape == (64, 64, 3)
+    with pytest.raises(DataError, match="more than 100 scans"):
+        read_image(save(with_scans(101)))
+
+
 def test_the_end_of_a_thumbnail_does_not_hide_a_cut(save):
     exif = Image.Exif()
     thumbnail = encoded("JPEG", SMOOTH[:16, :16])

@@ -77,6 +77,24 @@ def test_damaged_manifest_is_refused_by_name(tmp_path: Path, manifest: bytes, me
     assert str(folder) in str(caught.value)
 
 
+@pytest.mark.parametrize("kind", ["pipe", "device", "sparse"])
+@pytest.mark.parametrize("name", ["manifest.json", "state.json"])
+def test_json_whose_reading_would_not_end_is_refused(tmp_path: Path, name: str, kind: str) -> None:
+    write(tmp_path, 1)
+    path = write(tmp_path, 2) / name
+    path.unlink()
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        path.touch()
+        os.truncate(path, 1 << 40)
+    with pytest.raises(CheckpointError, match=name):
+        open_checkpoint(path.parent)
+    assert find_checkpoint(tmp_path).step == 1
+
+
 def test_file_swapped_between_checkpoints_is_found(tmp_path: Path) -> None:
     first, second = write(tmp_path, 1), write(tmp_path, 2)
     (second / "state.json").write_bytes((first / "state.json").read_bytes())
