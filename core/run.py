@@ -41,6 +41,7 @@ from umbel.schedule.passes import steps_per_epoch
 from umbel.schedule.plan import Plan, check_plan, make_plan
 from umbel.schedule.stopping import EarlyStop
 from umbel.score import check_formula
+from umbel.secrets import conceal
 from umbel.signals import stop_signals
 from umbel.task import Task
 from umbel.timing import StepClock
@@ -255,7 +256,7 @@ def train(run: Run, *, resume: bool = False, exact: bool = False) -> dict[str, f
     finally:
         if run.bad_samples.found and run.leads:
             log.warning("%d bad training samples; %s lists them", len(run.bad_samples.found), BAD_SAMPLES_FILE)
-            write_json(run.directory / BAD_SAMPLES_FILE, run.bad_samples.to_json())
+            write_json(run.directory / BAD_SAMPLES_FILE, conceal(run.bad_samples.to_json(), run.tree))
         hook.umbel_run_finished(run=run, error=error)
     return scores
 

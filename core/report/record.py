@@ -14,6 +14,7 @@ from umbel.observers.pace import images_per_step
 from umbel.report.data import describe_data
 from umbel.report.environment import describe_environment, describe_plugins
 from umbel.report.figures import Figure, figure_from_json, figure_to_json
+from umbel.secrets import conceal
 
 if TYPE_CHECKING:
     from umbel.run import Run
@@ -77,7 +78,7 @@ def record_run(run: Run, error: BaseException | None) -> Record:
     data = {name: describe_data(task) for name, task in run.tasks.items()}
     figures = run.collector.figures() if run.collector is not None and error is None else {}
     return Record(
-        state="finished" if error is None else f"stopped: {type(error).__name__}: {error}",
+        state="finished" if error is None else conceal(f"stopped: {type(error).__name__}: {error}", run.tree),
         steps=[run.runtime.steps_done, run.total_steps],
         minutes=run.minutes,
         parameters=sizes,
@@ -87,7 +88,7 @@ def record_run(run: Run, error: BaseException | None) -> Record:
         figures=figures,
         data=data,
         images=dict(run.collector.images) if run.collector is not None else {},
-        faults=dict(run.collector.faults) if run.collector is not None else {},
+        faults=conceal(dict(run.collector.faults), run.tree) if run.collector is not None else {},
         environment=describe_environment(run.runtime.device, run.runtime.precision),
         plugins=describe_plugins(run.plugins),
     )

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from toys import TOY_RECIPE, BrightTask, ToyPlugin
+from toys import TOY_RECIPE, BrightDataset, BrightTask, ToyPlugin
 
-from umbel import hookimpl, option
+from umbel import DataError, Sample, hookimpl, option
 from umbel.cli.show import show
 from umbel.observers.jsonl import JsonlObserver
+from umbel.observers.report import ReportObserver
 from umbel.observers.tensorboard import TensorBoardObserver
 from umbel.plugins import Plugin, Plugins
 from umbel.recipe import load_recipe
@@ -83,3 +84,28 @@ def test_show_prints_it_as_written(recipe: Path, monkeypatch: pytest.MonkeyPatch
     assert CANARY not in result.output
     assert "${oc.env:UMBEL_TEST_TOKEN}" in result.output
     assert "threshold: 128" in result.output
+
+
+@pytest.mark.parametrize("budget", [0, 3])
+def test_error_that_tells_the_secret_leaves_it_out_of_the_run_folder(
+    budget: int, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = BrightDataset.__getitem__
+
+    def fetch(self: BrightDataset, index: int) -> Sample:
+        if "third" in self.name and index == 1:
+            raise ConnectionError(f"https://example.org/1.jpg?token={CANARY} refused")
+        return read(self, index)
+
+    plugins = registry()
+    plugins.register(ReportObserver(), Plugin("umbel", "0", "report"))
+    settings = [f"train.bad_samples={budget}", "train.save_every=2"]
+    typed, tree = load_recipe(str(recipe), settings, plugins)
+    run = prepare(typed, tree, plugins, tmp_path / "out")
+    monkeypatch.setattr(BrightDataset, "__getitem__", fetch)
+    with pytest.raises(DataError, match=CANARY):  # the terminal is told; an evaluation replaces no sample
+        train(run)
+    files = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert {"report.json", "report.html", *(["bad_samples.json"] if budget else [])} <= {path.name for path in files}
+    assert [path for path in files if CANARY.encode() in path.read_bytes()] == []
+    assert "token=${oc.env:UMBEL_TEST_TOKEN} refused" in (tmp_path / "out/report.json").read_text()
