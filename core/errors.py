@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class UmbelError(Exception):
     """Base of every error umbel raises on purpose; the command line prints it on one line.
@@ -65,3 +68,14 @@ class InterruptedRunError(UmbelError):
 
     exit_code = 75
     label = "stopped"
+
+
+@contextmanager
+def of_task(name: str) -> Iterator[None]:
+    """Within it a ConfigError or DataError says which task of the recipe it is about, unless it does already."""
+    try:
+        yield
+    except (ConfigError, DataError) as error:
+        if f"tasks.{name}" not in error.where:
+            error.where = f"tasks.{name}: {error.where}" if error.where else f"tasks.{name}"
+        raise

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from umbel.backbone import Backbone
 from umbel.balancing.balancer import Balancer, FixedBalancer, FixedOptions
-from umbel.errors import ConfigError
+from umbel.errors import ConfigError, of_task
 from umbel.randomness import keyed_seed
 from umbel.task import Task
 
@@ -104,7 +104,8 @@ def build_model(
     for name, task in tasks.items():
         torch.manual_seed(keyed_seed(seed, "head", name))
         try:
-            heads[name] = task.head(backbone.spec)
+            with of_task(name):
+                heads[name] = task.head(backbone.spec)
         except ValueError as error:
             raise ConfigError(f"the head cannot be built: {error}", where=f"tasks.{name}") from None
     return MultiTaskModel(backbone, heads, balancer)

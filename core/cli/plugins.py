@@ -32,7 +32,8 @@ def plugins(as_json: bool) -> None:
         rows = [(o["role"], o["name"], o["distribution"], o["version"]) for o in report["offers"]]
         click.echo(text_table(("role", "name", "distribution", "version"), rows))
         for plugin in broken:
-            click.echo(f"broken: {plugin['id']} {plugin['version']}: {plugin['error']}", err=True)
+            reason = " ".join(plugin["error"].split())
+            click.echo(f"broken: {plugin['id']} {plugin['version']}: {reason}", err=True)
         for name in found.blocked:
             click.echo(f"blocked: {name}", err=True)
         for name, message in report["other_api_messages"].items():

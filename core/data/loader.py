@@ -13,7 +13,7 @@ from umbel.data.faults import defer_faults
 from umbel.data.holdout import open_split
 from umbel.data.sampler import KeyedStream, StepSampler
 from umbel.data.substitutes import BadSample, BadSamples, Loaded, first_good
-from umbel.errors import DataError, UmbelError
+from umbel.errors import DataError, UmbelError, of_task
 from umbel.randomness import keyed_generator
 from umbel.schedule.plan import CompositePlan, Plan
 from umbel.schedule.window import Window
@@ -149,7 +149,10 @@ def load_datasets(tasks: Mapping[str, Task[Any]], split: str, *, defer: bool = F
         defer: a fault of a single sample is raised when the sample is read, not now.
     """
     with defer_faults() if defer else nullcontext():
-        datasets = {name: open_split(task, split) for name, task in tasks.items()}
+        datasets = {}
+        for name, task in tasks.items():
+            with of_task(name):
+                datasets[name] = open_split(task, split)
     for name, dataset in datasets.items():
         if dataset_length(dataset) == 0:
             raise DataError(f"split '{split}' is empty", where=f"tasks.{name}", hint="check its paths and lists")
