@@ -297,6 +297,15 @@ class Detection(Task[DetectionOptions]):
             if split not in ("train", "val") and split not in self._format.splits(self.options):
                 raise DataError(f"there is no split {split!r}", where=f"tasks.{self.name}", hint="choose train or val")
             stored = self._format.read(self.options, split)
-            changes = {} if split == "test" else self.options.class_map
+            changes = {} if split == "test" else self._changes(stored, split)
             self._splits[split] = change_classes(stored, changes, f"tasks.{self.name}.options")
         return self._splits[split]
+
+    def _changes(self, stored: Annotations, split: str) -> dict[str, str | None]:
+        """The recipe's class changes without those of classes that only the other split stores."""
+        changes = self.options.class_map
+        if changes.keys() <= set(stored.class_names):
+            return changes
+        others = [other for other in self._format.splits(self.options) if other not in (split, "test")]
+        elsewhere = {name for other in others for name in self._format.read(self.options, other).class_names}
+        return {old: new for old, new in changes.items() if old in stored.class_names or old not in elsewhere}

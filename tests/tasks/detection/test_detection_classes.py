@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from umbel import ConfigError, DataError
+from umbel import ConfigError, DataError, read_json, write_json
 from umbel.tasks.detection.class_changes import change_classes
 from umbel.tasks.detection.metric import DetectionMetric
 from umbel.tasks.detection.options import DetectionOptions
@@ -74,6 +74,20 @@ def test_what_was_learnt_is_enough_without_data_and_fits_the_data(three, make_ta
     learnt = task.learnt_options()
     assert make_task("absent", class_map=changes, **learnt).categories == task.categories
     assert found(make_task(three, class_map=changes, **learnt)) == found(task)
+
+
+def test_a_map_may_name_a_class_that_only_the_other_split_lists(three, make_task):
+    path = three / "annotations" / "val.json"
+    content = read_json(path)
+    content["categories"] = [entry for entry in CATEGORIES if entry["name"] != "crossing"]
+    content["annotations"] = [entry for entry in content["annotations"] if entry["category_id"] != 40]
+    write_json(path, content)
+    task = make_task(three, class_map={"crossing": "stop"})
+    assert [name for name, _, _ in found(task)] == ["stop", "yield", "stop"]
+    assert task.dataset("val")[0].target.classes_N.tolist() == task.dataset("train")[0].target.classes_N.tolist()[:2]
+    for split in ("train", "val"):
+        with pytest.raises(ConfigError, match="'crosing' is no class of the data"):
+            make_task(three, class_map={"crosing": "stop"}).dataset(split)
 
 
 def test_wrong_maps_are_named(three, make_task):
