@@ -74,7 +74,7 @@ def check_formula(formula: str, tasks: Collection[str], metrics: Collection[str]
         if isinstance(node, ast.expr) and not isinstance(node, _ALLOWED):
             raise ConfigError(f"'{ast.unparse(node)}' is neither a metric nor arithmetic", where="score")
     mains = dict.fromkeys(tasks, "")
-    keys = sorted({_metric_key(node, mains) for node in ast.walk(tree)} - {""})
+    keys = sorted({_metric_key(node, mains) for node in ast.walk(tree) if isinstance(node, ast.expr)} - {""})
     trial = {key: math.sqrt(2 + position) for position, key in enumerate(keys)}  # no difference is 0 by chance
     try:
         value = _value(tree, trial, mains)
