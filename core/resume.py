@@ -67,15 +67,11 @@ def resume(run: Run, checkpoint: Checkpoint, tree: DictConfig, saved_recipe: Pat
             where=str(checkpoint.path),
             hint="resume with the recipe it was started with, or start a new run with --out",
         )
-    _check_images(run, checkpoint)
-    restore(run.runtime, checkpoint)
-    run.runtime.precision = str(state["precision"])
-    run.guard.restore(state["guard"])
-    run.bad_samples.restore(state["bad_samples"])
-    run.evaluated = bool(state["evaluated"])
-    run.best = {key: list(value) for key, value in state["best"].items()}
-    run.minutes = float(state["minutes"])
-    run.early_stop.restore(state["early_stop"])
+    try:
+        _put_back(run, checkpoint)
+    except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError) as error:
+        message = f"its state is not one that umbel writes: {type(error).__name__}: {error}"
+        raise CheckpointError(message, where=str(checkpoint.path), hint=_START) from None
     found = [row[0] for row in run.runtime.rows([checkpoint.step])]
     if len(set(found)) > 1:
         raise CheckpointError(
@@ -88,6 +84,21 @@ def resume(run: Run, checkpoint: Checkpoint, tree: DictConfig, saved_recipe: Pat
         folder = checkpoint_folder(run.checkpoints, int(run.best[key][1])) if key in run.best else None
         if folder is not None and folder.is_dir():
             point_to(run.checkpoints, pointer, folder)
+
+
+def _put_back(run: Run, checkpoint: Checkpoint) -> None:
+    state = checkpoint.state
+    if state["steps_done"] != checkpoint.step:
+        raise ValueError(f"steps_done is {state['steps_done']!r}, the manifest's step {checkpoint.step}")
+    _check_images(run, checkpoint)
+    restore(run.runtime, checkpoint)
+    run.runtime.precision = str(state["precision"])
+    run.guard.restore(state["guard"])
+    run.bad_samples.restore(state["bad_samples"])
+    run.evaluated = bool(state["evaluated"])
+    run.best = {key: [float(score), int(step)] for key, (score, step) in state["best"].items()}
+    run.minutes = float(state["minutes"])
+    run.early_stop.restore(state["early_stop"])
 
 
 def _check_images(run: Run, checkpoint: Checkpoint) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 from umbel.checkpoint.state import load_weights
 from umbel.config import OptimConfig, TrainConfig
 from umbel.ema import WeightAverage
+from umbel.errors import CheckpointError
 from umbel.model import MultiTaskModel
 from umbel.optim import lr_factor
 from umbel.runtime.move import move_batch
@@ -156,6 +157,10 @@ class LocalRuntime:
         for parameter in self._parameters:
             prefix = names[id(parameter)] + "/"
             entries = {key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)}
+            shapes = {value.shape for key, value in entries.items() if key != "step"}
+            if shapes - {parameter.shape} or (tensors and not entries):  # none at all before the first step
+                what = "lacks the state" if not entries else "has state of another shape"
+                raise CheckpointError(f"the optimizer {what} of {prefix[:-1]}", where=where, hint="start a new run")
             if entries:
                 self.optimizer.state[parameter] = {
                     key: value.clone() if key == "step" else _like(value, parameter) for key, value in entries.items()

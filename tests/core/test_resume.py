@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
+from safetensors.torch import save as serialize
 
+from umbel.checkpoint.verify import own_checksum
 from umbel.errors import CheckpointError, ConfigError
 from umbel.resume import changed_keys
 from umbel.run import Run
@@ -46,3 +52,45 @@ def test_saved_recipe_that_is_gone_is_missed(launch: Launch) -> None:
     Path(run.directory / "recipe.yaml").unlink()
     with pytest.raises(CheckpointError, match=r"recipe\.yaml: is gone"):
         launch("a", "train.save_every=3", "optim.lr=0.5", resume=True)
+
+
+def forge(folder: Path, name: str, content: bytes) -> None:
+    """Another content of a file of a checkpoint, with a manifest that agrees with it."""
+    (folder / name).write_bytes(content)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["files"][name] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    manifest["sha256"] = own_checksum(manifest)
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *(("steps_done", value) for value in ("x", -5, 10**30, 2)),
+        *(("best", value) for value in ([], {"score": "x"}, {"score": []}, {"score": [0.5, "../../x"]})),
+        *(("bad_samples", value) for value in ([[1]], {"a": 1}, [["first", "x", "reason"]])),
+        *((key, value) for key in ("guard", "early_stop", "images_a_step") for value in (5, "x")),
+        ("guard", {}), ("early_stop", {}), ("minutes", "x"), ("minutes", None),
+    ],
+)  # fmt: skip
+def test_forged_state_is_an_error_of_ours(key: str, value: object, launch: Launch) -> None:
+    run = launch("a", "train.save_every=3", stop=5)
+    folder = run.checkpoints / "step-00000003"
+    state = json.loads((folder / "state.json").read_text()) | {key: value}
+    forge(folder, "state.json", json.dumps(state).encode())
+    with pytest.raises(CheckpointError, match="step-00000003: its state is not one that umbel writes"):
+        launch("a", "train.save_every=3", resume=True)
+
+
+@pytest.mark.parametrize("what", ["lacks the state", "has state of another shape"])
+def test_optimizer_of_another_model_is_refused(what: str, launch: Launch) -> None:
+    run = launch("a", "train.save_every=3", stop=5)
+    folder = run.checkpoints / "step-00000003"
+    tensors = load_file(folder / "optimizer.safetensors")
+    first = sorted(tensors)[0].rpartition("/")[0]
+    changed = {name: torch.ones(3, 1, 7) for name in tensors if name.startswith(f"{first}/exp_avg")}
+    if what == "lacks the state":
+        changed, tensors = {}, {name: value for name, value in tensors.items() if not name.startswith(f"{first}/")}
+    forge(folder, "optimizer.safetensors", serialize(tensors | changed))
+    with pytest.raises(CheckpointError, match=f"the optimizer {what} of {first}"):
+        launch("a", "train.save_every=3", resume=True)
