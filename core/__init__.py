@@ -74,6 +74,7 @@ _HOME = {
     "pick_format": "umbel.data.formats",
     "predict_dataset": "umbel.evaluation",
     "put_label": "umbel.drawing",
+    "read_class_names": "umbel.data.files",
     "read_image": "umbel.data.images",
     "read_json": "umbel.data.files",
     "read_label_map": "umbel.data.images",
@@ -110,6 +111,7 @@ if TYPE_CHECKING:
     from umbel.data.colour import ColourJitter as ColourJitter
     from umbel.data.faults import tolerate as tolerate
     from umbel.data.files import list_images as list_images
+    from umbel.data.files import read_class_names as read_class_names
     from umbel.data.files import read_json as read_json
     from umbel.data.files import read_lines as read_lines
     from umbel.data.files import read_text as read_text

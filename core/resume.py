@@ -121,12 +121,12 @@ def _processes(count: int) -> str:
     return f"{count} process{'es' * (count > 1)}"
 
 
-def changed_keys(before: Any, after: Any, prefix: str = "") -> Iterator[str]:
-    """Dotted keys whose values differ between two plain trees, free ones left out."""
+def changed_keys(before: Any, after: Any, free: re.Pattern[str] = _FREE, prefix: str = "") -> Iterator[str]:
+    """Dotted keys whose values differ between two plain trees, free ones left out: those that a run may change."""
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         for key in sorted(before.keys() | after.keys(), key=str):
-            if not _FREE.fullmatch(f"{prefix}{key}"):
-                yield from changed_keys(before.get(key), after.get(key), f"{prefix}{key}.")
+            if not free.fullmatch(f"{prefix}{key}"):
+                yield from changed_keys(before.get(key), after.get(key), free, f"{prefix}{key}.")
     elif before != after:
         yield prefix.rstrip(".")
 

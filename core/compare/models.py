@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,12 @@ from umbel.schedule.plan import make_plan as make_step_plan
 
 log = logging.getLogger(__name__)
 JOINT = "joint"
+
+# what changes no score: fewer keys than a run may change on its way
+_FREE = re.compile(
+    r"deepspeed|tasks\.\w+\.workers"
+    r"|train\.(device|log_every|save_every|timeout|keep_checkpoints|keep_every|save_async|save_failures)"
+)
 
 
 @dataclass(frozen=True)
@@ -146,7 +153,7 @@ def _scores(path: Path) -> dict[str, float]:
 def _differences(saved: Any, tree: DictConfig) -> list[str]:
     """Keys that differ, but for the options that training has read from the data and written down."""
     before, after = (OmegaConf.to_container(one, resolve=False) for one in (saved, tree))
-    return [key for key in changed_keys(before, after) if not (".options." in key and _absent(after, key))]
+    return [key for key in changed_keys(before, after, _FREE) if not (".options." in key and _absent(after, key))]
 
 
 def _absent(tree: Any, key: str) -> bool:

@@ -76,6 +76,21 @@ def read_lines(path: Path) -> list[str]:
     return [line.strip() for line in io.StringIO(text, newline=None) if line.strip()]
 
 
+def read_class_names(path: Path) -> list[str]:
+    """Class names of a text file, one a line; a line's number is the id, so none among them may be blank."""
+    names = read_lines(path)
+    lines = [line.strip() for line in io.StringIO(read_text(path), newline=None)]
+    if lines[: len(names)] != names:
+        blank = next(number for number, line in enumerate(lines, start=1) if not line)
+        raise DataError(
+            f"line {blank} is blank: are the classes after it meant to have other ids?",
+            where=str(path),
+            hint="write one class name a line",
+            kind="annotation",
+        )
+    return names
+
+
 def read_json(path: Path) -> Any:
     """The content of a JSON file."""
     text = read_text(path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from umbel import DataError, read_lines, tolerate
+from umbel import DataError, read_class_names, read_lines, tolerate
 from umbel.tasks.classification.options import ClassificationOptions
 from umbel.tasks.classification.records import Record, listed_records
 
@@ -27,7 +27,7 @@ class ImageList:
         if options.class_names and not options.class_map:
             return list(options.class_names)
         if path.is_file():
-            return read_lines(path)
+            return read_class_names(path)
         listings = [_listing(options, split) for split in ("train", "val")]
         ids = [number for listing in listings if listing.is_file() for _, number in _entries(listing)]
         if not ids:

@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from umbel import DataError, read_lines, resolve_under
+from umbel import DataError, read_class_names, resolve_under
 from umbel.tasks.detection.entries import read_small_file, refuse_twice
 
 MAX_BYTES = 2**20
@@ -37,7 +37,7 @@ def read_description(path: Path) -> YoloSet:
     if not path.is_file():
         hint = "write one class name a line, in the order of the numbers in the labels"
         raise DataError("no such file", kind="missing", where=str(path), hint=hint)
-    names = tuple(read_lines(path))
+    names = tuple(read_class_names(path))
     if not names:
         raise DataError("names no class", where=str(path))
     refuse_twice(names, "class", path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from umbel import ConfigError, DataError, read_lines, tolerate
+from umbel import ConfigError, DataError, read_class_names, read_lines, tolerate
 from umbel.tasks.segmentation.options import SegmentationOptions
 from umbel.tasks.segmentation.records import Mask, Record, Split, files_by_name, pair_files
 
@@ -31,7 +31,7 @@ class Folders:
             raise DataError(
                 "no such file", kind="missing", where=str(path), hint=f"write one class name a line, {hint}"
             )
-        names = read_lines(path)
+        names = read_class_names(path)
         if not names:
             raise DataError("names no class", where=str(path), hint="write one class name a line")
         return names

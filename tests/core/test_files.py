@@ -13,7 +13,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from umbel import DataError, list_images, read_json, read_lines, resolve_under, write_json
+from umbel import DataError, list_images, read_class_names, read_json, read_lines, resolve_under, write_json
 from umbel.data.files import read_bytes, to_jsonable, write_bytes
 
 
@@ -190,3 +190,23 @@ def test_images_are_listed_without_folders_and_hidden_files(tmp_path):
     assert names == [b"a.png", b"b.JPG", b"c.tiff", b"caf\xe9.jpg", b"gone.jpg"]
     with pytest.raises(DataError, match="no such folder"):
         list_images(tmp_path / "absent")
+
+
+@pytest.mark.parametrize("text", ["road\ncar\n", "road\r\n car \r\n\r\n", "road\ncar", "\ufeffroad\ncar\n\n \n"])
+def test_class_names_are_the_lines(tmp_path, text):
+    path = tmp_path / "classes.txt"
+    path.write_bytes(text.encode())
+    assert read_class_names(path) == ["road", "car"]
+
+
+@pytest.mark.parametrize(("text", "line"), [("\nroad\ncar\n", 1), ("road\n\ncar\n", 2), ("road\n \n\ncar", 2)])
+def test_a_blank_line_would_shift_the_ids_of_classes(tmp_path, text, line):
+    path = tmp_path / "classes.txt"
+    path.write_text(text)
+    with pytest.raises(DataError, match=rf"classes\.txt: line {line} is blank"):
+        read_class_names(path)
+
+
+def test_an_empty_file_names_no_class(tmp_path):
+    (tmp_path / "classes.txt").write_text("\n\n")
+    assert read_class_names(tmp_path / "classes.txt") == []

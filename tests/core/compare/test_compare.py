@@ -53,11 +53,12 @@ def test_a_comparison_is_right_and_is_not_trained_twice(
     kept = {path: path.stat().st_mtime_ns for path in written}
     assert [path.parent.name for path in written if kept[path] != written[path]] == ["first-alone-seed1"]
 
-    with pytest.raises(SystemExit) as caught:
-        main([*arguments, "optim.lr=0.5"])
-    assert caught.value.code == 2
-    assert "optim.lr" in capsys.readouterr().err
-    main([argument for argument in arguments if argument != "--json"])
+    for change in ("optim.lr=0.5", "tasks.first.batch_size=3", "train.accumulate=2", "score=first"):
+        with pytest.raises(SystemExit) as caught:
+            main([*arguments, change])
+        assert caught.value.code == 2
+        assert f"{change.partition('=')[0]} differ" in capsys.readouterr().err
+    main([*(argument for argument in arguments if argument != "--json"), "tasks.first.workers=1"])
     table = capsys.readouterr().out
     for said in ("delta-m", "parameters:", "budget: 3 steps", "one seed"):
         assert said in table
