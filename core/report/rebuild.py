@@ -11,6 +11,7 @@ from umbel.data.loader import dataset_length, load_datasets
 from umbel.evaluation import evaluate
 from umbel.model import count_parameters
 from umbel.plugins import Plugins
+from umbel.recipe import read_tree
 from umbel.report.collect import FigureCollector
 from umbel.report.comparison import comparison_page
 from umbel.report.data import describe_data
@@ -19,6 +20,8 @@ from umbel.report.history import read_history
 from umbel.report.open import open_report
 from umbel.report.page import run_page
 from umbel.report.record import RECORD_FILE, read_record, write_record
+from umbel.run import RECIPE_FILE
+from umbel.secrets import conceal
 from umbel.task import Task
 from umbel.trained import open_trained
 
@@ -56,7 +59,8 @@ def rebuild_figures(run: Path, checkpoint: str) -> None:
     for name, task in tasks.items():
         record.data[name] = describe_data(task)
         record.tasks.setdefault(name, _about(task, dataset_length(data[name])))
-    record.figures, record.images, record.faults = collector.figures(), collector.images, collector.faults
+    record.figures, record.images = collector.figures(), collector.images
+    record.faults = conceal(collector.faults, read_tree(str(run / RECIPE_FILE), plugins))
     write_record(run / RECORD_FILE, record)
 
 

@@ -16,6 +16,7 @@ from umbel.observers.report import ReportObserver
 from umbel.observers.tensorboard import TensorBoardObserver
 from umbel.plugins import Plugin, Plugins
 from umbel.recipe import load_recipe
+from umbel.report.rebuild import rebuild_figures
 from umbel.run import prepare, train
 
 CANARY = "canary-6f1b0c2e-secret"
@@ -109,3 +110,21 @@ def test_error_that_tells_the_secret_leaves_it_out_of_the_run_folder(
     assert {"report.json", "report.html", *(["bad_samples.json"] if budget else [])} <= {path.name for path in files}
     assert [path for path in files if CANARY.encode() in path.read_bytes()] == []
     assert "token=${oc.env:UMBEL_TEST_TOKEN} refused" in (tmp_path / "out/report.json").read_text()
+
+
+def test_figures_made_again_leave_it_out_too(recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def reporter(self: BrightTask) -> None:
+        raise ConnectionError(f"token={CANARY} refused")
+
+    monkeypatch.setattr(SecretTask, "reporter", reporter)
+    monkeypatch.setattr(Plugins, "discover", classmethod(lambda cls: registry()))
+    plugins = registry()
+    plugins.register(ReportObserver(), Plugin("umbel", "0", "report"))
+    typed, tree = load_recipe(str(recipe), ["train.save_every=2"], plugins)
+    train(prepare(typed, tree, plugins, tmp_path / "out"))
+    report = tmp_path / "out" / "report.json"
+    trained = report.read_text()
+    rebuild_figures(tmp_path / "out", "latest")
+    for text in (trained, report.read_text()):
+        assert CANARY not in text
+        assert "token=${oc.env:UMBEL_TEST_TOKEN} refused" in text
