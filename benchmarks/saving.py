@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from measure import arguments, medians, ratio
+from omegaconf import OmegaConf
 from report import Claim, publish
 from torch import nn
 
@@ -49,6 +50,7 @@ def make_run(folder: Path, layers: int, width: int) -> Any:
         recipe=SimpleNamespace(train=train), leads=True, checkpoints=folder, saver=Saver(), tasks={}, best={},
         runtime=TimedRuntime(model, optimizer, OptimConfig(), train, "fp32", 10**6), minutes=0.0, total_steps=10**6,
         bad_samples=BadSamples(), guard=Guard(), early_stop=EarlyStop(EarlyStopConfig(), {}), failed_saves=0,
+        tree=OmegaConf.create(),
     )  # fmt: skip
 
 
