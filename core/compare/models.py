@@ -124,10 +124,11 @@ def train_or_reuse(plan: Plan, model: Planned, *, quiet: bool) -> dict[str, floa
     Raises:
         ConfigError: if the folder holds a run of another recipe.
     """
-    _, tree = load_recipe(plan.recipe, model.overrides, Plugins.discover())
+    plugins = Plugins.discover()
+    _, tree = load_recipe(plan.recipe, model.overrides, plugins)
     saved = model.directory / RECIPE_FILE
     if saved.is_file():
-        changed = sorted(_differences(read_tree(str(saved), Plugins.discover()), tree))
+        changed = sorted(_differences(read_tree(str(saved), plugins), tree))
         if changed:
             raise ConfigError(
                 f"holds a run of another recipe: {', '.join(changed[:6])} differ",

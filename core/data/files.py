@@ -70,25 +70,28 @@ def read_text(path: Path) -> str:
 
 def read_lines(path: Path) -> list[str]:
     """Non-empty lines of a text file, stripped."""
-    text = read_text(path)
-    _refuse_flood("lines", text.count("\n") + text.count("\r"), len(text), FEWEST_LINES, BYTES_A_LINE, path)
-    # not str.splitlines(): it also cuts at characters that may be part of a file name
-    return [line.strip() for line in io.StringIO(text, newline=None) if line.strip()]
+    return [line for line in _lines(path) if line]
 
 
 def read_class_names(path: Path) -> list[str]:
     """Class names of a text file, one a line; a line's number is the id, so none among them may be blank."""
-    names = read_lines(path)
-    lines = [line.strip() for line in io.StringIO(read_text(path), newline=None)]
+    lines = _lines(path)
+    names = [line for line in lines if line]
     if lines[: len(names)] != names:
-        blank = next(number for number, line in enumerate(lines, start=1) if not line)
         raise DataError(
-            f"line {blank} is blank: are the classes after it meant to have other ids?",
+            f"line {lines.index('') + 1} is blank: are the classes after it meant to have other ids?",
             where=str(path),
             hint="write one class name a line",
             kind="annotation",
         )
     return names
+
+
+def _lines(path: Path) -> list[str]:
+    text = read_text(path)
+    _refuse_flood("lines", text.count("\n") + text.count("\r"), len(text), FEWEST_LINES, BYTES_A_LINE, path)
+    # not str.splitlines(): it also cuts at characters that may be part of a file name
+    return [line.strip() for line in io.StringIO(text, newline=None)]
 
 
 def read_json(path: Path) -> Any:

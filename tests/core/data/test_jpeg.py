@@ -113,15 +113,19 @@ def test_what_the_markers_say_is_what_pillow_says(data, places, end):
     damaged = bytearray(data)
     for place, value in places:
         damaged[place % len(damaged)] = value
-    size = jpeg.plain_jpeg_size(bytes(damaged[:end]))
+    content = bytes(damaged[:end])
+    size = jpeg.plain_jpeg_size(content)
     if size is None:
         return
+    image = jpeg.decode_jpeg(content)
+    assert image is None or image.shape == (*size, 3)
     try:
-        with Image.open(io.BytesIO(bytes(damaged[:end]))) as picture:
-            assert (picture.height, picture.width) == size
-            assert jpeg.is_plain_jpeg(picture)
+        opened = Image.open(io.BytesIO(content))
     except (OSError, SyntaxError, ValueError, IndexError):
-        pass  # what Pillow cannot open the decoders refuse
+        return  # Pillow has no opinion
+    with opened as picture:
+        assert (picture.height, picture.width) == size
+        assert jpeg.is_plain_jpeg(picture)
 
 
 def test_complaints_of_the_decoder_are_left_to_opencv():
