@@ -18,6 +18,7 @@ from umbel.evaluation import compute_scores
 from umbel.inference import image_tensor, predict
 from umbel.plugins import Plugins
 from umbel.run import Run, prepare
+from umbel.runtime.zero_config import wanted_precision
 from umbel.score import check_formula
 from umbel.types import Batch
 
@@ -51,7 +52,8 @@ class Preflight:
 
 def preflight(recipe: Recipe, tree: DictConfig, plugins: Plugins) -> Preflight:
     """Build the run, then load, forward and backward one batch of each task and predict one validation image of it."""
-    run = prepare(replace(recipe, deepspeed=None), tree, plugins, Path("unused"))
+    settings = replace(recipe.train, precision=wanted_precision(recipe))
+    run = prepare(replace(recipe, train=settings, deepspeed=None), tree, plugins, Path("unused"))
     run.runtime.model.train()
     trained = {name: run.tasks[name] for name in run.train_data}
     first = next(iter(CompositeLoader(trained, run.train_data, recipe.train.seed, 0, 1, bad_samples=run.bad_samples)))

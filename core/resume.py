@@ -60,7 +60,11 @@ def resume(run: Run, checkpoint: Checkpoint, tree: DictConfig, saved_recipe: Pat
             where=str(saved_recipe),
             hint="put it back, or start a new run with --out",
         )
-    changed += sorted(changed_keys(_plain(read_tree(str(saved_recipe), run.plugins)), _plain(tree)))
+    saved = read_tree(str(saved_recipe), run.plugins)
+    if run.recipe.train.precision == "auto":  # decided when the run began, perhaps on another device
+        for of_run in (saved, tree):
+            OmegaConf.update(of_run, "train.precision", str(state["precision"]), force_add=True)
+    changed += sorted(changed_keys(_plain(saved), _plain(tree)))
     if changed:
         raise CheckpointError(
             f"was written with another recipe: {', '.join(changed)} changed",

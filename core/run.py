@@ -175,10 +175,8 @@ def build(
 def build_runtime(
     recipe: Recipe, tasks: dict[str, Task[Any]], model: MultiTaskModel, steps: int, ranks: Ranks = ALONE
 ) -> Runtime:
-    """The runtime of a recipe, in its measured or stated precision: DeepSpeed where several processes train, or where
-    the recipe has a `deepspeed:` block."""
-    largest = max(tasks.values(), key=lambda task: task.config.input_size[0] * task.config.input_size[1])
-    precision = choose_precision(wanted_precision(recipe), model, largest, recipe.train.channels_last)
+    """The runtime of a recipe: DeepSpeed where several processes train, or where the recipe has a `deepspeed:` block."""
+    precision = choose_precision(wanted_precision(recipe), next(model.parameters()).device)
     optimizer = build_optimizer(model, tasks, recipe.optim)
     if not is_distributed(recipe, ranks):
         return LocalRuntime(model, optimizer, recipe.optim, recipe.train, precision, steps)
@@ -235,7 +233,7 @@ def train(run: Run, *, resume: bool = False, exact: bool = False) -> dict[str, f
     Raises:
         InterruptedRunError: if a signal asked it to stop; a checkpoint has been saved.
     """
-    tree = _with_learnt_options(run)
+    tree = _as_trained(run)
     if resume:
         resume_run(run, find_checkpoint(run.checkpoints, exact=exact), tree, run.directory / RECIPE_FILE)
     if run.leads:
@@ -261,9 +259,11 @@ def train(run: Run, *, resume: bool = False, exact: bool = False) -> dict[str, f
     return scores
 
 
-def _with_learnt_options(run: Run) -> DictConfig:
-    """The recipe as written, plus what the tasks read from their data; interpolations stay unresolved."""
+def _as_trained(run: Run) -> DictConfig:
+    """The recipe as written, plus what was decided for it: the precision, and what the tasks read from their data;
+    interpolations stay unresolved."""
     tree = run.tree.copy()
+    OmegaConf.update(tree, "train.precision", run.runtime.precision, force_add=True)
     for name, task in run.tasks.items():
         for key, value in task.learnt_options().items():
             OmegaConf.update(tree, f"tasks.{name}.options.{key}", value, force_add=True)

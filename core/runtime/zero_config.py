@@ -85,7 +85,11 @@ def wanted_precision(recipe: Recipe) -> str:
     """`train.precision`, or what the `deepspeed:` block says where that is "auto"."""
     if recipe.train.precision != "auto":
         return recipe.train.precision
-    return "bf16" if _bf16_key(recipe.deepspeed or {}) else "auto"
+    block = recipe.deepspeed or {}
+    if _bf16_key(block):
+        return "bf16"
+    off = any(_section(block, name).get("enabled") is False for name in ("bf16", "torch_autocast"))
+    return "fp32" if off else "auto"
 
 
 def engine_config(recipe: Recipe, world_size: int) -> dict[str, Any]:

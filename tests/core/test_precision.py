@@ -1,38 +1,87 @@
-"""Choosing the precision leaves the model as it was."""
+"""The precision is decided by rule, said the same by `check` and `train`, and written into the run."""
 
 from __future__ import annotations
 
-import copy
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
-from toys import BrightOptions, BrightTask, TinyBackbone, TinyOptions
 
-from umbel import precision
-from umbel.config import TaskConfig
-from umbel.model import build_model
+from umbel.plugins import Plugins
+from umbel.precision import choose_precision
+from umbel.preflight import preflight
+from umbel.recipe import load_recipe
+from umbel.run import Run
+from umbel.trained import open_trained
+
+Launch = Callable[..., Run]
+NewPlugins = Callable[[], Plugins]
+
+
+def written(run: Run, plugins: Plugins) -> str:
+    return load_recipe(str(run.directory / "recipe.yaml"), (), plugins)[0].train.precision
 
 
 @pytest.mark.parametrize("wanted", ["fp32", "bf16"])
-def test_stated_precision_is_taken(wanted: str) -> None:
-    task = BrightTask("a", TaskConfig("bright", 2, (8, 8)), BrightOptions())
-    model = build_model(TinyBackbone(TinyOptions()), {"a": task}, 0)
-    assert precision.choose_precision(wanted, model, task, False) == wanted
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_stated_precision_is_taken(wanted: str, device: str) -> None:
+    assert choose_precision(wanted, torch.device(device)) == wanted
 
 
-@pytest.mark.parametrize(("bf16_seconds", "expected"), [(0.5, "bf16"), (0.86, "bf16"), (0.88, "fp32"), (1.5, "fp32")])
-@pytest.mark.parametrize("frozen", [False, True])
-def test_auto_follows_the_clock_and_changes_nothing(
-    monkeypatch: pytest.MonkeyPatch, bf16_seconds: float, expected: str, frozen: bool
+def test_auto_on_a_cpu_is_fp32_whatever_the_clock_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.perf_counter", lambda: pytest.fail("a clock was read"))
+    assert {choose_precision("auto", torch.device("cpu")) for _ in range(10)} == {"fp32"}
+
+
+@pytest.mark.parametrize(("native", "expected"), [(True, "bf16"), (False, "fp32")])
+def test_auto_on_a_gpu_asks_whether_it_computes_in_bf16(
+    monkeypatch: pytest.MonkeyPatch, native: bool, expected: str
 ) -> None:
-    task = BrightTask("a", TaskConfig("bright", 2, (8, 8)), BrightOptions())
-    model = build_model(TinyBackbone(TinyOptions()), {"a": task}, 0)
-    model.backbone.requires_grad_(not frozen)
-    before = copy.deepcopy(model.state_dict())
-    seconds = iter([1.0] * 3 + [bf16_seconds] * 3)
-    monkeypatch.setattr(precision, "_timed", lambda run: next(seconds))
-    assert precision.choose_precision("auto", model, task, True) == expected
-    assert model.training
-    assert all(parameter.grad is None for parameter in model.parameters())
-    for name, value in model.state_dict().items():
-        assert torch.equal(value, before[name])
+    def supported(including_emulation: bool = True) -> bool:
+        return native or including_emulation  # a V100 emulates it, slower than fp32
+
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
+    assert choose_precision("auto", torch.device("cuda", 1)) == expected
+
+
+def test_the_decision_stands_in_the_run(launch: Launch, new_plugins: NewPlugins) -> None:
+    assert written(launch("a", "train.precision=auto"), new_plugins()) == "fp32"
+    assert written(launch("b", "train.precision=bf16"), new_plugins()) == "bf16"
+
+
+@pytest.mark.parametrize(("block", "expected"), [("bf16: {enabled: true}", "bf16"), ("bf16: {enabled: false}", "fp32")])
+def test_check_says_what_training_uses(
+    recipe_file: Path, new_plugins: NewPlugins, monkeypatch: pytest.MonkeyPatch, block: str, expected: str
+) -> None:
+    monkeypatch.setattr("umbel.run.choose_precision", lambda wanted, device: "bf16" if wanted == "auto" else wanted)
+    recipe_file.write_text(
+        recipe_file.read_text().replace("precision: fp32", "precision: auto") + f"deepspeed: {{{block}}}\n"
+    )
+    plugins = new_plugins()
+    recipe, tree = load_recipe(str(recipe_file), (), plugins)
+    assert preflight(recipe, tree, plugins).precision == expected
+    assert preflight(replace(recipe, deepspeed=None), tree, plugins).precision == "bf16"
+
+
+def test_a_run_goes_on_in_the_precision_it_began_with(
+    launch: Launch, new_plugins: NewPlugins, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on another device, where "auto" would be decided differently."""
+    run = launch("a", "train.precision=auto", "train.save_every=3", stop=5)
+    monkeypatch.setattr("umbel.run.choose_precision", lambda wanted, device: "bf16")
+    resumed = launch("a", "train.precision=auto", "train.save_every=3", resume=True)
+    assert resumed.runtime.precision == "fp32"
+    assert written(run, new_plugins()) == "fp32"
+
+
+def test_a_run_of_before_the_rule_goes_on(launch: Launch, new_plugins: NewPlugins) -> None:
+    """Its recipe says "auto", its checkpoint what the clock chose."""
+    run = launch("a", "train.precision=bf16", "train.save_every=3", stop=5)
+    recipe = run.directory / "recipe.yaml"
+    recipe.write_text(recipe.read_text().replace("precision: bf16", "precision: auto"))
+    resumed = launch("a", "train.precision=auto", "train.save_every=3", resume=True)
+    assert resumed.runtime.precision == "bf16"
+    assert written(run, new_plugins()) == "bf16"
+    assert open_trained(str(run.directory), (), "latest", new_plugins())[2].precision == "bf16"
