@@ -175,7 +175,7 @@ def build(
 def build_runtime(
     recipe: Recipe, tasks: dict[str, Task[Any]], model: MultiTaskModel, steps: int, ranks: Ranks = ALONE
 ) -> Runtime:
-    """The runtime of a recipe: DeepSpeed where several processes train, or where the recipe has a `deepspeed:` block."""
+    """The runtime of a recipe: DeepSpeed where several processes train or where the recipe has a `deepspeed:` block."""
     precision = choose_precision(wanted_precision(recipe), next(model.parameters()).device)
     optimizer = build_optimizer(model, tasks, recipe.optim)
     if not is_distributed(recipe, ranks):
