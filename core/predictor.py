@@ -6,13 +6,10 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from umbel.data.images import read_image
-from umbel.errors import ConfigError, DataError
+from umbel.data.given import load_image, source_name
+from umbel.errors import ConfigError
 from umbel.inference import image_tensor
 from umbel.result import Result
 from umbel.shared_trunk import predict_tasks
@@ -20,6 +17,8 @@ from umbel.task import Task
 from umbel.types import Size
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from umbel.runtime.local import LocalRuntime
 
 
@@ -87,29 +86,3 @@ class Predictor:
         if self.confidence is None and not wanted:
             return prediction
         return task.narrow(prediction, self.confidence, wanted)
-
-
-def load_image(source: Any) -> np.ndarray:
-    """(H, W, 3) uint8 RGB from an image file's path, a Pillow image or such an array.
-
-    Raises:
-        DataError: it is none of these, or cannot be read.
-    """
-    if isinstance(source, (str, Path)):
-        return read_image(Path(source))
-    if hasattr(source, "getexif"):  # a Pillow image; importing Pillow to ask would be dearer
-        from PIL import ImageOps
-
-        return np.asarray(ImageOps.exif_transpose(source).convert("RGB"))
-    if not isinstance(source, np.ndarray):
-        raise DataError(
-            f"cannot predict a {type(source).__name__}", hint="give a path, a Pillow image, an array, or a list of them"
-        )
-    if source.ndim != 3 or source.shape[-1] != 3 or source.dtype != np.uint8 or not source.size:
-        raise DataError(f"image has shape {source.shape} and type {source.dtype}; expected (H, W, 3) uint8 RGB")
-    return source
-
-
-def source_name(source: Any) -> str:
-    """What a result calls where it comes from: a path, else nothing."""
-    return str(source) if isinstance(source, (str, Path)) else str(getattr(source, "filename", "") or "")
