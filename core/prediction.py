@@ -75,10 +75,10 @@ def predict_files(
     writer.finish()
     for file in videos:
         try:
-            outcome.written += _predict_video(predictor, file, out / names[file], formats, batch)
+            _predict_video(predictor, file, out / names[file], formats, batch, outcome)
         except DataError as error:
             outcome.failed.append(error)
-    if len(files) == len(outcome.failed) == 1:
+    if len(files) == len(outcome.failed) == 1 and not outcome.written:
         raise outcome.failed[0]
     return outcome
 
@@ -129,8 +129,13 @@ class _ImageWriter:
         self.outcome.written.append(path)
 
 
-def _predict_video(predictor: Predictor, file: Path, base: Path, formats: Sequence[str], batch: int) -> list[Path]:
-    """BASE.mp4 with all tasks drawn into it, BASE.jsonl with frame number, seconds and predictions of each frame."""
+def _predict_video(
+    predictor: Predictor, file: Path, base: Path, formats: Sequence[str], batch: int, outcome: Outcome
+) -> None:
+    """BASE.mp4 with all tasks drawn into it, BASE.jsonl with frame number, seconds and predictions of each frame.
+
+    Frames that come before a fault keep their results.
+    """
     video = Video(file)
     picture, lines = Path(f"{base}.mp4"), Path(f"{base}.jsonl")
     if picture.resolve() == file.resolve():
@@ -145,11 +150,13 @@ def _predict_video(predictor: Predictor, file: Path, base: Path, formats: Sequen
             if "pictures" in formats:
                 copy.add(result.plot())
             if "json" in formats:
-                entry = {"frame": number, "seconds": round(number / video.rate, 4), **result.to_json()}
+                entry = {"frame": number, "seconds": round(video.times[number], 4), **result.to_json()}
                 log.write(json.dumps(entry, allow_nan=False) + "\n")
     if "json" not in formats:
         lines.unlink()
-    return [path for path, kind in ((picture, "pictures"), (lines, "json")) if kind in formats]
+    outcome.written += [path for path, kind in ((picture, "pictures"), (lines, "json")) if kind in formats]
+    if video.fault is not None:
+        outcome.failed.append(video.fault)
 
 
 def _check_formats(predictor: Predictor, formats: Sequence[str]) -> None:
@@ -174,7 +181,7 @@ def input_files(paths: Sequence[Path]) -> list[Path]:
         if path.is_dir():
             inside = list_images(path)
             if not inside:
-                raise DataError("holds no images", where=str(path))
+                raise DataError("holds no images", where=str(path), hint=f"name its videos, as in {path / '*.mp4'}")
             files.update(dict.fromkeys(inside))
         elif path.exists():
             files[path] = None

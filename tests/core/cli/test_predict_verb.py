@@ -161,3 +161,23 @@ def test_a_video_never_overwrites_itself(cli: Cli, run: Path) -> None:
     assert code == 3
     assert "overwritten by its own prediction" in err
     assert Path("clip.mp4").read_bytes() == before
+
+
+def test_frames_before_a_fault_keep_their_results(cli: Cli, run: Path) -> None:
+    import cv2
+
+    writer = cv2.VideoWriter("cut.avi", cv2.VideoWriter.fourcc(*"MJPG"), 10.0, (96, 64))
+    for number in range(12):
+        writer.write(np.full((64, 96, 3), 20 * number, np.uint8))
+    writer.release()
+    data = Path("cut.avi").read_bytes()
+    starts = [at for at in range(len(data)) if data[at : at + 4] == b"00dc"]
+    Path("cut.avi").write_bytes(data[: starts[6] + 20])
+    code, out, err = cli("predict", str(run), "cut.avi", "--batch", "4", "--size", "64", "64")
+    lines = [json.loads(line) for line in Path("predictions/cut.jsonl").read_text().splitlines()]
+    assert code == 1
+    assert err.startswith(f"not predicted: cut.avi: ends before its container says: {len(lines)} of 12 frames")
+    assert [line["seconds"] for line in lines] == [0.0, 0.1, 0.2, 0.3, 0.4, 0.5][: len(lines)]
+    assert len(lines) >= 5
+    assert len(list(Video(Path("predictions/cut.mp4")))) == len(lines)
+    assert out.split() == ["predictions/cut.mp4", "predictions/cut.jsonl"]
