@@ -28,7 +28,7 @@ def is_cut_short(path: Path) -> bool:
 
 
 def counts_frames(path: Path) -> bool:
-    """Whether the number of frames is written in the file and all are shown; elsewhere it is guessed from the length."""
+    """Whether the file states its number of frames and shows them all; elsewhere the number is a guess."""
     length = path.stat().st_size
     with path.open("rb") as file:
         start = file.read(12)

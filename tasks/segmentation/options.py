@@ -26,6 +26,7 @@ class SegmentationOptions:
     val_polygons: str = option("polygons_val.json", "polygons: annotations of validation images, under root")
     background: str | None = option(None, "polygons: class of the pixels in no polygon; null leaves them unlabelled")
     paint_order: str = option("file", "polygons: which is painted over: file (the earlier), area (the larger) or class")
+    line_width: int = option(1, "polygons: width of open lines, such as lane markings, in pixels of the stored image")
     class_names: list[str] = option(
         [],
         "class names by id; folders: the meaning of the masks, in place of classes.txt; else an order of known names",
@@ -66,6 +67,7 @@ class SegmentationOptions:
     def __post_init__(self) -> None:
         check_unique("class_names", self.class_names)
         check_choice("paint_order", self.paint_order, ("file", "area", "class"))
+        check_range("line_width", self.line_width, 1, 200)
         check_range("ignore_index", self.ignore_index, 0, 255)
         check_range("width", self.width, 2, 8192)
         check_range("aux_width", self.aux_width, 2, 8192)

@@ -1,7 +1,7 @@
 """Readers of polygon annotations in JSON: COCO, VIA, BDD100K/Scalabel, and the plain {file: [{label, points}]}.
 
-Every reader gives the shapes of each image by its file name, in the order of the file. Point coordinates are pixel
-indices: (0, 0) is the middle of the top left pixel.
+Every reader gives the shapes of each image by its file name, in the order of the file: polygons, and open lines where
+the file says so. Point coordinates are pixel indices: (0, 0) is the middle of the top left pixel.
 """
 
 from __future__ import annotations
@@ -15,16 +15,19 @@ from umbel import DataError, read_json, tolerate
 
 FARTHEST = 100_000  # pixels from the origin; beyond any image, and safe in OpenCV's fixed-point numbers
 _EXPECTED = "expected COCO, VIA, BDD100K labels or {file: [{label, points}]}"
+_OUTLINE = "draw it as a polygon, or take it off the file"
+_LABELME = {"polygon": True, "line": False, "linestrip": False}  # and whether it is an area
 
 Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Shape:
-    """One labelled polygon."""
+    """One labelled polygon of three or more points or, if it is not closed, a line of two or more."""
 
     label: str
     points: tuple[Point, ...]
+    closed: bool = True
 
 
 @dataclass(frozen=True)
@@ -112,10 +115,9 @@ def _coco_shapes(
     if category not in categories:
         raise DataError(f"{what} has category {category!r}, which is not in categories", where=str(path), kind="label")
     rings = entry.get("segmentation")
-    if not isinstance(rings, list):
-        raise DataError(
-            f"{what} has no polygons but {str(rings)[:60]}", where=str(path), hint="run-length masks are not read"
-        )
+    if not isinstance(rings, list) or not rings:
+        hint = "run-length masks and boxes are not read"
+        raise DataError(f"{what} has no polygons but {str(rings)[:60]}", where=str(path), hint=hint)
     pairs = [
         list(zip(ring[::2], ring[1::2], strict=False)) if isinstance(ring, list) and len(ring) % 2 == 0 else ring
         for ring in rings
@@ -125,17 +127,30 @@ def _coco_shapes(
 
 def _plain_or_via(name: str, entry: Any, path: Path) -> tuple[str, Iterable[Shape]]:
     if isinstance(entry, list):
-        return name, [
-            Shape(
-                _get(shape, "label", str, path, f"image {name!r}"),
-                _points(_get(shape, "points", list, path, f"image {name!r}"), path, f"shape {i} of {name!r}"),
-            )
-            for i, shape in enumerate(entry)
-        ]
+        return name, [_plain(shape, f"image {name!r}", f"shape {i} of {name!r}", path) for i, shape in enumerate(entry)]
     if not isinstance(entry, dict) or "regions" not in entry:
         raise DataError(f"{name!r} has no polygons", where=str(path), hint=_EXPECTED)
     file = _get(entry, "filename", str, path, f"image {name!r}")
     return file, list(_via(entry["regions"], file, path))
+
+
+def _plain(shape: Any, image: str, what: str, path: Path) -> Shape:
+    """A shape with `label` and `points`; labelme adds a `shape_type`, and any may say `closed: false`."""
+    label, points = (_get(shape, key, kind, path, image) for key, kind in (("label", str), ("points", list)))
+    kind = shape.get("shape_type") or "polygon"
+    if kind not in _LABELME:
+        known = ", ".join(_LABELME)
+        raise DataError(f"{what} is a {str(kind)[:40]}; only {known} are read", where=str(path), hint=_OUTLINE)
+    closed = _LABELME[kind] and _closed(shape, path, what)
+    return Shape(label, _points(points, path, what, closed), closed)
+
+
+def _closed(part: Any, path: Path, what: str) -> bool:
+    """What an entry says of its outline: only `closed: false` leaves it open."""
+    closed = part.get("closed")
+    if closed is not None and not isinstance(closed, bool):
+        raise DataError(f"{what} has closed: {str(closed)[:40]!r}", where=str(path), hint="expected true or false")
+    return closed is not False
 
 
 def _via(regions: Any, file: str, path: Path) -> Iterator[Shape]:
@@ -146,7 +161,7 @@ def _via(regions: Any, file: str, path: Path) -> Iterator[Shape]:
         shape = _get(region, "shape_attributes", dict, path, what)
         kind = shape.get("name")
         if kind not in ("polygon", "polyline"):
-            raise DataError(f"{what} is a {kind}; only polygons are read", where=str(path))
+            raise DataError(f"{what} is a {kind}; only polygons and polylines are read", where=str(path), hint=_OUTLINE)
         xs, ys = (_get(shape, key, list, path, what) for key in ("all_points_x", "all_points_y"))
         if len(xs) != len(ys):
             raise DataError(f"{what} has {len(xs)} x for {len(ys)} y", where=str(path))
@@ -156,11 +171,12 @@ def _via(regions: Any, file: str, path: Path) -> Iterator[Shape]:
             raise DataError(
                 f"{what} has {len(labels)} attributes that could be its class: {attributes}", where=str(path)
             )
-        yield Shape(labels[0], _points(list(zip(xs, ys, strict=True)), path, what))
+        closed = kind == "polygon"
+        yield Shape(labels[0], _points(list(zip(xs, ys, strict=True)), path, what, closed), closed)
 
 
 def _scalabel(frame: Any, path: Path) -> Iterator[Shape]:
-    """BDD100K: every entry of a label's poly2d is filled; labels without one, such as boxes, are passed over."""
+    """BDD100K: the entries of a label's poly2d, areas or lines; labels without one, such as boxes, are passed over."""
     name = frame["name"]
     for position, label in enumerate(_list(frame.get("labels") or [], path, f"image {name!r} has no list of labels")):
         what = f"label {position} of {name!r}"
@@ -170,17 +186,20 @@ def _scalabel(frame: Any, path: Path) -> Iterator[Shape]:
                 raise DataError(
                     f"{what} has curves; only straight lines are read", where=str(path), hint="use the masks"
                 )
-            yield Shape(category, _points(_get(part, "vertices", list, path, what), path, what))
+            vertices = _get(part, "vertices", list, path, what)
+            closed = _closed(part, path, what)
+            yield Shape(category, _points(vertices, path, what, closed), closed)
 
 
-def _points(pairs: Any, path: Path, what: str) -> tuple[Point, ...]:
+def _points(pairs: Any, path: Path, what: str, closed: bool = True) -> tuple[Point, ...]:
     good = isinstance(pairs, list) and all(
         isinstance(pair, (list, tuple)) and len(pair) == 2 and all(_is_coordinate(value) for value in pair)
         for pair in pairs
     )
-    if not good or len(pairs) < 3:
+    if not good or len(pairs) < (3 if closed else 2):
+        wanted = "polygon of three" if closed else "line of two"
         raise DataError(
-            f"{what} has no polygon of three or more finite points: {str(pairs)[:80]}", where=str(path), hint=_EXPECTED
+            f"{what} has no {wanted} or more finite points: {str(pairs)[:80]}", where=str(path), hint=_EXPECTED
         )
     return tuple((float(x), float(y)) for x, y in pairs)
 

@@ -1,44 +1,17 @@
-"""Label maps drawn from polygons."""
+"""The layout of images with polygons in JSON."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from umbel import DataError, Size, resolve_under, tolerate
+from umbel import DataError, resolve_under, tolerate
 from umbel.tasks.segmentation.class_sets import UNLABELLED
+from umbel.tasks.segmentation.drawing import Drawing, Outline
 from umbel.tasks.segmentation.options import SegmentationOptions
 from umbel.tasks.segmentation.polygon_files import Shape, read_polygons
 from umbel.tasks.segmentation.records import Record, Split
-
-_BITS = 4  # of OpenCV's fixed-point coordinates: sixteenths of a pixel
-_FRAME = 2  # pixels around the image: OpenCV bends outlines that leave its canvas along the border
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """A label map painted from polygons, in their order: a later one covers an earlier one.
-
-    Args:
-        where: the annotation file.
-        polygons: label value and (N, 2) x, y in pixels of each; every pixel that its outline touches belongs to it.
-        fill: label value of the pixels in none.
-    """
-
-    where: str
-    polygons: tuple[tuple[int, np.ndarray], ...]
-    fill: int
-
-    def read(self, size: Size) -> np.ndarray:
-        """(H, W) uint8."""
-        framed = np.full((size[0] + 2 * _FRAME, size[1] + 2 * _FRAME), self.fill, np.uint8)
-        for value, points in self.polygons:
-            fixed = ((points + _FRAME) * 2**_BITS).round().astype(np.int32)
-            cv2.fillPoly(framed, [fixed], value, shift=_BITS)
-        return np.ascontiguousarray(framed[_FRAME:-_FRAME, _FRAME:-_FRAME])
 
 
 class Polygons:
@@ -77,10 +50,11 @@ class Polygons:
                 with tolerate(of_sample=True):
                     if not image.is_file():
                         raise DataError(f"no such file, which {path.name} annotates", where=str(image), kind="missing")
-                polygons = tuple(
-                    (values[s.label], np.array(s.points)) for s in _ordered(shapes, values, options.paint_order)
+                outlines = tuple(
+                    Outline(values[shape.label], np.array(shape.points), shape.closed)
+                    for shape in _ordered(shapes, values, options.paint_order)
                 )
-                records.append(Record(image, Drawing(str(path), polygons, fill), name))
+                records.append(Record(image, Drawing(str(path), outlines, fill, options.line_width), name))
         return Split(tuple(records), {**dict(enumerate(names)), UNLABELLED: None})
 
 
@@ -98,6 +72,8 @@ def _ordered(shapes: tuple[Shape, ...], values: dict[str, int], order: str) -> l
 
 
 def _area(shape: Shape) -> float:
-    """Of the polygon in square pixels, by the shoelace formula; its sign tells the direction."""
+    """Of the polygon in square pixels, by the shoelace formula; its sign tells the direction. A line has none."""
+    if not shape.closed:
+        return 0.0
     x, y = np.array(shape.points).T
     return float(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2

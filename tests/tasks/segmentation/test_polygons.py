@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from umbel import DataError, write_image
+from umbel.tasks.segmentation.drawing import Drawing, Outline
 from umbel.tasks.segmentation.polygon_files import read_polygons
-from umbel.tasks.segmentation.polygons import Drawing
 
 SQUARE = [[2, 2], [6, 2], [6, 6], [2, 6]]
 BIG = [[0, 0], [9, 0], [9, 7], [0, 7]]
@@ -99,7 +100,7 @@ def test_street_scenes_are_read(make_segmentation, shared):
     train, val = task.dataset("train"), task.dataset("val")
     assert (len(train), len(val)) == (121, 53)
     assert task.class_names == ["lane", "motorbike", "obstacle", "pedestrian", "vehicle"]
-    assert sum(len(record.labels.polygons) for record in train.records) == 912
+    assert sum(len(record.labels.outlines) for record in train.records) == 912
     sample = val[0]
     assert sample.id == "Clases0167.jpg"
     assert sample.target[90, 150] == 0  # the lane
@@ -158,7 +159,7 @@ def test_contours_of_a_mask_give_the_mask_back(seed, height, width):
     mask = (cv2.blur(rng.random((height, width)), (3, 3)) > 0.5).astype(np.uint8)
     contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     filled = cv2.drawContours(np.zeros_like(mask), contours, -1, 1, cv2.FILLED)
-    polygons = tuple((1, contour[:, 0].astype(float)) for contour in contours)
+    polygons = tuple(Outline(1, contour[:, 0].astype(float)) for contour in contours)
     assert np.array_equal(Drawing("", polygons, 0).read((height, width)), filled)
 
 
@@ -166,7 +167,7 @@ def test_contours_of_a_mask_give_the_mask_back(seed, height, width):
 @given(st.lists(st.tuples(st.floats(-5, 30), st.floats(-5, 30)), min_size=3, max_size=3))
 def test_a_triangle_covers_the_pixels_inside_and_none_far_outside(corners):
     points = np.array(corners)
-    found = Drawing("", ((1, points),), 0).read((20, 25))
+    found = Drawing("", (Outline(1, points),), 0).read((20, 25))
     ys, xs = np.mgrid[:20, :25]
     pixels = np.stack([xs.ravel(), ys.ravel()], 1).astype(float)
     contour = points.astype(np.float32).reshape(-1, 1, 2)
@@ -206,11 +207,21 @@ BROKEN = [
     (broken(COCO, "categories", 1, "id", value=3), "category id 3 is given twice"),
     (broken(COCO, "annotations", 0, "image_id", value=8), "annotation 1 is on image 8"),
     (broken(COCO, "annotations", 1, "category_id", value=8), "annotation 2 has category 8"),
-    (broken(COCO, "annotations", 1, "segmentation", value={"counts": "x"}), "run-length masks are not read"),
+    (broken(COCO, "annotations", 1, "segmentation", value={"counts": "x"}), "run-length masks and boxes are not read"),
+    (broken(COCO, "annotations", 1, "segmentation", value=[]), r"annotation 2 has no polygons but \[\]"),
     (broken(COCO, "annotations", 1, "segmentation", value=[[1, 2, 3]]), "annotation 2 has no polygon"),
     (broken(COCO, "images", value=[{"id": 7, "file_name": "a.png"}] * 2), "given twice"),
     (broken(COCO, "annotations", 0, value=5), "annotation 0 has no proper 'image_id'"),
     (broken(SCALABEL, 0, "labels", 0, "poly2d", 0, "types", value="LCCL"), "has curves"),
+    (broken(SCALABEL, 0, "labels", 0, "poly2d", 0, "closed", value="false"), "has closed: 'false'"),
+    (broken(broken(SCALABEL, 0, "labels", 0, "poly2d", 0, "closed", value=False),
+            0, "labels", 0, "poly2d", 0, "vertices", value=[[1, 2]]), "has no line of two or more"),
+    ({"a.png": [{"label": "a", "points": SQUARE[:2], "shape_type": "circle"}]}, "shape 0 of 'a.png' is a circle"),
+    ({"a.png": [{"label": "a", "points": SQUARE[:2], "shape_type": "rectangle"}]}, "is a rectangle"),
+    ({"a.png": [{"label": "a", "points": SQUARE[:1], "shape_type": "point"}]}, "is a point"),
+    ({"a.png": [{"label": "a", "points": SQUARE[:2]}]}, "no polygon of three"),
+    (broken(VIA, *SHAPE, "shape_attributes", "name", value="point"), "is a point"),
+    (broken(VIA, *SHAPE, "shape_attributes", "name", value="rect"), "is a rect"),
     (broken(SCALABEL, 0, "labels", value=3), "image 'a.png' has no list of labels"),
     (broken(SCALABEL, 0, "labels", 0, value=3), "label 0 of 'a.png' has no proper 'category'"),
     (broken(SCALABEL, 0, "labels", 0, "poly2d", value=3), "label 0 of 'a.png'"),
@@ -222,6 +233,56 @@ def test_broken_files_are_data_errors(make_segmentation, tmp_path, content, mess
     write(tmp_path, content)
     with pytest.raises(DataError, match=rf"polygons_train\.json.*{message}|{message}"):
         make_segmentation(class_names=[]).dataset("train")
+
+
+CORNER = [[4, 44], [4, 4], [60, 4]]  # a lane marking around a corner
+LINES = {
+    "plain": {"a.png": [{"label": "lane", "points": CORNER, "closed": False}]},
+    "labelme": {"a.png": [{"label": "lane", "points": CORNER, "shape_type": "linestrip"}]},
+    "scalabel": [{"name": "a.png", "labels": [
+        {"category": "lane", "poly2d": [{"vertices": CORNER, "types": "LLL", "closed": False}]}]}],
+    "via": {"a.png1": {"filename": "a.png", "regions": [{
+        "shape_attributes": {"name": "polyline", "all_points_x": [4, 4, 60], "all_points_y": [44, 4, 4]},
+        "region_attributes": {"class": "lane"}}]}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", LINES)
+@pytest.mark.parametrize(("width", "pixels"), [(1, 97), (3, 297), (8, None)])
+def test_an_open_line_is_a_line(make_segmentation, tmp_path, kind, width, pixels):
+    write(tmp_path, LINES[kind])
+    write_image(tmp_path / "images/a.png", np.zeros((48, 64, 3), np.uint8))
+    target = target_of(make_segmentation(class_names=[], background="ground", line_width=width))
+    lane = target == 1
+    assert (target[20:44, 20:] == 0).all()
+    assert lane[30].sum() == lane[:, 40].sum() == width
+    if pixels is not None:
+        assert lane.sum() == pixels
+
+
+def test_lines_lie_over_areas_in_the_order_of_area(make_segmentation, tmp_path):
+    write(tmp_path, {"a.png": [
+        {"label": "a", "points": [[0, 4], [9, 4]], "closed": False}, {"label": "b", "points": BIG}]})  # fmt: skip
+    assert (target_of(make_segmentation(class_names=[], paint_order="area")) == 0).sum() == 10
+    assert (target_of(make_segmentation(class_names=[], paint_order="file")) == 1).all()
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(-20, 45), st.integers(-20, 45)), min_size=2, max_size=4, unique=True),
+    st.integers(1, 9),
+)
+def test_a_line_is_what_is_near_its_points(corners, width):
+    """An independent oracle: the distance of every pixel to the segments, of lines that leave the image, too."""
+    points = np.array(corners, float)
+    found = Drawing("", (Outline(1, points, closed=False),), 0, width).read((20, 25))
+    ys, xs = np.mgrid[:20, :25]
+    distance = np.full((20, 25), np.inf)
+    for (x0, y0), (x1, y1) in pairwise(points):
+        along = np.clip(((xs - x0) * (x1 - x0) + (ys - y0) * (y1 - y0)) / ((x1 - x0) ** 2 + (y1 - y0) ** 2), 0, 1)
+        distance = np.minimum(distance, np.hypot(xs - x0 - along * (x1 - x0), ys - y0 - along * (y1 - y0)))
+    assert (found[distance <= width / 2 - 1.25] == 1).all()
+    assert (found[distance > width / 2 + 1.25] == 0).all()
 
 
 JSON = st.recursive(
