@@ -281,8 +281,9 @@ def test_a_line_is_what_is_near_its_points(corners, width):
     for (x0, y0), (x1, y1) in pairwise(points):
         along = np.clip(((xs - x0) * (x1 - x0) + (ys - y0) * (y1 - y0)) / ((x1 - x0) ** 2 + (y1 - y0) ** 2), 0, 1)
         distance = np.minimum(distance, np.hypot(xs - x0 - along * (x1 - x0), ys - y0 - along * (y1 - y0)))
-    assert (found[distance <= width / 2 - 1.25] == 1).all()
-    assert (found[distance > width / 2 + 1.25] == 0).all()
+    slack = 1.25 if width % 2 else 2.0  # of the nearest pixels; an even width has no middle one
+    assert (found[distance <= width / 2 - slack] == 1).all()
+    assert (found[distance > width / 2 + slack] == 0).all()
 
 
 JSON = st.recursive(
