@@ -16,6 +16,7 @@ from umbel.checkpoint.read import find_checkpoint
 from umbel.config import Recipe
 from umbel.data.files import write_json
 from umbel.data.loader import batches_per_pass, dataset_length, load_datasets
+from umbel.data.presence import warn_of_absent_classes
 from umbel.data.substitutes import BadSamples
 from umbel.device import choose_device
 from umbel.errors import ConfigError
@@ -240,6 +241,8 @@ def train(run: Run, *, resume: bool = False, exact: bool = False) -> dict[str, f
         run.directory.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(tree, run.directory / RECIPE_FILE, resolve=False)
         write_json(run.directory / PLUGINS_FILE, plugin_records(run.plugins))
+        if not resume:
+            warn_of_absent_classes(run.tasks, run.train_data)
     hook = run.hook
     hook.umbel_run_started(run=run)
     error: BaseException | None = None

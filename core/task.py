@@ -90,6 +90,13 @@ class Task(ABC, Generic[OptionsT]):
 
         return read_sample(dataset, index)
 
+    def classes_shown(self, dataset: Dataset[Sample], index: int) -> Iterable[str] | None:
+        """Classes of `class_list` in a sample of `dataset(split)`, told without decoding its image; None if unknown.
+
+        `umbel train` asks for two seconds before the first step, and warns of classes that no training sample shows.
+        """
+        return None
+
     def strata(self, dataset: Dataset[Sample]) -> Sequence[str]:
         """The class of every sample of `dataset("train")`, of which `holdout` takes equal shares; empty: all alike.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from umbel.data.holdout import Part, divide
 from umbel.data.loader import dataset_length, start_worker
 from umbel.errors import DataError, UmbelError
 from umbel.inspection.finding import SEVERITIES, Finding
-from umbel.inspection.overlap import find_overlaps, find_unseen_classes
+from umbel.inspection.overlap import find_absent_classes, find_overlaps, find_unseen_classes
 from umbel.inspection.sample import SampleResult, inspect_sample
 from umbel.task import Task
 from umbel.types import Sample
@@ -87,6 +87,10 @@ def check_data(tasks: Mapping[str, Task[Any]], workers: int = 2, progress: Progr
     findings += [finding for result in results for finding in result.findings]
     findings += find_overlaps(results)
     findings += find_unseen_classes(result for result in results if (result.task, "train") in datasets)
+    telling = {result.task for result in results if result.classes}
+    telling |= {name for name, task in tasks.items() if type(task).classes_shown is not Task.classes_shown}
+    named = {name: _classes(tasks[name]) for name, split in datasets if split == "train" and name in telling}
+    findings += find_absent_classes(results, named)
     order = {severity: rank for rank, severity in enumerate(SEVERITIES)}
     unique = dict.fromkeys(findings)
     return DataReport(
@@ -95,6 +99,13 @@ def check_data(tasks: Mapping[str, Task[Any]], workers: int = 2, progress: Progr
         time.perf_counter() - started,
         tuple(sorted(unique, key=lambda f: (order[f.severity], f.task, f.split, f.file, f.kind, f.message))),
     )
+
+
+def _classes(task: Task[Any]) -> Sequence[str]:
+    try:
+        return task.class_list()
+    except UmbelError:  # their source is at fault, which is found already
+        return ()
 
 
 def _open_all(task: Task[Any], findings: list[Finding]) -> dict[str, Dataset[Sample]]:

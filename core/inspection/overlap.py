@@ -1,9 +1,9 @@
-"""Images that are used more than once, and classes that only one split has."""
+"""Images that are used more than once, classes that only one split has, and classes that none has."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from umbel.inspection.finding import Finding
 from umbel.inspection.sample import SampleResult
@@ -62,4 +62,30 @@ def find_unseen_classes(results: Iterable[SampleResult]) -> list[Finding]:
         for task, split in sorted(seen)
         if split == "val"
         for name in sorted(seen[task, "val"] - seen[task, "train"])
+    ]
+
+
+def find_absent_classes(results: Iterable[SampleResult], classes: Mapping[str, Sequence[str]]) -> list[Finding]:
+    """Classes that no training sample shows, and no other either: those are `find_unseen_classes`'.
+
+    Args:
+        results: of all samples that could be looked at.
+        classes: in their order, of every task that says which ones a sample shows.
+    """
+    seen: dict[str, set[str]] = defaultdict(set)
+    for result in results:
+        seen[result.task] |= result.classes
+    return [
+        Finding(
+            "absent-class",
+            f"tasks.{task}",
+            f"no sample shows {name!r}",
+            "check what the labels are called and which values they have, or leave the class out by class_map",
+            "warning",
+            task,
+            "train",
+        )
+        for task, names in classes.items()
+        for name in names
+        if name not in seen[task]
     ]

@@ -95,6 +95,9 @@ class Classification(Task[ClassificationOptions]):
     def strata(self, dataset: ClassificationDataset) -> Sequence[str]:  # type: ignore[override]  # its own
         return [self.class_names[record.label] for record in dataset.records]
 
+    def classes_shown(self, dataset: ClassificationDataset, index: int) -> list[str]:  # type: ignore[override]
+        return [self.class_names[dataset.records[index].label]]
+
     def inspect(self, dataset: ClassificationDataset, index: int) -> SampleReport:  # type: ignore[override]  # its own
         record = dataset.records[index]
         findings = []

@@ -35,7 +35,8 @@ def inspect_record(record: Record, class_names: Sequence[str], bad_boxes: str) -
     except DataError as error:
         findings.append(Finding.of(error))
     findings += _box_findings(record, size, "error" if bad_boxes == "error" else "warning")
-    classes = frozenset(class_names[index] for index in record.classes_N.tolist() if index != ANY_CLASS)
+    solid = record.classes_N[~record.crowd_N].tolist()  # nobody learns from a crowd
+    classes = frozenset(class_names[index] for index in solid if index != ANY_CLASS)
     return SampleReport(record.id, findings, classes)
 
 

@@ -53,7 +53,7 @@ from umbel.tasks.detection.records import Annotations
 from umbel.tasks.detection.report import DetectionReporter
 from umbel.tasks.detection.results import coco_annotations, coco_results, narrow
 from umbel.tasks.detection.statistics import describe
-from umbel.tasks.detection.targets import BoxTarget, Detections, training_rows
+from umbel.tasks.detection.targets import ANY_CLASS, BoxTarget, Detections, training_rows
 from umbel.tasks.detection.undivided import undivided
 
 MERGES = ("nms", "wbf")
@@ -97,6 +97,11 @@ class Detection(Task[DetectionOptions]):
         if split != "test":  # a list of images knows no classes
             annotations = with_class_order(annotations, self.categories, complete=not self.options.class_names)
         return DetectionDataset(annotations, self.options.bad_boxes)
+
+    def classes_shown(self, dataset: DetectionDataset, index: int) -> list[str]:  # type: ignore[override]  # its own
+        """Of the boxes that are trained on; crowds are not."""
+        record = dataset.records[index]
+        return [self.categories.names[k] for k in record.classes_N[~record.crowd_N].tolist() if k != ANY_CLASS]
 
     def inspect(self, dataset: DetectionDataset, index: int) -> SampleReport:  # type: ignore[override]  # its own
         return inspect_record(dataset.records[index], self.categories.names, self.options.bad_boxes)

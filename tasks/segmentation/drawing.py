@@ -57,6 +57,10 @@ class Drawing:
                 framed[self._line(fixed, framed.shape)] = outline.value
         return np.ascontiguousarray(framed[frame:-frame, frame:-frame])
 
+    def values(self) -> np.ndarray:
+        """(V,) uint8, also those of outlines that later ones cover or that lie outside the image."""
+        return np.unique(np.array([self.fill, *(outline.value for outline in self.outlines)], np.uint8))
+
     def _line(self, fixed: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         """(H, W) bool: the pixels of a line through fixed-point (N, 2) x, y, swept by a disc of its width."""
         line = np.zeros(shape, np.uint8)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from umbel import ConfigError, DataError, read_class_names, read_lines, tolerate
+from umbel.tasks.segmentation.mask_values import HINT, mask_values
 from umbel.tasks.segmentation.options import SegmentationOptions
 from umbel.tasks.segmentation.records import Mask, Record, Split, files_by_name, pair_files
 
@@ -26,6 +27,8 @@ class Folders:
         if options.class_names and not options.class_map:
             return list(options.class_names)
         path = Path(options.root) / "classes.txt"
+        if not path.is_file() and options.label_values:
+            return [name for name in options.label_values.values() if name is not None]
         if not path.is_file():
             hint = "class_map renames these" if options.class_map else "or set class_names"
             raise DataError(
@@ -47,7 +50,8 @@ class Folders:
                 where="ignore_index",
                 hint="class_map leaves classes out",
             )
-        return Split(records, {**dict(enumerate(names)), options.ignore_index: None})
+        values, recognised = mask_values(options, names)
+        return Split(records, values, recognised, HINT)
 
 
 def _all(options: SegmentationOptions) -> tuple[Record, ...]:

@@ -34,6 +34,11 @@ class SegmentationOptions:
     class_map: dict[str, str | None] = option(
         {}, "stored class to class; names that become one are merged, null makes the pixels unlabelled"
     )
+    label_values: dict[int, str | None] = option(
+        {},
+        "folders: class of every value in the masks, null for unlabelled, such as {0: ground, 255: road}; empty takes "
+        "ids from 0 on and ignore_index or, where masks of two classes hold 0 and 255 only, 255 for the second class",
+    )
     ignore_index: int = option(
         255, "label of unlabelled pixels: neither trained on nor evaluated; folders: and their value in the masks"
     )
@@ -67,6 +72,9 @@ class SegmentationOptions:
     def __post_init__(self) -> None:
         check_unique("class_names", self.class_names)
         check_choice("paint_order", self.paint_order, ("file", "area", "class"))
+        for value in self.label_values:
+            check_range("label_values", value, 0, 255)
+        check_unique("label_values", [name for name in self.label_values.values() if name is not None])
         check_range("line_width", self.line_width, 1, 200)
         check_range("ignore_index", self.ignore_index, 0, 255)
         check_range("width", self.width, 2, 8192)

@@ -21,6 +21,9 @@ class Labels(Protocol):
     def read(self, size: Size) -> np.ndarray:
         """(H, W) uint8 or int32 label values as stored, given the size of the image; DataError if that fails."""
 
+    def values(self) -> np.ndarray:
+        """(V,) the label values in it, told without the image; DataError if that fails."""
+
 
 @dataclass(frozen=True)
 class Mask:
@@ -42,6 +45,9 @@ class Mask:
                 kind="size-mismatch",
             )
         return labels
+
+    def values(self) -> np.ndarray:
+        return np.unique(read_label_map(self.path))
 
 
 @dataclass(frozen=True)
@@ -66,10 +72,14 @@ class Split:
     Args:
         records: the images.
         values: the class of every label value that may occur; None means unlabelled.
+        recognised: `values` were chosen by the look of the masks.
+        hint: what to do about a value that is not among them.
     """
 
     records: tuple[Record, ...]
     values: dict[int, str | None]
+    recognised: bool = False
+    hint: str = ""
 
 
 def pair_files(

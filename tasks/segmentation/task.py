@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -44,6 +45,8 @@ from umbel.tasks.segmentation.views import content_logits, make_views, merge_vie
 if TYPE_CHECKING:
     from umbel.tasks.segmentation.augment import Augmenter
 
+log = logging.getLogger(__name__)
+
 
 class Segmentation(Task[SegmentationOptions]):
     """A class for every pixel. Targets are (H, W) uint8 label maps, predictions `LabelMap`s."""
@@ -51,6 +54,7 @@ class Segmentation(Task[SegmentationOptions]):
     Options = SegmentationOptions
     main_metric = "miou"
     hub_tag = "image-segmentation"
+    _recognised: dict[int, str | None] | None = None  # label values that were told by the look of the masks
 
     @property
     def _where(self) -> str:
@@ -108,7 +112,21 @@ class Segmentation(Task[SegmentationOptions]):
         found = find_format(self.options).read(self.options, split)
         stored = [name for name in found.values.values() if name is not None]
         class_map = map_classes(stored, self.options.class_map, self.class_names, where=self._where)
-        return SegmentationDataset(found.records, LabelTable(found.values, class_map, self.options.ignore_index))
+        if found.recognised and self._recognised is None:
+            self._recognised = found.values
+            log.info(
+                "%s: masks hold 0 and 255 only, read as %s; label_values says otherwise",
+                self.name,
+                " and ".join(stored),
+            )
+        table = LabelTable(found.values, class_map, self.options.ignore_index, found.hint)
+        return SegmentationDataset(found.records, table)
+
+    def classes_shown(self, dataset: SegmentationDataset, index: int) -> list[str]:  # type: ignore[override]  # its own
+        """The mask is read; of outlines it is enough to know which there are."""
+        labels = dataset.records[index].labels
+        ids = dataset.table(labels.values(), labels.where).tolist()
+        return [self.class_names[k] for k in ids if k < len(self.class_names)]
 
     def inspect(self, dataset: SegmentationDataset, index: int) -> SampleReport:  # type: ignore[override]  # its own
         return inspect_record(dataset.records[index], dataset.table, self.class_names)
@@ -148,7 +166,8 @@ class Segmentation(Task[SegmentationOptions]):
         return merge_views(predictions)
 
     def learnt_options(self) -> dict[str, Any]:
-        return {"class_names": self.class_names}
+        values = {} if self._recognised is None else {"label_values": self._recognised}
+        return {"class_names": self.class_names, **values}
 
     def export_spec(self) -> dict[str, Any]:
         return {
