@@ -20,6 +20,11 @@ def image_tensor(image: np.ndarray, device: torch.device) -> Tensor:
     return torch.from_numpy(np.array(image, order="C")).to(device).permute(2, 0, 1)
 
 
+def batch_of(shown: Sequence[Tensor]) -> Tensor:
+    """(B, 3, H, W) from images of one size, (3, H, W) each; of a single image no copy."""
+    return shown[0][None] if len(shown) == 1 else torch.stack(list(shown))
+
+
 def predict(forward: Forward, task: Task[Any], images: Sequence[Tensor], fill: Sequence[float]) -> list[Any]:
     """Predict a few images of any sizes.
 
@@ -60,7 +65,7 @@ def _predict_together(
     merged: list[Any] = [None] * len(images)
     for view in dict.fromkeys(views):
         members = [index for index, of_image in enumerate(views) if of_image == view]
-        batch = torch.stack([view.apply(images[index], fill) for index in members])
+        batch = batch_of([view.apply(images[index], fill) for index in members])
         for index, prediction in zip(members, task.decode(forward(batch, task.name), view), strict=True):
             merged[index] = task.merge([task.restore(prediction, view, _size(images[index]))])
     return merged

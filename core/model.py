@@ -66,7 +66,8 @@ class MultiTaskModel(nn.Module):
 
     def normalise(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) pixel values in 0..255 as zero-mean, unit-variance float32 of the same memory format."""
-        normalised: Tensor = (images.float() - self.mean) / self.std
+        exact = images if images.dtype == torch.uint8 else images.float()  # bytes become floats as they are subtracted
+        normalised: Tensor = (exact - self.mean).div_(self.std)
         return normalised
 
     @property

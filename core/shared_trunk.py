@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-import torch
 from torch import Tensor
 
+from umbel.inference import batch_of
 from umbel.model import MultiTaskModel
 from umbel.task import Task
 from umbel.types import Size, View, round_up
@@ -100,7 +100,7 @@ class _Trunk:
         features = self.kept.pop(look, None)
         if features is None:
             fill = self.runtime.model.fill
-            features = self.runtime.features(torch.stack([view.apply(image, fill) for image in self.images]), task)
+            features = self.runtime.features(batch_of([view.apply(image, fill) for image in self.images]), task)
         self.uses[look] -= 1
         if self.uses[look] > 0:
             self.kept[look] = features

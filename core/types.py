@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Size = tuple[int, int]  # height, width
+LARGE = 2**24  # pixels, beyond which memory counts for more than the last bit
 
 
 class SampleKey(NamedTuple):
@@ -119,13 +120,13 @@ class View:
         Returns:
             (3, *canvas) float32 in 0..255, or uint8 where nothing had to be resized.
         """
-        from torch.nn.functional import interpolate
+        import torch
 
         out = image
         if tuple(image.shape[-2:]) != self.size:
-            out = interpolate(
-                image[None].float(), size=self.size, mode=self.interpolation, align_corners=False, antialias=False
-            )[0].clamp(0, 255)
+            # of a large image a channel at a time: that takes a third of the memory, and rounds a little otherwise
+            parts = image.split(1 if image.shape[-2] * image.shape[-1] > LARGE else 3)
+            out = torch.cat([self._resized(part) for part in parts]) if len(parts) > 1 else self._resized(image)
         if self.hflip:
             out = out.flip(-1)
         height, width = self.canvas or self.size
@@ -135,6 +136,15 @@ class View:
         padded[:] = out.new_tensor([round(value) for value in fill])[:, None, None]
         padded[:, : self.size[0], : self.size[1]] = out
         return padded
+
+    def _resized(self, image: Tensor) -> Tensor:
+        """(C, H, W) of any type to (C, *size) float32 in 0..255."""
+        from torch.nn.functional import interpolate
+
+        resized = interpolate(
+            image[None].float(), size=self.size, mode=self.interpolation, align_corners=False, antialias=False
+        )
+        return resized[0].clamp(0, 255)
 
 
 def round_up(size: Size, multiple: int) -> Size:

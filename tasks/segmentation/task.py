@@ -33,6 +33,7 @@ from umbel.tasks.segmentation.formats import FORMATS, find_format
 from umbel.tasks.segmentation.head import SegmentationHead
 from umbel.tasks.segmentation.inspect import inspect_record
 from umbel.tasks.segmentation.label_table import LabelTable
+from umbel.tasks.segmentation.large import StripLogits
 from umbel.tasks.segmentation.loss import segmentation_loss
 from umbel.tasks.segmentation.metric import MeanIoU
 from umbel.tasks.segmentation.options import SegmentationOptions
@@ -154,15 +155,15 @@ class Segmentation(Task[SegmentationOptions]):
         base = size if test_size is None else (test_size[0], test_size[1])
         return make_views(base, self.config.tta, self.options.pad_multiple)
 
-    def decode(self, output: Tensor, view: View) -> list[Tensor]:
-        """Logits (K, *view.size) of each image."""
+    def decode(self, output: Tensor, view: View) -> list[Tensor | StripLogits]:
+        """Logits (K, *view.size) of each image; of a large view they are resized later."""
         return [content_logits(logits, view) for logits in output]
 
-    def restore(self, prediction: Tensor, view: View, size: Size) -> Tensor:
+    def restore(self, prediction: Tensor | StripLogits, view: View, size: Size) -> Tensor | StripLogits:
         """Logits (K, *size)."""
         return original_logits(prediction, view, size)
 
-    def merge(self, predictions: Iterable[Tensor]) -> LabelMap:
+    def merge(self, predictions: Iterable[Tensor | StripLogits]) -> LabelMap:
         return merge_views(predictions)
 
     def learnt_options(self) -> dict[str, Any]:

@@ -5,13 +5,15 @@ Legend: K classes, h and w pixels of a view, H and W pixels of the original imag
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from umbel import Size, TtaConfig, View, round_up
 from umbel.tasks.segmentation.blocks import upsample
+from umbel.tasks.segmentation.large import LARGE, StripLogits, likeliest
 from umbel.tasks.segmentation.prediction import LabelMap
 
 
@@ -33,17 +35,28 @@ def _scaled(side: int, scale: float) -> int:
     return max(1, int(side * scale + 0.5))
 
 
-def content_logits(logits_Khw: Tensor, view: View) -> Tensor:
-    """Float logits of a view at its own resolution, without the padding: (K, *view.size)."""
+def content_logits(logits_Khw: Tensor, view: View) -> Tensor | StripLogits:
+    """Float logits of a view at its own resolution, without the padding: (K, *view.size); of a large view in strips."""
     contiguous = logits_Khw[None].float().contiguous()  # here it costs least; torch would turn every enlarged map round
+    if _is_large(logits_Khw.shape[0], view.canvas or view.size):
+        return StripLogits(contiguous[0], view)
     canvas = upsample(contiguous, view.canvas or view.size)[0]
     return canvas[:, : view.size[0], : view.size[1]]
 
 
-def original_logits(logits_Khw: Tensor, view: View, size: Size) -> Tensor:
+def original_logits(logits_Khw: Tensor | StripLogits, view: View, size: Size) -> Tensor | StripLogits:
     """Logits of a view's content in the frame of the original image: un-flipped, then resized to (K, H, W)."""
+    if isinstance(logits_Khw, StripLogits):
+        restored = logits_Khw.restored(size)
+        return restored if _is_large(restored.shape[0], size) else restored.whole()
+    if _is_large(logits_Khw.shape[0], size) and size != view.size:  # a small view of a large image
+        return StripLogits(logits_Khw, replace(view, canvas=None), size)
     unflipped = logits_Khw.flip(-1) if view.hflip else logits_Khw
     return upsample(unflipped[None], size)[0]
+
+
+def _is_large(classes: int, size: Size) -> bool:
+    return classes * size[0] * size[1] > LARGE
 
 
 def pool_views(views_KHW: Iterable[Tensor]) -> Tensor:
@@ -61,6 +74,16 @@ def pool_views(views_KHW: Iterable[Tensor]) -> Tensor:
     return scores
 
 
-def merge_views(views_KHW: Iterable[Tensor]) -> LabelMap:
-    """The likeliest class of every pixel over all views."""
-    return LabelMap(pool_views(views_KHW).max(dim=0).indices.to(torch.uint8).cpu())
+def merge_views(views: Iterable[Tensor | StripLogits]) -> LabelMap:
+    """The likeliest class of every pixel over all views, logits (K, H, W) each."""
+    every = iter(views)
+    first = [next(every)]
+    if isinstance(first[0], StripLogits):
+        return LabelMap(likeliest([*first, *every]))
+    return LabelMap(pool_views(_drawn(first, every)).max(dim=0).indices.to(torch.uint8).cpu())
+
+
+def _drawn(first: list[Tensor], others: Iterator[Tensor]) -> Iterator[Tensor]:
+    """The views in turn, none of which is held here."""
+    yield first.pop()
+    yield from others
