@@ -5,18 +5,22 @@ from __future__ import annotations
 import glob
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from umbel.data.files import list_images, write_json
-from umbel.data.images import read_image, write_image
+from umbel.data.files import list_images, write_bytes, write_json
+from umbel.data.images import encode_image, read_image
 from umbel.errors import ConfigError, DataError
+from umbel.exhaustion import MEMORY
 from umbel.predictor import Predictor
 from umbel.result import Result
 from umbel.task import Task
 from umbel.video import SUFFIXES, Video, VideoFile
+
+if TYPE_CHECKING:
+    import numpy as np
 
 FORMATS = ("pictures", "json", "coco", "masks")
 
@@ -63,14 +67,7 @@ def predict_files(
     outcome = Outcome()
     writer = _ImageWriter(predictor, out, formats, names, outcome)
     for start in range(0, len(images), batch):
-        readable = []
-        for file in images[start : start + batch]:
-            try:
-                readable.append((file, read_image(file)))
-            except DataError as error:
-                outcome.failed.append(error)
-        results = predictor.predict([image for _, image in readable], [str(file) for file, _ in readable])
-        for (file, _), result in zip(readable, results, strict=True):
+        for file, result in _predict_images(predictor, images[start : start + batch], outcome):
             writer.add(file, result)
     writer.finish()
     for file in videos:
@@ -81,6 +78,33 @@ def predict_files(
     if len(files) == len(outcome.failed) == 1 and not outcome.written:
         raise outcome.failed[0]
     return outcome
+
+
+def _predict_images(predictor: Predictor, files: Sequence[Path], outcome: Outcome) -> Iterator[tuple[Path, Result]]:
+    """Results of a few files in one pass or, where memory does not suffice for that, one by one."""
+    readable: list[tuple[Path, np.ndarray]] = []
+    for file in files:
+        try:
+            readable.append((file, _read(file)))
+        except DataError as error:
+            outcome.failed.append(error)
+    try:
+        results = predictor.predict([image for _, image in readable], [str(file) for file, _ in readable])
+    except DataError as error:
+        if len(readable) > 1:
+            for file, _ in readable:
+                yield from _predict_images(predictor, [file], outcome)
+        else:
+            outcome.failed.append(error)
+        return
+    yield from zip((file for file, _ in readable), results, strict=True)
+
+
+def _read(file: Path) -> np.ndarray:
+    try:
+        return read_image(file)
+    except MemoryError:
+        raise DataError("takes more memory than there is", where=str(file), hint="scale it down", kind=MEMORY) from None
 
 
 class _ImageWriter:
@@ -121,7 +145,12 @@ class _ImageWriter:
                 self._json(self.out / f"{name}.coco.json", content)
 
     def _image(self, path: Path, image: Any) -> None:
-        write_image(path, image)
+        try:
+            data = encode_image(image, path.suffix)
+        except DataError as error:  # of one image only; a folder that cannot be written to ends all
+            self.outcome.failed.append(DataError(error.message, where=str(path), hint=error.hint, kind=error.kind))
+            return
+        write_bytes(path, data)
         self.outcome.written.append(path)
 
     def _json(self, path: Path, content: Any) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from umbel.data.given import load_image, source_name
 from umbel.errors import ConfigError
+from umbel.exhaustion import naming_exhaustion
 from umbel.inference import image_tensor
 from umbel.result import Result
 from umbel.shared_trunk import predict_tasks
@@ -61,8 +62,11 @@ class Predictor:
         Args:
             images: (H, W, 3) uint8 RGB each.
             sources: the name of each.
+
+        Raises:
+            DataError: of kind "memory", they take more than there is; names them.
         """
-        with self.runtime.evaluating():
+        with naming_exhaustion(images, sources), self.runtime.evaluating():
             tensors = [image_tensor(image, self.runtime.device) for image in images]
             predicted = predict_tasks(self.runtime, self.tasks, tensors, self.size)
         return [

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 MAX_PIXELS = 64_000_000  # a decoder asked for more is being attacked or mistaken
 READABLE_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM")  # no others: some of Pillow's run programs
+_JPEG_SIDE = 65500  # libjpeg's limit
 _SUPPORTED = "JPEG, PNG, BMP, WebP, TIFF, GIF and PPM are read"
 _AGAIN = "fetch or copy the file again"
 _LABEL_MODES = ("1", "L", "P", "I", "I;16", "I;16B", "I;16L")
@@ -145,6 +146,11 @@ def encode_image(image: np.ndarray, suffix: str = ".png") -> bytes:
             hint="(H, W, 3) or (H, W) uint8 go to .png and .jpg, (H, W) uint16 to .png",
         )
     pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
+    if lossy and max(image.shape[:2]) > _JPEG_SIDE:  # OpenCV would print its own error
+        raise DataError(
+            f"cannot encode an image of shape {image.shape} as {suffix}: a JPEG has sides of at most {_JPEG_SIDE}",
+            hint="save it as .png",
+        )
     ok, data = cv2.imencode(suffix, pixels, [cv2.IMWRITE_JPEG_QUALITY, 92] if lossy else [])
     if not ok:
         raise DataError(f"cannot encode an image of shape {image.shape} as {suffix}")

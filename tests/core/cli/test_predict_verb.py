@@ -181,3 +181,40 @@ def test_frames_before_a_fault_keep_their_results(cli: Cli, run: Path) -> None:
     assert len(lines) >= 5
     assert len(list(Video(Path("predictions/cut.mp4")))) == len(lines)
     assert out.split() == ["predictions/cut.mp4", "predictions/cut.jsonl"]
+
+
+def test_one_bad_image_never_ends_the_command(cli: Cli, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import struct
+    import zlib
+
+    import torch
+
+    from umbel.runtime.local import LocalRuntime
+
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + b"IHDR" + header + struct.pack(">I", zlib.crc32(b"IHDR" + header))
+    chunk += bytes(4) + b"IDAT" + struct.pack(">I", zlib.crc32(b"IDAT"))
+    Path("photos/bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk)
+    Path("photos/cut.png").write_bytes(Path("photos/a.png").read_bytes()[:900])
+    Path("photos/text.png").write_bytes(b"not an image")
+    write_image(Path("photos/large.png"), np.zeros((50, 60, 3), np.uint8))
+    write_image(Path("photos/wide.png"), np.zeros((1, 65_600, 3), np.uint8))
+    forward = LocalRuntime.features
+
+    def features(self: LocalRuntime, images: torch.Tensor, task: str) -> tuple[torch.Tensor, ...]:
+        if images.shape[-2] == 64 and images[..., :50, :60].sum() == 0 and images.shape[-1] == 64:
+            return torch.empty(10**15)  # type: ignore[return-value]  # torch's own error
+        return forward(self, images, task)
+
+    monkeypatch.setattr(LocalRuntime, "features", features)
+    code, _, err = cli("predict", str(run), "photos", "--task", "road", "--batch", "8")
+    assert code == 1
+    told = dict(line.removeprefix("not predicted: ").split(": ", 1) for line in err.splitlines())
+    assert set(told) == {
+        "photos/bomb.png", "photos/cut.png", "photos/text.png", "photos/large.png", "predictions/road/wide.jpg"
+    }  # fmt: skip
+    assert "pixels" in told["photos/bomb.png"]
+    assert "takes more memory than there is: 60 x 50 pixels (show it smaller, by --size H W" in told["photos/large.png"]
+    assert set(json.loads(Path("predictions/road.json").read_text())) == {
+        "photos/a.png", "photos/b.png", "photos/wide.png"
+    }  # fmt: skip
