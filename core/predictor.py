@@ -13,6 +13,7 @@ from umbel.errors import ConfigError
 from umbel.exhaustion import naming_exhaustion
 from umbel.inference import image_tensor
 from umbel.result import Result
+from umbel.room import check_room
 from umbel.shared_trunk import predict_tasks
 from umbel.task import Task
 from umbel.types import Size
@@ -67,6 +68,8 @@ class Predictor:
             DataError: of kind "memory", they take more than there is; names them.
         """
         with naming_exhaustion(images, sources), self.runtime.evaluating():
+            for image, source in zip(images, sources, strict=True):
+                check_room(self.runtime, self.tasks, (image.shape[0], image.shape[1]), self.size, source)
             tensors = [image_tensor(image, self.runtime.device) for image in images]
             predicted = predict_tasks(self.runtime, self.tasks, tensors, self.size)
         return [
