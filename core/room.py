@@ -89,4 +89,4 @@ def _bytes_a_pixel(runtime: MeasuredRuntime, task: Task[Any]) -> float:
     model = runtime.model
     with LiveBytes([*model.parameters(), *model.buffers()]) as live:
         runtime.forward(torch.zeros((1, 3, height, width), dtype=torch.uint8, device=runtime.device), task.name)
-    return live.peak / (height * width)
+    return float(live.peak / (height * width))

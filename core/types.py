@@ -125,8 +125,8 @@ class View:
         out = image
         if tuple(image.shape[-2:]) != self.size:
             # of a large image a channel at a time: that takes a third of the memory, and rounds a little otherwise
-            parts = image.split(1 if image.shape[-2] * image.shape[-1] > LARGE else 3)
-            out = torch.cat([self._resized(part) for part in parts]) if len(parts) > 1 else self._resized(image)
+            is_large = image.shape[-2] * image.shape[-1] > LARGE
+            out = torch.cat([self._resized(part[None]) for part in image]) if is_large else self._resized(image)
         if self.hflip:
             out = out.flip(-1)
         height, width = self.canvas or self.size

@@ -48,7 +48,7 @@ def _from_pillow(picture: Any) -> np.ndarray:
     from PIL import ImageOps
 
     name, mode = source_name(picture), picture.mode
-    _refuse_large(*picture.size, name)
+    _refuse_large(picture.width, picture.height, name)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # odd metadata, transparency in bytes

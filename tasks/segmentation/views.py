@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -79,11 +80,12 @@ def merge_views(views: Iterable[Tensor | StripLogits]) -> LabelMap:
     every = iter(views)
     first = [next(every)]
     if isinstance(first[0], StripLogits):
-        return LabelMap(likeliest([*first, *every]))
-    return LabelMap(pool_views(_drawn(first, every)).max(dim=0).indices.to(torch.uint8).cpu())
+        return LabelMap(likeliest(cast("list[StripLogits]", [*first, *every])))
+    scores = pool_views(cast("Iterator[Tensor]", _drawn(first, every)))  # all views are of one kind
+    return LabelMap(scores.max(dim=0).indices.to(torch.uint8).cpu())
 
 
-def _drawn(first: list[Tensor], others: Iterator[Tensor]) -> Iterator[Tensor]:
+def _drawn(first: list[Tensor | StripLogits], others: Iterator[Tensor | StripLogits]) -> Iterator[Tensor | StripLogits]:
     """The views in turn, none of which is held here."""
     yield first.pop()
     yield from others

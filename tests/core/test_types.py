@@ -74,3 +74,14 @@ def test_feature_spec_finds_a_level_or_names_the_strides():
     assert spec.level(8) == 1
     with pytest.raises(ValueError, match=r"no feature level of stride 16.*\[4, 8\]"):
         spec.level(16)
+
+
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+def test_a_large_image_is_resized_to_the_same_within_rounding(monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
+    image = torch.randint(0, 256, (301, 203, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    view = View((64, 90), hflip=True, canvas=(64, 96), interpolation=mode)
+    for layout in (image.permute(2, 0, 1), image.permute(2, 0, 1).contiguous()):
+        expected = view.apply(layout, (1, 2, 3))
+        monkeypatch.setattr("umbel.types.LARGE", 0)
+        torch.testing.assert_close(view.apply(layout, (1, 2, 3)), expected, atol=1e-4, rtol=0)
+        monkeypatch.undo()
