@@ -14,6 +14,7 @@ from umbel.participation import StandIns, shares
 from umbel.randomness import keyed_seed
 from umbel.runtime.base import Runtime
 from umbel.schedule.window import weight_at
+from umbel.shortage import explained
 from umbel.task import Task
 from umbel.timing import StepClock
 from umbel.types import Batch, Losses
@@ -74,7 +75,10 @@ def train_step(
         return Losses(task_losses.total.detach(), {part: value.detach() for part, value in task_losses.parts.items()})
 
     guard.before(runtime.model)
-    losses = {name: run(name) for name in share}
+    losses = {}
+    for name in share:
+        with explained(f"tasks.{name}", f"tasks.{name}.batch_size ({tasks[name].config.batch_size} now) or input_size"):
+            losses[name] = run(name)
     if not last:
         guard.keep(batches, losses)
         return losses

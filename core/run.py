@@ -43,6 +43,7 @@ from umbel.schedule.plan import Plan, check_plan, make_plan
 from umbel.schedule.stopping import EarlyStop
 from umbel.score import check_formula
 from umbel.secrets import conceal
+from umbel.shortage import allow_open_files
 from umbel.signals import stop_signals
 from umbel.task import Task
 from umbel.timing import StepClock
@@ -197,6 +198,7 @@ def prepare(recipe: Recipe, tree: DictConfig, plugins: Plugins, directory: Path,
     """Build everything a training run needs; writes nothing. `fill` puts the weights of another run into the model."""
     check_formula(recipe.score, recipe.tasks)
     keep_freed_memory()
+    allow_open_files(sum(task.workers for task in recipe.tasks.values()))
     ranks = launched()
     if is_distributed(recipe, ranks):
         join(ranks, choose_device(recipe.train.device, ranks), recipe.train.timeout)

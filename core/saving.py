@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from umbel.checkpoint.background import Background
+from umbel.checkpoint.folder import checkpoint_folder
 from umbel.checkpoint.job import Job, Outcome
 from umbel.checkpoint.snapshot import Snapshot
 from umbel.checkpoint.state import capture
@@ -122,6 +123,19 @@ def settle(run: Run, *, needed: bool = False, tolerant: bool = False) -> None:
         raise refused or CheckpointError("cannot be saved, as rank 0 says", where=str(run.checkpoints))
     if refused is not None:
         log.warning("%s; training goes on and tries again (%d/%d)", refused, run.failed_saves, limit)
+
+
+def save_before_leaving(run: Run) -> None:
+    """Save what has been trained before an error that came between two steps of a lone process; it costs a warning if
+    that fails, as the error itself says what is wrong."""
+    step = run.runtime.steps_done
+    try:
+        settle(run, tolerant=True)
+        if not checkpoint_folder(run.checkpoints, step).is_dir():
+            save(run, step, None, evaluated=True, needed=True)
+        log.warning("step %d is saved: --resume goes on from it", step)
+    except Exception as fault:
+        log.warning("step %d could not be saved: %s", step, fault)
 
 
 def wait_before_leaving(run: Run, error: BaseException) -> None:

@@ -21,6 +21,14 @@ def csv_cell(text: str) -> str:
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
+def size_text(count: float) -> str:
+    """A number of bytes in the largest unit that it fills: "0 bytes", "12.5 KiB", "3.00 GiB"."""
+    for unit, factor in (("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if abs(count) >= factor:
+            return f"{count / factor:.2f} {unit}" if factor >= 2**30 else f"{count / factor:.1f} {unit}"
+    return f"{count:.0f} bytes"
+
+
 def _escape(char: str) -> str:
     code = ord(char)
     return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"

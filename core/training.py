@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from torch.utils.data import Dataset
@@ -17,10 +18,10 @@ from umbel.engine import fit
 from umbel.errors import InterruptedRunError
 from umbel.evaluation import evaluate
 from umbel.report.collect import FigureCollector
-from umbel.saving import save, settle, wait_before_leaving
+from umbel.saving import save, save_before_leaving, settle, wait_before_leaving
 from umbel.schedule.passes import passes_text
 from umbel.signals import StopRequest, StopRequestedError
-from umbel.types import Losses, Sample
+from umbel.types import Batch, Losses, Sample
 
 if TYPE_CHECKING:
     from umbel.run import Run
@@ -95,6 +96,20 @@ def _train(run: Run, request: StopRequest, resumed: bool) -> dict[str, float]:
             stop(signal, step)
         return ended
 
+    def batches(loader: Iterable[dict[str, Batch]]) -> Iterator[dict[str, Batch]]:
+        """Those of the loader; should it fail between two steps, those before are saved."""
+        iterator = iter(loader)
+        for number in itertools.count():
+            try:
+                composite = next(iterator)
+            except StopIteration:
+                return
+            except Exception:
+                if number and number % config.accumulate == 0 and run.runtime.world_size == 1:  # others may be anywhere
+                    save_before_leaving(run)
+                raise
+            yield composite
+
     def after_step(step: int, losses: dict[str, Losses], lr: float) -> bool:
         _tell(run, lambda: hook.umbel_step_finished(run=run, step=step, losses=losses, lr=lr))
         evaluation_due = step == run.total_steps or bool(config.eval_every and step % config.eval_every == 0)
@@ -114,10 +129,11 @@ def _train(run: Run, request: StopRequest, resumed: bool) -> dict[str, float]:
         fit(
             run.runtime,
             run.tasks,
-            CompositeLoader(
+            batches(
+                CompositeLoader(
                 trained, run.train_data, config.seed, start, run.total_steps,
                 run.runtime.rank, run.runtime.world_size, run.bad_samples, run.plan, config.accumulate,
-            ),
+            )),
             seed=config.seed,
             start=start,
             after_step=after_step,

@@ -22,6 +22,7 @@ from umbel.checkpoint.folder import LATEST, MANIFEST, STATE, checkpoint_folder
 from umbel.checkpoint.retain import retire
 from umbel.checkpoint.verify import own_checksum, sha256
 from umbel.errors import CheckpointError
+from umbel.text import size_text
 
 _MARGIN = 1.1  # space asked for, per byte to write
 
@@ -119,7 +120,7 @@ def _refusal(path: Path, error: OSError) -> CheckpointError:
 def _check_space(root: Path, needed: int) -> None:
     free = shutil.disk_usage(root).free
     if free < needed * _MARGIN:
-        raise OSError(f"it needs {needed * _MARGIN / 1e9:.2f} GB and {free / 1e9:.2f} GB are free")
+        raise OSError(f"it needs {size_text(needed * _MARGIN)} and {size_text(free)} are free")
 
 
 def _write_durably(path: Path, blocks: Blocks) -> int:

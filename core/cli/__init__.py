@@ -14,6 +14,7 @@ import click
 
 from umbel import __version__
 from umbel.errors import DataError, UmbelError
+from umbel.shortage import explain
 from umbel.text import printable
 
 
@@ -97,6 +98,8 @@ def _explain(error: BaseException) -> tuple[str, int]:
         return str(error), error.exit_code
     if isinstance(error, (click.Abort, KeyboardInterrupt)):
         return "interrupted", 130
+    if shortage := explain(error):
+        return str(shortage), shortage.exit_code
     if isinstance(error, OSError) and error.filename and error.strerror:  # what no reader or writer foresaw
         return f"{str(error.filename)[:200]}: {error.strerror}", DataError.exit_code
     if several_processes():

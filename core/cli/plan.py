@@ -62,7 +62,7 @@ def plan(
 def plan_text(plan: Plan) -> str:
     """A plan as tables for people."""
     from umbel.cli.tables import text_table
-    from umbel.plan.units import size_text
+    from umbel.text import size_text
 
     cluster = plan.cluster
     heads = ", ".join(f"{task} {count / 1e6:.1f} M" for task, count in plan.elements.items() if task)

@@ -9,6 +9,7 @@ from typing import Any
 from torch.utils.data import DataLoader, Dataset
 
 from umbel.data.blame import blame, with_cause
+from umbel.data.deaths import deaths, deaths_noticed_at_fetch
 from umbel.data.faults import defer_faults
 from umbel.data.holdout import open_split
 from umbel.data.sampler import KeyedStream, StepSampler
@@ -17,6 +18,7 @@ from umbel.errors import DataError, UmbelError, of_task
 from umbel.randomness import keyed_generator
 from umbel.schedule.plan import CompositePlan, Plan
 from umbel.schedule.window import Window
+from umbel.shortage import explained
 from umbel.signals import leave_signals_to_parent
 from umbel.task import Task
 from umbel.types import Batch, Sample, SampleKey
@@ -123,16 +125,26 @@ class CompositeLoader:
         }
 
     def __iter__(self) -> Iterator[dict[str, Batch]]:
-        streams = {name: iter(loader) for name, loader in self.loaders.items()}
+        streams = {}
+        with deaths_noticed_at_fetch():
+            for name, loader in self.loaders.items():
+                with explained(f"tasks.{name}", _lower(name)):
+                    streams[name] = iter(loader)
         for step in (step for step in self.steps for _ in range(self.accumulate)):
             batches = {}
             for name in self.plan.at(step):
-                loaded = next(streams[name])
+                with explained(f"tasks.{name}", _lower(name), lambda name=name: deaths(streams[name])):
+                    loaded = next(streams[name])
                 if isinstance(loaded, UmbelError):
                     raise with_cause(loaded)
                 self.bad_samples.note(loaded.bad)
                 batches[name] = loaded.batch
             yield batches
+
+
+def _lower(task: str) -> str:
+    """What makes loading a task cheaper."""
+    return f"tasks.{task}.workers, batch_size or input_size"
 
 
 def dataset_length(dataset: Dataset[Sample]) -> int:

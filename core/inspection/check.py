@@ -16,6 +16,7 @@ from umbel.errors import DataError, UmbelError
 from umbel.inspection.finding import SEVERITIES, Finding
 from umbel.inspection.overlap import find_absent_classes, find_overlaps, find_unseen_classes
 from umbel.inspection.sample import SampleResult, inspect_sample
+from umbel.shortage import explain
 from umbel.task import Task
 from umbel.types import Sample
 
@@ -158,14 +159,13 @@ def _read_all(jobs: _Jobs, workers: int, progress: Progress | None) -> list[Samp
             results.append(result)
             if progress is not None:
                 progress(len(results), len(jobs))
-    except RuntimeError as error:
-        if "exited unexpectedly" not in str(error):
+    except (RuntimeError, OSError, MemoryError) as error:
+        (name, split), index = jobs.jobs[min(len(results), len(jobs) - 1)]
+        found = explain(error, f"tasks.{name}", "--workers, or look at the files there")
+        if found is None:
             raise
-        (name, split), index = jobs.jobs[len(results)]
         raise DataError(
-            f"a process that reads data was killed near sample {index} of split '{split}'",
-            where=f"tasks.{name}",
-            hint="it ran out of memory or crashed: look at that file, or use fewer --workers",
+            f"reading ended near sample {index} of split '{split}': {found.message}", where=found.where, hint=found.hint
         ) from None
     return results
 

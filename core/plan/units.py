@@ -14,8 +14,3 @@ def parse_size(text: str) -> int:
     if size < 1:
         raise ValueError(f"'{text}' is not a size; write for example 80G")
     return size
-
-
-def size_text(count: int) -> str:
-    """Bytes in GiB, or in MiB below one."""
-    return f"{count / 2**30:.2f} GiB" if abs(count) >= 2**30 else f"{count / 2**20:.1f} MiB"

@@ -16,10 +16,11 @@ from umbel.model import MultiTaskModel
 from umbel.plan.fit import Cluster
 from umbel.plan.live import LiveBytes
 from umbel.plan.plan import make_plan
-from umbel.plan.units import parse_size, size_text
+from umbel.plan.units import parse_size
 from umbel.plugins import Plugins
 from umbel.recipe import load_recipe
 from umbel.run import build
+from umbel.text import size_text
 
 GIB = 2**30
 
@@ -142,7 +143,7 @@ def test_what_is_no_size(text):
 
 
 def test_size_text():
-    assert [size_text(n) for n in (2**20, 2**30, 0)] == ["1.0 MiB", "1.00 GiB", "0.0 MiB"]
+    assert [size_text(n) for n in (2**20, 2**30, 0)] == ["1.0 MiB", "1.00 GiB", "0 bytes"]
 
 
 @pytest.fixture
