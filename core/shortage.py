@@ -44,8 +44,8 @@ def explain(error: BaseException, where: str = "", lower: str = "", died: str = 
     number = error.errno if isinstance(error, OSError) else None
     killed = _KILLED.search(text)
     workers = lower or "tasks.*.workers, batch_size or input_size"
-    if killed:
-        signal = died or (killed["signal"] or "").strip()
+    if killed or died:
+        signal = died or ((killed and killed["signal"]) or "").strip()
         if "bus" in signal.lower():
             return _shared_memory(where, workers)
         how = f"was killed ({signal})" if signal else "has ended unexpectedly"
@@ -88,7 +88,9 @@ def explained(where: str = "", lower: str = "", died: Callable[[], str] | None =
     except UmbelError:
         raise
     except Exception as error:
-        found = explain(error, where, lower, died() if died and _KILLED.search(str(error)) else "")
+        # a batch of a process that died on its way shows as one of many errors of a connection
+        lost = isinstance(error, (RuntimeError, OSError, EOFError)) and died is not None
+        found = explain(error, where, lower, died() if lost and died is not None else "")
         if found is None:
             raise
         raise found from error
