@@ -109,7 +109,7 @@ class OptimConfig:
             raise ValueError(f"betas is {self.betas}; expected two numbers")
         for beta in self.betas:
             check_range("betas", beta, 0.0, 0.999999)
-        check_range("eps", self.eps, 0.0, 1.0)
+        check_range("eps", self.eps, 1e-20, 1.0)  # 0 divides by 0 where a weight has no gradient
         check_range("backbone_lr_scale", self.backbone_lr_scale, 0.0, 1e6)
         check_range("layer_decay", self.layer_decay, 1e-3, 1.0)
         check_range("warmup_steps", self.warmup_steps, 0, 10**9)

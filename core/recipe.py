@@ -15,8 +15,10 @@ from umbel.balancing.config import FIXED
 from umbel.config import Recipe, TaskConfig
 from umbel.errors import ConfigError
 from umbel.plugins import Plugins
+from umbel.recipe_keys import suggest
 from umbel.runtime.zero_config import check_block
 from umbel.strict_yaml import MAX_BYTES, check_tree, check_yaml
+from umbel.targets import check_target
 
 _MERGE_ERRORS = (OmegaConfBaseException, TypeError, ValueError, AttributeError)  # a list into a mapping is a TypeError
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -39,13 +41,31 @@ def load_recipe(name: str, overrides: Sequence[str], plugins: Plugins) -> tuple[
     """
     path = find_recipe(name, plugins)
     try:
-        tree = _read_with_parents(path, plugins, ())
-        changes = parse_overrides(overrides)
-        check_tree(changes, "overrides")
-        tree = _merge(tree, changes, str(path))
+        tree = _with_overrides(path, overrides, plugins)
         return build_recipe(tree, plugins, str(path)), tree
     except OmegaConfBaseException as error:  # an interpolation that does not resolve, wherever it stands
         raise ConfigError(_one_line(error), where=str(path)) from None
+
+
+def check_recipe(name: str, overrides: Sequence[str], plugins: Plugins) -> None:
+    """Whether a recipe can be read, names kinds that there are, and has no wrong key or value but in the options of
+    kinds, backbone and balancer: what can be known without importing them.
+
+    Raises:
+        ConfigError: naming the file and the key.
+    """
+    path = find_recipe(name, plugins)
+    try:
+        check_shell(_with_overrides(path, overrides, plugins), plugins, str(path))
+    except OmegaConfBaseException as error:
+        raise ConfigError(_one_line(error), where=str(path)) from None
+
+
+def _with_overrides(path: Path, overrides: Sequence[str], plugins: Plugins) -> DictConfig:
+    tree = _read_with_parents(path, plugins, ())
+    changes = parse_overrides(overrides)
+    check_tree(changes, "overrides")
+    return _merge(tree, changes, str(path))
 
 
 def find_recipe(name: str, plugins: Plugins) -> Path:
@@ -53,11 +73,10 @@ def find_recipe(name: str, plugins: Plugins) -> Path:
     path = Path(name)
     if path.is_file():
         return path
-    named = [offer.name for offer in plugins.offers("recipe")]
-    if name.rpartition("/")[2] in named:
-        return Path(plugins.find("recipe", name, "").target)
-    listed = ", ".join(sorted(named)) or "none"
-    raise ConfigError(f"no recipe '{name}'", hint=f"give the path of a YAML file or one of the named recipes: {listed}")
+    check_target(name, plugins, run=False, recipe=True)
+    if path.exists():
+        raise ConfigError("is no file that can be read", where=name, hint="give a YAML file or a named recipe")
+    return Path(plugins.find("recipe", name.rpartition("/")[2], "").target)
 
 
 def read_tree(name: str, plugins: Plugins) -> DictConfig:
@@ -68,20 +87,58 @@ def read_tree(name: str, plugins: Plugins) -> DictConfig:
         raise ConfigError(_one_line(error), where=name) from None
 
 
-def build_recipe(tree: DictConfig, plugins: Plugins, source: str) -> Recipe:
-    """Check a merged tree against the schema of umbel and of every plugin it uses, and make it typed."""
+def check_shell(tree: DictConfig, plugins: Plugins, source: str) -> None:
+    """Check a merged tree as far as umbel's own schema goes; options of plugins are left alone.
+
+    Raises:
+        ConfigError: naming the key.
+    """
     schema = OmegaConf.structured(Recipe)
+    for task, config in _tasks(tree, source).items():
+        plugins.find("task", str(config.kind), f"{source}: tasks.{task}.kind")
+        schema.tasks[task] = OmegaConf.structured(TaskConfig)
+    for key, role, default in (
+        ("backbone.name", "backbone", schema.backbone.name),
+        ("train.balancer.name", "balancer", FIXED),
+    ):
+        plugins.find(role, str(OmegaConf.select(tree, key) or default), f"{source}: {key}")
+    merged = _merge(schema, tree, source)
+    for section in ("optim", "growth", *(f"tasks.{task}" for task in schema.tasks), "train"):
+        if not OmegaConf.missing_keys(OmegaConf.select(merged, section)):
+            _to_object(OmegaConf.select(merged, section), f"{source}: {section}")
+
+
+def _tasks(tree: DictConfig, source: str) -> dict[str, DictConfig]:
+    """The tasks of a tree, each of which names its kind."""
     tasks = tree.get("tasks") or {}
     if not isinstance(tasks, DictConfig) and tasks != {}:
         raise ConfigError(f"must map task names to tasks, not {type(tasks).__name__}", where=f"{source}: tasks")
     if not tasks:
         raise ConfigError("the recipe has no task", where=f"{source}: tasks", hint="add one: name: {kind: ...}")
-    origin = {}
     for task, config in ((str(name), config) for name, config in tasks.items()):
+        check_task_form(task, f"{source}: tasks.{task}")
+        if not isinstance(config, DictConfig) or OmegaConf.is_missing(config, "kind") or not config.get("kind"):
+            raise ConfigError(
+                "missing value", where=f"{source}: tasks.{task}.kind", hint=_kind_hint(task, tasks, config)
+            )
+    return {str(name): config for name, config in tasks.items()}
+
+
+def _kind_hint(task: str, tasks: DictConfig, config: object) -> str:
+    """A task without a kind may be another one's name, misspelt in an override."""
+    others = [str(name) for name, other in tasks.items() if isinstance(other, DictConfig) and other.get("kind")]
+    close = difflib.get_close_matches(task, others, n=1)
+    return f"did you mean tasks.{close[0]}?" if close else "see `umbel plugins` for the kinds"
+
+
+def build_recipe(tree: DictConfig, plugins: Plugins, source: str) -> Recipe:
+    """Check a merged tree against the schema of umbel and of every plugin it uses, and make it typed."""
+    check_shell(tree, plugins, source)
+    schema = OmegaConf.structured(Recipe)
+    origin = {}
+    for task, config in _tasks(tree, source).items():
         key = f"tasks.{task}"
         check_task_name(task, f"{source}: {key}")
-        if not isinstance(config, DictConfig) or OmegaConf.is_missing(config, "kind") or not config.get("kind"):
-            raise ConfigError("missing value", where=f"{source}: {key}.kind", hint="see `umbel plugins` for the kinds")
         offer = plugins.find("task", str(config.kind), f"{source}: {key}.kind")
         origin[task] = f"{config.kind} from {offer.plugin.distribution}"
         schema.tasks[task] = OmegaConf.structured(TaskConfig)
@@ -178,7 +235,12 @@ def _merge(base: DictConfig, change: DictConfig, source: str) -> DictConfig:
         merged = OmegaConf.merge(base, change)
     except _MERGE_ERRORS as error:
         key = "" if "full_key" in str(error) else ".".join(_faulty_key(base, OmegaConf.to_container(change)))
-        raise ConfigError(f"{key + ': ' if key else ''}{_one_line(error)}", where=source) from None
+        said = _one_line(error)
+        if "' not in 'Recipe'" in said:
+            word = said.partition(":")[0]
+            where = suggest(word, tuple(str(task) for task in change.get("tasks") or ()))
+            said += f" (did you mean {where}?)" if where else f" (it has {', '.join(base)})"
+        raise ConfigError(f"{key + ': ' if key else ''}{said}", where=source) from None
     assert isinstance(merged, DictConfig)
     tasks = merged._get_node("tasks")
     if isinstance(tasks, DictConfig) and not tasks._is_none() and not tasks._is_missing():
@@ -228,12 +290,17 @@ def _check_deepspeed(recipe: Recipe, source: str) -> None:
         raise ConfigError(error.message, where=f"{source}: {error.where}", hint=error.hint) from None
 
 
+def check_task_form(name: str, where: str) -> None:
+    """Raise ConfigError unless a task's name has the form that names have."""
+    if not _NAME.fullmatch(name):
+        raise ConfigError(f"task name '{name}' is not of the form [a-z][a-z0-9_]*", where=where)
+
+
 def check_task_name(name: str, where: str) -> None:
     """Raise ConfigError unless a task may have this name."""
     from torch.nn import ModuleDict
 
-    if not _NAME.fullmatch(name):
-        raise ConfigError(f"task name '{name}' is not of the form [a-z][a-z0-9_]*", where=where)
+    check_task_form(name, where)
     if hasattr(ModuleDict(), name):
         raise ConfigError(
             f"task name '{name}' is a reserved word of torch.nn.ModuleDict", where=where, hint="rename it"

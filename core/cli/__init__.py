@@ -66,6 +66,8 @@ def main(arguments: list[str] | None = None) -> None:
             sys.exit(code)
     except click.ClickException as error:
         error.show()
+        if isinstance(error, click.NoSuchOption) and (hint := override_hint(error.option_name, given)):
+            click.echo(hint, err=True)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.exit(0)
@@ -80,6 +82,19 @@ def main(arguments: list[str] | None = None) -> None:
 
             leave(code)
         sys.exit(code)
+
+
+def override_hint(option: str, arguments: list[str]) -> str:
+    """What to write in place of an option that is a key of the recipe: "--steps 5" is "train.steps=5"."""
+    from umbel.recipe_keys import suggest
+
+    key = suggest(option)
+    if not key:
+        return ""
+    after = dict(zip(arguments, [*arguments[1:], ""], strict=True))
+    value = next((text.partition("=")[2] for text in arguments if text.startswith(f"{option}=")), after.get(option, ""))
+    shown = value if value and not value.startswith("-") else "VALUE"
+    return f"Keys of the recipe are written without hyphens, behind RECIPE: {printable(f'{key}={shown}')}"
 
 
 def without_local_rank(arguments: list[str]) -> list[str]:

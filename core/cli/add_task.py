@@ -6,10 +6,12 @@ from pathlib import Path
 
 import click
 
+from umbel.cli.targets import RECIPE, RUN
+
 
 @click.command("add-task")
-@click.argument("run", type=click.Path(path_type=Path))
-@click.argument("recipe")
+@click.argument("run", type=RUN)
+@click.argument("recipe", type=RECIPE)
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--mode", type=click.Choice(["frozen", "adapter", "joint"]), default="frozen", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the grown run; default: a new one in runs/.")

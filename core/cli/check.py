@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from umbel.cli.targets import RECIPE
+
 if TYPE_CHECKING:
     from umbel.config import Recipe
     from umbel.plugins import Plugins
 
 
 @click.command()
-@click.argument("recipe")
+@click.argument("recipe", type=RECIPE)
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option(
     "--pictures",

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
+from umbel.cli.targets import RECIPE
+
 
 @click.command()
-@click.argument("recipe")
+@click.argument("recipe", type=RECIPE)
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--seeds", default="0", show_default=True, help="Seeds, each a joint model and its twins: 0,1,2")
 @click.option("--steps", type=click.IntRange(min=1), help="Steps of every model; default: the recipe's.")

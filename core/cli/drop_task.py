@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
+from umbel.cli.targets import RUN
+
 
 @click.command("drop-task")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=RUN)
 @click.argument("names", metavar="TASK...", nargs=-1, required=True)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write; default: RUN-without-TASK.")
 @click.option("--checkpoint", default="latest", show_default=True, metavar="NAME")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import click
 
+from umbel.cli.targets import RUN_OR_RECIPE
+
 
 @click.command()
-@click.argument("target", metavar="RUN|RECIPE")
+@click.argument("target", metavar="RUN|RECIPE", type=RUN_OR_RECIPE)
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option(
     "--checkpoint",

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
+from umbel.cli.targets import RUN
+
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=RUN)
 @click.option("--to", "target", type=click.Choice(("onnx", "torch_export", "safetensors")), required=True)
 @click.option("--tasks", "names", metavar="A,B", help="Only these tasks and what they need of the trunk; default: all.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write to; default: RUN/export/TARGET.")

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
+from umbel.cli.targets import RUN
+
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=RUN)
 @click.option("--tasks", "listed", required=True, metavar="A,B", help="The tasks that stay, separated by commas.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
 @click.option("--checkpoint", default="latest", show_default=True, metavar="NAME")

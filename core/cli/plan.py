@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from umbel.cli.targets import RECIPE
+
 if TYPE_CHECKING:
     from umbel.plan.plan import Plan
 
 
 @click.command()
-@click.argument("recipe")
+@click.argument("recipe", type=RECIPE)
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--gpus", type=click.IntRange(1), default=1, show_default=True, help="Devices of all nodes together.")
 @click.option("--nodes", type=click.IntRange(1), default=1, show_default=True, help="Machines the devices are in.")

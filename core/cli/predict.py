@@ -6,11 +6,13 @@ from pathlib import Path
 
 import click
 
+from umbel.cli.targets import RUN
+
 FORMATS = ("pictures", "json", "coco", "masks")
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=RUN)
 @click.argument(
     "paths", nargs=-1, required=True, metavar="IMAGE|FOLDER|PATTERN|VIDEO...", type=click.Path(path_type=Path)
 )

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
+from umbel.cli.targets import RUN
+
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=click.Path(path_type=Path))
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=RUN)
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import click
 
+from umbel.cli.targets import RECIPE
+
 
 @click.command()
-@click.argument("recipe", required=False)
+@click.argument("recipe", required=False, type=RECIPE)
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option(
     "--schema", metavar="KIND", help="Document the options of a task kind, a backbone, a balancer, or 'recipe'."

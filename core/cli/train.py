@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
+from umbel.cli.targets import RECIPE
+
 
 @click.command()
-@click.argument("recipe")
+@click.argument("recipe", type=RECIPE)
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the run; default: a new one in runs/.")
 @click.option("--resume", is_flag=True, help="Go on from the newest checkpoint in --out.")
@@ -29,16 +31,24 @@ def train(
     """
     import logging
 
-    from umbel import api
-    from umbel.cli.tables import scores_table
     from umbel.errors import ConfigError
-    from umbel.ranks import launched
-    from umbel.signals import stop_signals
+    from umbel.plugins import Plugins
+    from umbel.recipe import check_recipe
+    from umbel.targets import check_out
 
     if resume and out is None:
         raise ConfigError("--resume needs the run's folder", hint="add --out DIR")
     if exact and not resume:
         raise ConfigError("--exact says how to resume", hint="add --resume")
+    if out is not None:
+        check_out(out, resume=resume)
+    check_recipe(recipe, overrides, Plugins.discover())  # all this before torch is imported, which takes seconds
+
+    from umbel import api
+    from umbel.cli.tables import scores_table
+    from umbel.ranks import launched
+    from umbel.signals import stop_signals
+
     directory = out or new_directory(Path("runs"), Path(recipe).stem)
     if quiet:
         logging.getLogger().setLevel(logging.WARNING)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from umbel.cli.targets import RUN_OR_RECIPE
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -16,7 +18,7 @@ SCALES = (0.8, 1.0, 1.2, 1.4, 1.6)
 
 
 @click.command()
-@click.argument("target", metavar="RUN|RECIPE")
+@click.argument("target", metavar="RUN|RECIPE", type=RUN_OR_RECIPE)
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option(
     "--task", "names", multiple=True, metavar="NAME", help="Only this task; may be given again. Default: all."

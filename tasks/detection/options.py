@@ -150,5 +150,5 @@ class DetectionOptions:
             raise ValueError(f"anchors is {self.anchors}; expected 9 pairs [width, height] above 0")
         if self.test_size is not None and (len(self.test_size) != 2 or min(self.test_size) < 1):
             raise ValueError(f"test_size is {self.test_size}; expected [height, width] in pixels")
-        if any(weight <= 0 for weight in self.wbf_weights):
-            raise ValueError(f"wbf_weights is {self.wbf_weights}; every weight must be above 0")
+        if not all(0 < weight <= 1e6 for weight in self.wbf_weights):
+            raise ValueError(f"wbf_weights is {self.wbf_weights}; every weight must be above 0 and at most 1e6")

@@ -84,6 +84,9 @@ class SegmentationOptions:
         check_range("aux_weight", self.aux_weight, 0.0, 1e6)
         for weight in self.class_weights:
             check_range("class_weights", weight, 0.0, 1e6)
+        if self.class_weights and not any(self.class_weights):
+            raise ValueError("class_weights are all 0: nothing would be learnt")
+        check_range("aux_stride", self.aux_stride, 1, 1024)
         check_interval("scale", self.scale, 0.01, 100.0)
         check_range("scale_step", self.scale_step, 0.0, 100.0)
         check_range("rotation", self.rotation, 0.0, 180.0)

@@ -1,0 +1,44 @@
+"""Arguments that name a run or a recipe, looked for when the command line is read: a wrong one costs nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+
+class Target(click.ParamType):
+    """A run's folder, a recipe, or either; the value is the text as given.
+
+    Args:
+        run: whether a run will do.
+        recipe: whether a recipe will do.
+    """
+
+    def __init__(self, *, run: bool = False, recipe: bool = False) -> None:
+        self.run, self.recipe = run, recipe
+        self.name = "|".join(word for word, wanted in (("RUN", run), ("RECIPE", recipe)) if wanted)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from umbel.plugins import Plugins
+        from umbel.targets import check_target
+
+        check_target(str(value), Plugins.discover(), run=self.run, recipe=self.recipe)
+        return value
+
+
+class RunFolder(Target):
+    """A run's folder; the value is its path."""
+
+    def __init__(self) -> None:
+        super().__init__(run=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from pathlib import Path
+
+        return Path(super().convert(value, param, ctx))
+
+
+RECIPE = Target(recipe=True)
+RUN_OR_RECIPE = Target(run=True, recipe=True)
+RUN = RunFolder()
