@@ -97,11 +97,11 @@ def check_shell(tree: DictConfig, plugins: Plugins, source: str) -> None:
     for task, config in _tasks(tree, source).items():
         plugins.find("task", str(config.kind), f"{source}: tasks.{task}.kind")
         schema.tasks[task] = OmegaConf.structured(TaskConfig)
-    for key, role, default in (
-        ("backbone.name", "backbone", schema.backbone.name),
-        ("train.balancer.name", "balancer", FIXED),
-    ):
-        plugins.find(role, str(OmegaConf.select(tree, key) or default), f"{source}: {key}")
+    backbone = OmegaConf.select(tree, "backbone.name") or schema.backbone.name
+    plugins.find("backbone", str(backbone), f"{source}: backbone.name")
+    balancer = OmegaConf.select(tree, "train.balancer.name") or FIXED
+    if balancer != FIXED:  # which is there without any plugin
+        plugins.find("balancer", str(balancer), f"{source}: train.balancer.name")
     merged = _merge(schema, tree, source)
     for section in ("optim", "growth", *(f"tasks.{task}" for task in schema.tasks), "train"):
         if not OmegaConf.missing_keys(OmegaConf.select(merged, section)):
