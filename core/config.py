@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -114,6 +115,8 @@ class OptimConfig:
         check_range("layer_decay", self.layer_decay, 1e-3, 1.0)
         check_range("warmup_steps", self.warmup_steps, 0, 10**9)
         check_range("min_lr", self.min_lr, 0.0, 100.0)
+        if self.schedule == "cosine" and 0 < self.lr < self.min_lr:
+            raise ValueError(f"min_lr is {self.min_lr}, above lr, {self.lr}: the rate would rise")
         if self.clip_norm is not None:
             check_range("clip_norm", self.clip_norm, 1e-12, 1e12)  # a negative one would turn the gradient round
 
@@ -158,7 +161,7 @@ class TrainConfig:
     )
 
     def __post_init__(self) -> None:
-        check_range("epochs", self.epochs, 0.0, 1e9)
+        check_range("epochs", self.epochs, 1e-6, 1e9)
         if self.steps is not None:
             check_range("steps", self.steps, 1, 10**8 - 1)
         check_range("accumulate", self.accumulate, 1, 65536)
@@ -172,6 +175,8 @@ class TrainConfig:
         check_range("bad_samples", self.bad_samples, 0.0, 1e9)
         check_choice("non_finite", self.non_finite, ("stop", "skip"))
         check_range("non_finite_limit", self.non_finite_limit, 1, 10**9)
+        if not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", self.device):
+            raise ValueError(f"device is {self.device!r}; choose one of auto, cpu, cuda or cuda:N")
         check_choice("precision", self.precision, ("auto", "fp32", "bf16"))
         check_range("ema_decay", self.ema_decay, 0.0, 0.999999)
         check_range("seed", self.seed, 0, 2**63 - 1)

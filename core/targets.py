@@ -48,20 +48,25 @@ def check_target(given: str, plugins: Plugins, *, run: bool, recipe: bool) -> No
 
 
 def check_out(out: Path, *, resume: bool) -> None:
-    """Raise where a training cannot write, or go on, in a folder.
+    """Raise where a run cannot be written, or go on, in a folder.
 
     Raises:
         ConfigError: it is a file, cannot be written, or holds a run already.
         CheckpointError: it is to be resumed and is not there.
     """
-    if out.exists() and not out.is_dir():
-        raise ConfigError("is a file, not a folder for a run", where=str(out), hint="choose another --out")
     if resume and not out.is_dir():
         raise CheckpointError("no such run to resume", where=str(out), hint=_known(str(out), (), run=True))
     if not resume and (out / CHECKPOINTS).exists():
         raise ConfigError("already holds a run", where=str(out), hint="resume it, or choose another folder")
-    parent = next(path for path in (out, *out.absolute().parents) if path.exists())
-    if not os.access(parent, os.W_OK):
+    check_folder(out)
+
+
+def check_folder(out: Path) -> None:
+    """Raise ConfigError where a folder cannot be written to, nor made."""
+    parent = next(path for path in (out, *out.parents, *out.absolute().parents) if os.path.lexists(path))
+    if not parent.is_dir():
+        raise ConfigError("is a file, not a folder", where=str(parent), hint="choose another --out")
+    if not os.access(parent, os.W_OK | os.X_OK):
         raise ConfigError("cannot be written", where=str(parent), hint="choose another --out")
 
 

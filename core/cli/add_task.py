@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from umbel.cli.targets import RECIPE, RUN
+from umbel.cli.targets import RECIPE, RUN, look_early
 
 
 @click.command("add-task")
@@ -26,15 +26,20 @@ def add_task(
     joint trains everything on. The old tasks are evaluated before and after: exit code 1 if the main metric of one has
     lost more than growth.max_drop.
     """
+    from umbel.errors import ConfigError
+    from umbel.targets import check_out
+
+    if resume and out is None:
+        raise ConfigError("--resume needs the run's folder", hint="add --out DIR")
+    if out is not None:
+        check_out(out, resume=resume)
+    look_early(recipe, overrides)
     from umbel.cli.tables import scores_table, text_table
     from umbel.cli.train import new_directory
-    from umbel.errors import ConfigError
     from umbel.growth.add import add_tasks
     from umbel.plugins import Plugins
     from umbel.ranks import launched
 
-    if resume and out is None:
-        raise ConfigError("--resume needs the run's folder", hint="add --out DIR")
     directory = out or new_directory(Path("runs"), f"{run.name}-grown")
     verdicts, scores = add_tasks(run, recipe, overrides, mode, directory, checkpoint, Plugins.discover(), resume=resume)
     if not launched().leads:

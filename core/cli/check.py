@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from umbel.cli.targets import RECIPE
+from umbel.cli.targets import RECIPE, look_early
 
 if TYPE_CHECKING:
     from umbel.config import Recipe
@@ -41,9 +41,13 @@ def check(
     """
     from umbel.plugins import Plugins
     from umbel.recipe import load_recipe
+    from umbel.targets import check_folder
 
     if json_file is not None and not all_data:
         raise click.UsageError("--json belongs to --data")
+    if pictures is not None:
+        check_folder(pictures)
+    look_early(recipe, overrides)
     found = Plugins.discover()
     typed, tree = load_recipe(recipe, overrides, found)
     if pictures is not None:  # first: should the trial fail, they may show why

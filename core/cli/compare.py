@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from umbel.cli.targets import RECIPE
+from umbel.cli.targets import RECIPE, look_early
 
 
 @click.command()
@@ -34,6 +34,12 @@ def compare(
     import json
     import logging
 
+    from umbel.targets import check_folder
+
+    chosen = _seeds(seeds)
+    folder = out or Path("runs") / f"compare-{Path(recipe).stem}"
+    check_folder(folder)
+    look_early(recipe, overrides)
     from umbel.compare.cost import measure_cost
     from umbel.compare.models import JOINT, make_plan, train_or_reuse
     from umbel.compare.result import as_text, summarise
@@ -41,8 +47,6 @@ def compare(
 
     if quiet:
         logging.getLogger().setLevel(logging.WARNING)
-    chosen = _seeds(seeds)
-    folder = out or Path("runs") / f"compare-{Path(recipe).stem}"
     plan = make_plan(recipe, overrides, chosen, steps, folder)
     scores = {(model.name, model.seed): train_or_reuse(plan, model, quiet=quiet) for model in plan.models}
     first = {model.name: model.directory for model in plan.models if model.seed == chosen[0]}

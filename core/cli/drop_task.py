@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from umbel.cli.targets import RUN
+from umbel.cli.targets import RUN, look_early
 
 
 @click.command("drop-task")
@@ -17,6 +17,11 @@ from umbel.cli.targets import RUN
 def drop_task(run: Path, names: tuple[str, ...], out: Path | None, checkpoint: str) -> None:
     """Write a trained RUN without some of its tasks; RUN itself stays as it is."""
     from umbel.errors import ConfigError
+    from umbel.targets import check_out
+
+    folder = out or run.with_name(f"{run.name}-without-{'-'.join(names)}")
+    check_out(folder, resume=False)
+    look_early(run)
     from umbel.growth.extract import extract
     from umbel.plugins import Plugins
     from umbel.trained import open_trained
@@ -26,6 +31,5 @@ def drop_task(run: Path, names: tuple[str, ...], out: Path | None, checkpoint: s
     for name in names:
         if name not in had:
             raise ConfigError(f"no task '{name}'", where="drop-task", hint=f"the run has {', '.join(had)}")
-    folder = out or run.with_name(f"{run.name}-without-{'-'.join(names)}")
     parameters = extract(run, [name for name in had if name not in names], folder, checkpoint, plugins)
     click.echo(f"{folder}: {', '.join(name for name in had if name not in names)}; {parameters:,} values")

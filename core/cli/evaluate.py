@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from umbel.cli.targets import RUN_OR_RECIPE
+from umbel.cli.targets import RUN_OR_RECIPE, look_early
 
 
 @click.command()
@@ -22,6 +22,7 @@ def evaluate(target: str, overrides: tuple[str, ...], checkpoint: str, as_json: 
     """Score a trained RUN on its validation data, or a RECIPE with the weights of --checkpoint."""
     import json
 
+    look_early(target, overrides)
     from umbel.api import load
     from umbel.cli.tables import scores_table
     from umbel.evaluation import scores_to_json

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from umbel.cli.targets import RUN
+from umbel.cli.targets import RUN, look_early
 
 
 @click.command()
@@ -31,6 +31,11 @@ def export(
     Programs are run beside torch on random images: the exit code is 1 if an output differs by more than 1e-4 of its
     largest value, or a decoded prediction differs.
     """
+    from umbel.targets import check_folder
+
+    folder = out or run / "export" / target
+    check_folder(folder)
+    look_early(run)
     from umbel.api import load
     from umbel.cli.tables import text_table
     from umbel.export.bundle import export_model, read_scores
@@ -41,7 +46,6 @@ def export(
 
     trained = load(run, checkpoint, ["train.device=cpu"])
     tasks = select_tasks(trained.tasks, [name.strip() for name in (names or "").split(",") if name.strip()])
-    folder = out or run / "export" / target
     inside = run / RECIPE_FILE
     _, tree = load_recipe(str(inside if inside.is_file() else run), (), Plugins.discover())
     done = export_model(

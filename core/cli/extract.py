@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from umbel.cli.targets import RUN
+from umbel.cli.targets import RUN, look_early
 
 
 @click.command()
@@ -16,6 +16,10 @@ from umbel.cli.targets import RUN
 @click.option("--checkpoint", default="latest", show_default=True, metavar="NAME")
 def extract(run: Path, listed: str, out: Path, checkpoint: str) -> None:
     """Write a smaller bundle of a trained RUN with some of its tasks, which evaluates and predicts as RUN does."""
+    from umbel.targets import check_out
+
+    check_out(out, resume=False)
+    look_early(run)
     from umbel.growth.extract import extract as write_bundle
     from umbel.plugins import Plugins
 

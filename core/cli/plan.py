@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from umbel.cli.targets import RECIPE
+from umbel.cli.targets import RECIPE, look_early
 
 if TYPE_CHECKING:
     from umbel.plan.plan import Plan
@@ -43,6 +43,7 @@ def plan(
     """
     import json
 
+    look_early(recipe, overrides)
     from umbel.plan.fit import Cluster
     from umbel.plan.plan import make_plan
     from umbel.plan.units import parse_size

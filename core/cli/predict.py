@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from umbel.cli.targets import RUN
+from umbel.cli.targets import RUN, look_early
 
 FORMATS = ("pictures", "json", "coco", "masks")
 
@@ -55,12 +55,23 @@ def predict(
     Images give a picture TASK/IMAGE.jpg and an entry in TASK.json each, videos VIDEO.mp4 and VIDEO.jsonl. A file that
     cannot be read is named in the end and the exit code is 1; all others are predicted.
     """
+    import glob
+
+    from umbel.errors import DataError
+    from umbel.targets import check_folder
+
+    changes = [f"train.device={device}"] if device else []
+    check_folder(out)
+    for path in paths:
+        if not path.exists() and not glob.has_magic(str(path)):
+            raise DataError("no such file or folder", where=str(path))
+    look_early(run, changes)
     from umbel.api import load
     from umbel.prediction import predict_files
     from umbel.predictor import Predictor
     from umbel.trained import select_tasks
 
-    trained = load(run, checkpoint, [f"train.device={device}"] if device else [])
+    trained = load(run, checkpoint, changes)
     wanted = tuple(name.strip() for name in (classes or "").split(",") if name.strip())
     predictor = Predictor(trained.runtime, select_tasks(trained.tasks, names), confidence, wanted, size)
     outcome = predict_files(predictor, paths, out, formats, batch)

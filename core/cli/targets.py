@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
 
 
 class Target(click.ParamType):
@@ -37,6 +41,18 @@ class RunFolder(Target):
         from pathlib import Path
 
         return Path(super().convert(value, param, ctx))
+
+
+def look_early(target: str | Path, overrides: Sequence[str] = ()) -> None:
+    """Raise for a wrong key or value of a recipe, or of a run's, before torch is imported, which takes seconds."""
+    from pathlib import Path
+
+    from umbel.plugins import Plugins
+    from umbel.recipe import check_recipe
+    from umbel.targets import RECIPE_FILE
+
+    inside = Path(target) / RECIPE_FILE
+    check_recipe(str(inside if inside.is_file() else target), overrides, Plugins.discover())
 
 
 RECIPE = Target(recipe=True)

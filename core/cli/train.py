@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from umbel.cli.targets import RECIPE
+from umbel.cli.targets import RECIPE, look_early
 
 
 @click.command()
@@ -32,8 +32,6 @@ def train(
     import logging
 
     from umbel.errors import ConfigError
-    from umbel.plugins import Plugins
-    from umbel.recipe import check_recipe
     from umbel.targets import check_out
 
     if resume and out is None:
@@ -42,7 +40,7 @@ def train(
         raise ConfigError("--exact says how to resume", hint="add --resume")
     if out is not None:
         check_out(out, resume=resume)
-    check_recipe(recipe, overrides, Plugins.discover())  # all this before torch is imported, which takes seconds
+    look_early(recipe, overrides)
 
     from umbel import api
     from umbel.cli.tables import scores_table

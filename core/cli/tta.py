@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from umbel.cli.targets import RUN_OR_RECIPE
+from umbel.cli.targets import RUN_OR_RECIPE, look_early
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,6 +55,7 @@ def tta(
     if not searching and (listed or recipe_file):
         raise click.UsageError("--scales and --write are for --search")
     wanted = _scales(listed) if listed else None
+    look_early(target, overrides)
 
     from umbel.api import load
     from umbel.data.loader import load_datasets

@@ -63,7 +63,9 @@ class ClassificationOptions:
             check_range(name, getattr(self, name), 0.0, 1.0)
         check_interval("erase_area", self.erase_area, 1e-6, 1.0)
         check_interval("erase_ratio", self.erase_ratio, 0.01, 100.0)
-        if self.test_size is not None and (len(self.test_size) != 2 or min(self.test_size) < 1):
+        if self.test_size is not None and not (
+            len(self.test_size) == 2 and all(1 <= side <= 65536 for side in self.test_size)
+        ):
             raise ValueError(f"test_size is {self.test_size}; expected [height, width] in pixels, or null")
         check_range("pad_multiple", self.pad_multiple, 1, 1024)
         check_choice("tta_average", self.tta_average, ("probabilities", "logits"))

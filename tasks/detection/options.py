@@ -108,7 +108,6 @@ class DetectionOptions:
             "nms_iou",
             "wbf_iou",
             "wbf_skip",
-            "bn_momentum",
         ):
             check_range(name, getattr(self, name), 0.0, 1.0)
         for name in ("brightness", "contrast", "saturation"):
@@ -116,9 +115,10 @@ class DetectionOptions:
         for name in ("box_gain", "obj_gain", "cls_gain", "det_loss_factor"):
             check_range(name, getattr(self, name), 0.0, 1e6)
         check_range("hue", self.hue, 0.0, 0.5)
+        check_range("bn_momentum", self.bn_momentum, 1e-6, 1.0)  # 0 would never learn the statistics
         check_range("bn_eps", self.bn_eps, 1e-12, 1.0)
         check_range("depth_mult", self.depth_mult, 0.01, 10.0)
-        check_range("anchor_t", self.anchor_t, 1.0, 1e6)
+        check_range("anchor_t", self.anchor_t, 1.001, 1e6)  # at 1 no box matches
         check_range("min_box_px", self.min_box_px, 0.0, 1e4)
         check_range("max_detections", self.max_detections, 1, 30000)
         check_range("keep", self.keep, 1, 30000)
@@ -142,13 +142,18 @@ class DetectionOptions:
             raise ValueError(
                 f"category_ids is {self.category_ids}; give one for each of class_names {self.class_names}"
             )
-        if self.neck_channels is not None and (len(self.neck_channels) != 3 or min(self.neck_channels) < 2):
-            raise ValueError(f"neck_channels is {self.neck_channels}; expected 3 numbers of channels, 2 or more each")
-        if self.anchors is not None and (
-            len(self.anchors) != 9 or any(len(pair) != 2 or min(pair) <= 0 for pair in self.anchors)
+        if self.neck_channels is not None and not (
+            len(self.neck_channels) == 3 and all(2 <= count <= 8192 for count in self.neck_channels)
         ):
-            raise ValueError(f"anchors is {self.anchors}; expected 9 pairs [width, height] above 0")
-        if self.test_size is not None and (len(self.test_size) != 2 or min(self.test_size) < 1):
+            raise ValueError(f"neck_channels is {self.neck_channels}; expected 3 numbers of channels in 2..8192")
+        pairs = self.anchors or []
+        if self.anchors is not None and not (
+            len(pairs) == 9 and all(len(pair) == 2 and all(0 < side <= 65536 for side in pair) for pair in pairs)
+        ):
+            raise ValueError(f"anchors is {self.anchors}; expected 9 pairs [width, height] in pixels, above 0")
+        if self.test_size is not None and not (
+            len(self.test_size) == 2 and all(1 <= side <= 65536 for side in self.test_size)
+        ):
             raise ValueError(f"test_size is {self.test_size}; expected [height, width] in pixels")
         if not all(0 < weight <= 1e6 for weight in self.wbf_weights):
             raise ValueError(f"wbf_weights is {self.wbf_weights}; every weight must be above 0 and at most 1e6")

@@ -96,6 +96,8 @@ class SegmentationOptions:
         check_interval("blur_kernel", self.blur_kernel, 1, 99)
         if any(side % 2 == 0 for side in self.blur_kernel):
             raise ValueError(f"blur_kernel is {self.blur_kernel}; both ends must be odd")
-        if self.test_size is not None and (len(self.test_size) != 2 or min(self.test_size) < 1):
+        if self.test_size is not None and not (
+            len(self.test_size) == 2 and all(1 <= side <= 65536 for side in self.test_size)
+        ):
             raise ValueError(f"test_size is {self.test_size}; expected [height, width] in pixels, or null")
         check_range("pad_multiple", self.pad_multiple, 1, 1024)

@@ -30,7 +30,11 @@ class DepthOptions:
     hflip: float = option(0.5, "training: probability of a left-right flip")
 
     def __post_init__(self) -> None:
+        umbel.check_range("metres_per_unit", self.metres_per_unit, 1e-9, 1e6)
+        umbel.check_range("max_depth", self.max_depth, 1e-3, 1e9)
         umbel.check_range("min_depth", self.min_depth, 1e-3, self.max_depth)
+        umbel.check_range("width", self.width, 1, 8192)
+        umbel.check_range("hflip", self.hflip, 0.0, 1.0)
         umbel.check_range("balance", self.balance, 0.0, 1.0)
 
 

@@ -40,6 +40,7 @@ class KeypointsOptions:
         umbel.check_unique("names", self.names)
         umbel.check_range("sigma", self.sigma, 0.1, 100.0)
         umbel.check_range("threshold", self.threshold, 1e-3, 10.0)
+        umbel.check_range("width", self.width, 1, 8192)
         for name in ("hflip", "jitter"):
             umbel.check_range(name, getattr(self, name), 0.0, 1.0)
 
