@@ -115,8 +115,6 @@ class OptimConfig:
         check_range("layer_decay", self.layer_decay, 1e-3, 1.0)
         check_range("warmup_steps", self.warmup_steps, 0, 10**9)
         check_range("min_lr", self.min_lr, 0.0, 100.0)
-        if self.schedule == "cosine" and 0 < self.lr < self.min_lr:
-            raise ValueError(f"min_lr is {self.min_lr}, above lr, {self.lr}: the rate would rise")
         if self.clip_norm is not None:
             check_range("clip_norm", self.clip_norm, 1e-12, 1e12)  # a negative one would turn the gradient round
 
@@ -176,7 +174,7 @@ class TrainConfig:
         check_choice("non_finite", self.non_finite, ("stop", "skip"))
         check_range("non_finite_limit", self.non_finite_limit, 1, 10**9)
         if not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", self.device):
-            raise ValueError(f"device is {self.device!r}; choose one of auto, cpu, cuda or cuda:N")
+            raise ValueError(f"device: {self.device!r} is not a device; choose auto, cpu, cuda or cuda:N")
         check_choice("precision", self.precision, ("auto", "fp32", "bf16"))
         check_range("ema_decay", self.ema_decay, 0.0, 0.999999)
         check_range("seed", self.seed, 0, 2**63 - 1)

@@ -76,7 +76,7 @@ def find_recipe(name: str, plugins: Plugins) -> Path:
     check_target(name, plugins, run=False, recipe=True)
     if path.exists():
         raise ConfigError("is no file that can be read", where=name, hint="give a YAML file or a named recipe")
-    return Path(plugins.find("recipe", name.rpartition("/")[2], "").target)
+    return Path(plugins.find("recipe", name, "").target)
 
 
 def read_tree(name: str, plugins: Plugins) -> DictConfig:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from umbel.errors import CheckpointError, ConfigError, UmbelError
+from umbel.errors import CheckpointError, ConfigError, DataError, UmbelError
 from umbel.plugins import Plugins
 
 RECIPE_FILE = "recipe.yaml"
@@ -39,7 +39,7 @@ def check_target(given: str, plugins: Plugins, *, run: bool, recipe: bool) -> No
             )
         if not run and given.rpartition("/")[2] not in named:
             hint = f"its recipe is {path / RECIPE_FILE}" if inside else "give a YAML file or a named recipe"
-            raise ConfigError("is a folder, not a recipe", where=given, hint=hint)
+            raise ConfigError("is a folder and no recipe", where=given, hint=hint)
     elif path.exists():
         if not recipe:
             raise CheckpointError("is a file, not the folder of a run", where=given, hint=_known(given, (), run=run))
@@ -51,7 +51,8 @@ def check_out(out: Path, *, resume: bool) -> None:
     """Raise where a run cannot be written, or go on, in a folder.
 
     Raises:
-        ConfigError: it is a file, cannot be written, or holds a run already.
+        ConfigError: it holds a run already.
+        DataError: it is a file, or cannot be written.
         CheckpointError: it is to be resumed and is not there.
     """
     if resume and not out.is_dir():
@@ -62,12 +63,12 @@ def check_out(out: Path, *, resume: bool) -> None:
 
 
 def check_folder(out: Path) -> None:
-    """Raise ConfigError where a folder cannot be written to, nor made."""
+    """Raise DataError where a folder cannot be written to, nor made."""
     parent = next(path for path in (out, *out.parents, *out.absolute().parents) if os.path.lexists(path))
     if not parent.is_dir():
-        raise ConfigError("is a file, not a folder", where=str(parent), hint="choose another --out")
+        raise DataError("cannot be written: it is a file, not a folder", where=str(parent), hint="choose another --out")
     if not os.access(parent, os.W_OK | os.X_OK):
-        raise ConfigError("cannot be written", where=str(parent), hint="choose another --out")
+        raise DataError("cannot be written", where=str(parent), hint="choose another --out")
 
 
 def _nothing(given: str, named: Sequence[str], *, run: bool, recipe: bool) -> UmbelError:

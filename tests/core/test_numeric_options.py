@@ -73,7 +73,7 @@ def test_no_number_that_means_nothing_is_accepted() -> None:
 
 @pytest.mark.parametrize(
     ("options", "change"),
-    [(OptimConfig, "eps=0"), (TrainConfig, "epochs=0"), (OptimConfig, "min_lr=0.1"), (TrainConfig, "device=tpu"),
+    [(OptimConfig, "eps=0"), (TrainConfig, "epochs=0"), (TrainConfig, "device=tpu"),
      (TrainConfig, "steps=0"), (TrainConfig, "log_every=0"), (ScheduleConfig, "temperature=0"),
      (GrowthConfig, "rank=0")],
 )  # fmt: skip
