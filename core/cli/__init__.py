@@ -65,8 +65,11 @@ def main(arguments: list[str] | None = None) -> None:
         if isinstance(code, int):  # what a verb's Exit asks for
             sys.exit(code)
     except click.ClickException as error:
+        hint = override_hint(error.option_name, given) if isinstance(error, click.NoSuchOption) else ""
+        if hint and isinstance(error, click.NoSuchOption):
+            error.possibilities = []  # it is a key of the recipe, not "--help"
         error.show()
-        if isinstance(error, click.NoSuchOption) and (hint := override_hint(error.option_name, given)):
+        if hint:
             click.echo(hint, err=True)
         sys.exit(error.exit_code)
     except BrokenPipeError:
