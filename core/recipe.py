@@ -74,7 +74,7 @@ def find_recipe(name: str, plugins: Plugins) -> Path:
     if path.is_file():
         return path
     check_target(name, plugins, run=False, recipe=True)
-    if path.exists():
+    if path.exists() and not path.is_dir():  # a folder may be called like a named recipe
         raise ConfigError("is no file that can be read", where=name, hint="give a YAML file or a named recipe")
     return Path(plugins.find("recipe", name, "").target)
 
