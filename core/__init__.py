@@ -44,6 +44,7 @@ _HOME = {
     "Sample": "umbel.types",
     "SampleReport": "umbel.inspection.finding",
     "Size": "umbel.types",
+    "Source": "umbel.types",
     "Statistic": "umbel.data.statistics",
     "Task": "umbel.task",
     "TaskConfig": "umbel.config",
@@ -63,6 +64,7 @@ _HOME = {
     "image_sizes": "umbel.data.statistics",
     "keyed_generator": "umbel.randomness",
     "list_images": "umbel.data.files",
+    "literal": "umbel.literals",
     "load": "umbel.api",
     "load_datasets": "umbel.data.loader",
     "load_tensors": "umbel.checkpoint.tensors",
@@ -142,6 +144,7 @@ if TYPE_CHECKING:
     from umbel.hooks import hookimpl as hookimpl
     from umbel.inspection.finding import Finding as Finding
     from umbel.inspection.finding import SampleReport as SampleReport
+    from umbel.literals import literal as literal
     from umbel.options import check_choice as check_choice
     from umbel.options import check_interval as check_interval
     from umbel.options import check_range as check_range
@@ -169,6 +172,7 @@ if TYPE_CHECKING:
     from umbel.types import Losses as Losses
     from umbel.types import Sample as Sample
     from umbel.types import Size as Size
+    from umbel.types import Source as Source
     from umbel.types import View as View
     from umbel.types import round_up as round_up
 

@@ -159,18 +159,17 @@ def open_tasks(
     """The tasks of a recipe without a model, to read its data or to measure with its metrics.
 
     Args:
-        recipe: path of a YAML file, folder of a run, registered name, or the content of a recipe.
+        recipe: path of a YAML file, folder of a run, registered name, or the content of a recipe, in whose texts
+            ${...} is an interpolation as in a file; `umbel.literal` escapes what is none, such as a path.
         overrides: "a.b=c" strings; for content there are none.
     """
     from umbel.plugins import Plugins
-    from umbel.recipe import build_recipe, load_recipe
+    from umbel.recipe import build_recipe, content_tree, load_recipe
     from umbel.run import RECIPE_FILE, build_tasks
 
     plugins = Plugins.discover()
     if isinstance(recipe, Mapping):
-        from omegaconf import OmegaConf
-
-        typed = build_recipe(OmegaConf.create(dict(recipe)), plugins, "recipe")
+        typed = build_recipe(content_tree(recipe), plugins, "recipe")
     else:
         inside = Path(recipe) / RECIPE_FILE
         typed, _ = load_recipe(str(inside if inside.is_file() else recipe), overrides, plugins)

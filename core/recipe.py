@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from umbel.balancing.config import FIXED
 from umbel.config import Recipe, TaskConfig
 from umbel.errors import ConfigError
+from umbel.literals import literal
 from umbel.plugins import Plugins
 from umbel.runtime.zero_config import check_block
 from umbel.strict_yaml import MAX_BYTES, check_tree, check_yaml
@@ -40,9 +42,7 @@ def load_recipe(name: str, overrides: Sequence[str], plugins: Plugins) -> tuple[
     path = find_recipe(name, plugins)
     try:
         tree = _read_with_parents(path, plugins, ())
-        changes = parse_overrides(overrides)
-        check_tree(changes, "overrides")
-        tree = _merge(tree, changes, str(path))
+        tree = _merge(tree, parse_overrides(overrides), str(path))
         return build_recipe(tree, plugins, str(path)), tree
     except OmegaConfBaseException as error:  # an interpolation that does not resolve, wherever it stands
         raise ConfigError(_one_line(error), where=str(path)) from None
@@ -66,6 +66,16 @@ def read_tree(name: str, plugins: Plugins) -> DictConfig:
         return _read_with_parents(find_recipe(name, plugins), plugins, ())
     except OmegaConfBaseException as error:
         raise ConfigError(_one_line(error), where=name) from None
+
+
+def content_tree(content: Mapping[str, Any]) -> DictConfig:
+    """The tree of a recipe given as plain containers, checked as a file's is."""
+    try:
+        tree = OmegaConf.create(dict(content))
+        check_tree(tree, "recipe")
+    except OmegaConfBaseException as error:
+        raise ConfigError(_one_line(error), where="recipe") from None
+    return tree
 
 
 def build_recipe(tree: DictConfig, plugins: Plugins, source: str) -> Recipe:
@@ -120,7 +130,8 @@ def build_recipe(tree: DictConfig, plugins: Plugins, source: str) -> Recipe:
 def change_options(options: Any, changes: Mapping[str, Any], where: str) -> Any:
     """A copy of a task's typed options with some of them changed, checked as a recipe's are."""
     try:
-        merged = OmegaConf.merge(OmegaConf.structured(options), dict(changes))
+        own = literal(asdict(options))
+        merged = OmegaConf.merge(OmegaConf.structured(type(options)), own, literal(dict(changes)))
     except _MERGE_ERRORS as error:
         raise ConfigError(_one_line(error), where=where) from None
     return _to_object(merged, where)
@@ -163,14 +174,16 @@ def _read(path: Path) -> DictConfig:
 
 
 def parse_overrides(overrides: Sequence[str]) -> DictConfig:
-    """The tree that "a.b=c" strings stand for."""
+    """The tree that "a.b=c" strings stand for, interpolations unresolved."""
     for override in overrides:
         if "=" not in override or override.startswith("="):
             raise ConfigError(f"override '{override}' is not of the form key=value", hint="for example train.steps=100")
     try:
-        return OmegaConf.from_dotlist(list(overrides))
+        tree = OmegaConf.from_dotlist(list(overrides))
     except Exception as error:
         raise ConfigError(f"cannot read the overrides: {_one_line(error)}") from None
+    check_tree(tree, "overrides")
+    return tree
 
 
 def _merge(base: DictConfig, change: DictConfig, source: str) -> DictConfig:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from umbel.errors import ConfigError
 from umbel.evaluation import scores_to_json
 from umbel.growth.structure import hold_old
 from umbel.guard import Guard
+from umbel.learnt import write_learnt_options
 from umbel.memory import keep_freed_memory
 from umbel.model import MultiTaskModel, build_model
 from umbel.observers.unheard import Unheard
@@ -42,7 +44,7 @@ from umbel.schedule.passes import steps_per_epoch
 from umbel.schedule.plan import Plan, check_plan, make_plan
 from umbel.schedule.stopping import EarlyStop
 from umbel.score import check_formula
-from umbel.secrets import conceal
+from umbel.secrets import Secrets
 from umbel.signals import stop_signals
 from umbel.task import Task
 from umbel.timing import StepClock
@@ -117,6 +119,11 @@ class Run:
     @property
     def checkpoints(self) -> Path:
         return self.directory / CHECKPOINTS
+
+    @cached_property
+    def secrets(self) -> Secrets:
+        """What the recipe takes from the environment, to be kept out of what is written down."""
+        return Secrets.of(self.tree)
 
     @property
     def leads(self) -> bool:
@@ -240,7 +247,7 @@ def train(run: Run, *, resume: bool = False, exact: bool = False) -> dict[str, f
     if run.leads:
         run.directory.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(tree, run.directory / RECIPE_FILE, resolve=False)
-        write_json(run.directory / PLUGINS_FILE, plugin_records(run.plugins))
+        write_json(run.directory / PLUGINS_FILE, run.secrets.conceal(plugin_records(run.plugins)))
         if not resume:
             warn_of_absent_classes(run.tasks, run.train_data)
     hook = run.hook
@@ -250,14 +257,14 @@ def train(run: Run, *, resume: bool = False, exact: bool = False) -> dict[str, f
         with stop_signals(launched=run.runtime.world_size > 1) as request:
             scores = train_to_end(run, request, resumed=resume)
         if run.leads:
-            write_json(run.directory / SCORES_FILE, scores_to_json(scores))
+            write_json(run.directory / SCORES_FILE, run.secrets.conceal(scores_to_json(scores)))
     except BaseException as caught:
         error = caught
         raise
     finally:
         if run.bad_samples.found and run.leads:
             log.warning("%d bad training samples; %s lists them", len(run.bad_samples.found), BAD_SAMPLES_FILE)
-            write_json(run.directory / BAD_SAMPLES_FILE, conceal(run.bad_samples.to_json(), run.tree))
+            write_json(run.directory / BAD_SAMPLES_FILE, run.secrets.conceal(run.bad_samples.to_json()))
         hook.umbel_run_finished(run=run, error=error)
     return scores
 
@@ -267,7 +274,5 @@ def _as_trained(run: Run) -> DictConfig:
     interpolations stay unresolved."""
     tree = run.tree.copy()
     OmegaConf.update(tree, "train.precision", run.runtime.precision, force_add=True)
-    for name, task in run.tasks.items():
-        for key, value in task.learnt_options().items():
-            OmegaConf.update(tree, f"tasks.{name}.options.{key}", value, force_add=True)
+    write_learnt_options(tree, run.tasks)
     return tree

@@ -14,7 +14,6 @@ from umbel.checkpoint.job import Job, Outcome
 from umbel.checkpoint.snapshot import Snapshot
 from umbel.checkpoint.state import capture
 from umbel.errors import CheckpointError, TrainingError
-from umbel.secrets import conceal
 
 if TYPE_CHECKING:
     from umbel.run import Run
@@ -79,7 +78,7 @@ def save(run: Run, step: int, scores: Mapping[str, float] | None, *, evaluated: 
             best[key] = [scores[key], step]
             improved.append(pointer)
     state |= {"guard": run.guard.state(), "best": best, "minutes": run.minutes, "evaluated": evaluated}
-    state |= {"bad_samples": conceal(run.bad_samples.state(), run.tree), "early_stop": run.early_stop.state()}
+    state |= {"bad_samples": run.secrets.conceal(run.bad_samples.state()), "early_stop": run.early_stop.state()}
     state |= {"seed": config.seed, "total_steps": run.total_steps}
     state |= {"world_size": run.runtime.world_size, "images_a_step": images_a_step(run)}
     run.saver.pending = pending = Pending(best)

@@ -12,6 +12,7 @@ from umbel.data.holdout import open_split
 from umbel.data.loader import dataset_length
 from umbel.data.statistics import spread
 from umbel.errors import ConfigError, DataError
+from umbel.literals import literal
 from umbel.plugins import Plugins
 from umbel.recipe import build_recipe
 from umbel.types import Size, round_up
@@ -139,7 +140,7 @@ def _read(name: str, kind: str, guess: Guess, plugins: Plugins) -> Start:
 
     from umbel.run import build_tasks
 
-    trial = {"kind": kind, "batch_size": 2, "input_size": [STRIDE, STRIDE], "options": guess.options}
+    trial = {"kind": kind, "batch_size": 2, "input_size": [STRIDE, STRIDE], "options": literal(guess.options)}
     trial["holdout"] = guess.holdout
     tree = OmegaConf.create({"tasks": {name: trial}, "backbone": {"options": {"model": MODEL}}})  # not built
     task = build_tasks(build_recipe(tree, plugins, name), plugins)[name]

@@ -19,7 +19,9 @@ from umbel.export.card import model_card
 from umbel.export.graph import INPUT, ExportGraph, keep_tasks, output_names
 from umbel.export.parity import Parity, compare
 from umbel.export.programs import trace, write_onnx, write_torch
+from umbel.learnt import write_learnt_backbone, write_learnt_options
 from umbel.model import MultiTaskModel
+from umbel.secrets import Secrets
 from umbel.task import Task
 from umbel.trained import WEIGHTS
 from umbel.types import Size
@@ -112,9 +114,11 @@ def export_model(
         },
         "parity": [asdict(entry) for entry in done.parity],
     }  # fmt: skip
-    write_json(out / SPEC, spec)
+    secrets = Secrets.of(tree)
+    write_json(out / SPEC, secrets.conceal(spec))
     done.files += [SPEC, "README.md"]
-    write_bytes(out / "README.md", model_card(name, tasks, scores, trunk, done.files[:-1]).encode())
+    card = model_card(name, tasks, scores, trunk, done.files[:-1], secrets)
+    write_bytes(out / "README.md", card.encode())
     return done
 
 
@@ -158,11 +162,8 @@ def _recipe_of(tree: Any, model: MultiTaskModel, tasks: Mapping[str, Task[Any]])
     for task in list(kept.tasks):
         if task not in tasks:
             del kept.tasks[task]
-    for name, task in tasks.items():
-        for key, value in task.learnt_options().items():
-            OmegaConf.update(kept, f"tasks.{name}.options.{key}", value, force_add=True)
-    for key, value in model.backbone.learnt_options().items():
-        OmegaConf.update(kept, f"backbone.options.{key}", value, force_add=True)
+    write_learnt_options(kept, tasks)
+    write_learnt_backbone(kept, model.backbone)
     kept.pop("score", None)  # a formula may name a task that is gone
     return kept
 

@@ -17,6 +17,7 @@ from umbel.growth.config import ADAPTER
 from umbel.growth.gate import Verdict, judge
 from umbel.growth.merge import grown_tree
 from umbel.growth.structure import fill_from
+from umbel.learnt import write_learnt_backbone
 from umbel.observers import register_observers
 from umbel.plugins import Plugins
 from umbel.recipe import build_recipe, load_recipe, parse_overrides, read_tree
@@ -63,8 +64,7 @@ def add_tasks(
         mode,
         recipe,
     )
-    for key, value in runtime.model.backbone.learnt_options().items():
-        OmegaConf.update(tree, f"backbone.options.{key}", value, force_add=True)
+    write_learnt_backbone(tree, runtime.model.backbone)
     if OmegaConf.select(tree, "train.precision", default="auto") == "auto":
         OmegaConf.update(tree, "train.precision", runtime.precision, force_add=True)
     typed = build_recipe(tree, plugins, recipe)

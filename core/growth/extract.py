@@ -11,6 +11,7 @@ from umbel.checkpoint.write import write_checkpoint
 from umbel.errors import ConfigError
 from umbel.export.graph import keep_tasks as keep_parts
 from umbel.growth.merge import keep_tasks
+from umbel.learnt import write_learnt_backbone
 from umbel.plugins import Plugins
 from umbel.recipe import load_recipe
 from umbel.run import CHECKPOINTS, RECIPE_FILE
@@ -43,8 +44,7 @@ def extract(run: Path, names: Sequence[str], out: Path, checkpoint: str, plugins
     if not names:
         raise ConfigError("no task would be left", where=str(run), hint=f"the run has {', '.join(tasks)}")
     tree = keep_tasks(load_recipe(str(run / RECIPE_FILE), (), plugins)[1], names)
-    for key, value in runtime.model.backbone.learnt_options().items():
-        OmegaConf.update(tree, f"backbone.options.{key}", value, force_add=True)
+    write_learnt_backbone(tree, runtime.model.backbone)
     OmegaConf.update(tree, "train.ema_decay", 0.0, force_add=True)
     OmegaConf.update(tree, "train.precision", runtime.precision, force_add=True)
     try:

@@ -68,11 +68,11 @@ class JsonLinesObserver:
 
     @hookimpl
     def umbel_evaluated(self, run: Run, step: int, scores: Mapping[str, float]) -> None:
-        self._write("evaluated", {"step": step, "scores": scores_to_json(scores)})
+        self._write("evaluated", {"step": step, "scores": run.secrets.conceal(scores_to_json(scores))})
 
     @hookimpl
     def umbel_run_finished(self, run: Run, error: BaseException | None) -> None:
-        reason = None if error is None else f"{type(error).__name__}: {error}"
+        reason = None if error is None else run.secrets.conceal(f"{type(error).__name__}: {error}")
         best = scores_to_json({key: value for key, (value, _) in run.best.items()})
         self._write(
             "finished",

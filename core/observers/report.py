@@ -24,7 +24,7 @@ class ReportObserver:
         if run.runtime.rank != 0:
             return
         try:
-            write_record(run.directory / RECORD_FILE, record_run(run, error))
+            write_record(run.directory / RECORD_FILE, record_run(run, error), run.secrets)
             write_report(run.directory)
         except Exception as fault:
             log.warning("report: not written: %s: %s", type(fault).__name__, fault)

@@ -32,13 +32,13 @@ class TensorBoardObserver:
         for name, value in losses.items():
             self.writer.add_scalar(f"train/{name}/loss", float(value.total), step)
             for part, loss in value.parts.items():
-                self.writer.add_scalar(f"train/{name}/{part}", float(loss), step)
+                self.writer.add_scalar(run.secrets.conceal(f"train/{name}/{part}"), float(loss), step)
         self.writer.add_scalar("train/lr", lr, step)
 
     @hookimpl
     def umbel_evaluated(self, run: Run, step: int, scores: Mapping[str, float]) -> None:
         for key, value in scores.items():
-            self.writer.add_scalar(key, value, step)
+            self.writer.add_scalar(run.secrets.conceal(key), value, step)
 
     @hookimpl
     def umbel_run_finished(self, run: Run, error: BaseException | None) -> None:

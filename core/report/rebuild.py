@@ -21,7 +21,7 @@ from umbel.report.open import open_report
 from umbel.report.page import run_page
 from umbel.report.record import RECORD_FILE, read_record, write_record
 from umbel.run import RECIPE_FILE
-from umbel.secrets import conceal
+from umbel.secrets import Secrets
 from umbel.task import Task
 from umbel.trained import open_trained
 
@@ -60,8 +60,8 @@ def rebuild_figures(run: Path, checkpoint: str) -> None:
         record.data[name] = describe_data(task)
         record.tasks.setdefault(name, _about(task, dataset_length(data[name])))
     record.figures, record.images = collector.figures(), collector.images
-    record.faults = conceal(collector.faults, read_tree(str(run / RECIPE_FILE), plugins))
-    write_record(run / RECORD_FILE, record)
+    record.faults = collector.faults
+    write_record(run / RECORD_FILE, record, Secrets.of(read_tree(str(run / RECIPE_FILE), plugins)))
 
 
 def _about(task: Task[Any], validation_images: int) -> dict[str, Any]:
