@@ -31,6 +31,7 @@ def train(
     quiet: bool = False,
     json_lines: bool = False,
     exact: bool = False,
+    accept_changes: bool = False,
 ) -> dict[str, float]:
     """Train a recipe, evaluate it, and leave checkpoints, metrics and scores in a folder.
 
@@ -42,6 +43,7 @@ def train(
         quiet: show no progress on stderr.
         json_lines: write progress to stdout, one JSON object a line.
         exact: with `resume`, never from an older one because the newest is damaged.
+        accept_changes: with `resume`, go on although the data has changed, or how the recipe divides a step.
 
     Returns:
         Scores by "task/metric", and "score".
@@ -68,7 +70,7 @@ def train(
         )
     run = prepare(typed, tree, plugins, directory)
     register_observers(plugins, quiet=quiet, json_lines=json_lines)
-    return train_run(run, resume=resume, exact=exact)
+    return train_run(run, resume=resume, exact=exact, accept_changes=accept_changes)
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ from umbel.resume import resume as resume_run
 from umbel.runtime.base import Runtime
 from umbel.runtime.local import LocalRuntime
 from umbel.runtime.zero_config import is_distributed, wanted_precision
+from umbel.same_data import remember_data
 from umbel.saving import Saver
 from umbel.schedule.passes import steps_per_epoch
 from umbel.schedule.plan import Plan, check_plan, make_plan
@@ -227,13 +228,14 @@ def prepare(recipe: Recipe, tree: DictConfig, plugins: Plugins, directory: Path,
     )  # fmt: skip
 
 
-def train(run: Run, *, resume: bool = False, exact: bool = False) -> dict[str, float]:
+def train(run: Run, *, resume: bool = False, exact: bool = False, accept_changes: bool = False) -> dict[str, float]:
     """Train a prepared run to its end, evaluate it, and leave checkpoints and scores in its folder.
 
     Args:
         run: from `prepare`.
         resume: go on from the newest checkpoint in the run's folder.
         exact: with `resume`, never from an older one because the newest is damaged.
+        accept_changes: with `resume`, go on with data that has changed; see `umbel.resume.resume`.
 
     Returns:
         The last scores, by "task/metric" and "score".
@@ -243,12 +245,14 @@ def train(run: Run, *, resume: bool = False, exact: bool = False) -> dict[str, f
     """
     tree = _as_trained(run)
     if resume:
-        resume_run(run, find_checkpoint(run.checkpoints, exact=exact), tree, run.directory / RECIPE_FILE)
+        checkpoint = find_checkpoint(run.checkpoints, exact=exact)
+        resume_run(run, checkpoint, tree, run.directory / RECIPE_FILE, accept=accept_changes)
     if run.leads:
         run.directory.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(tree, run.directory / RECIPE_FILE, resolve=False)
         write_json(run.directory / PLUGINS_FILE, run.secrets.conceal(plugin_records(run.plugins)))
         if not resume:
+            remember_data(run)
             warn_of_absent_classes(run.tasks, run.train_data)
     hook = run.hook
     hook.umbel_run_started(run=run)

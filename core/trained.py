@@ -8,7 +8,7 @@ from typing import Any
 
 from umbel.checkpoint.folder import LATEST
 from umbel.checkpoint.read import Checkpoint, find_checkpoint, open_checkpoint
-from umbel.checkpoint.state import load_weights
+from umbel.checkpoint.state import load_weights, trained_precision
 from umbel.checkpoint.tensors import load_tensors
 from umbel.config import Recipe
 from umbel.errors import CheckpointError, ConfigError
@@ -47,7 +47,7 @@ def open_trained(
     else:
         opened = resolve_checkpoint(directory if is_run else None, checkpoint)
         tensors, where = opened.tensors("average") or opened.tensors("model"), str(opened.path)
-        trained_in = str(opened.state["precision"])
+        trained_in = trained_precision(opened) if recipe.train.precision == "auto" else ""
     tasks, model = build(recipe, plugins, pretrained=False)
     load_weights(model, tensors, where)
     recipe.train.ema_decay = 0.0  # the weights to judge are the model's own now

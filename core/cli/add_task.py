@@ -14,9 +14,17 @@ import click
 @click.option("--mode", type=click.Choice(["frozen", "adapter", "joint"]), default="frozen", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the grown run; default: a new one in runs/.")
 @click.option("--resume", is_flag=True, help="Go on from the newest checkpoint in --out, with the same arguments.")
+@click.option("--accept-changes", is_flag=True, help="With --resume: although data, batch_size or deepspeed changed.")
 @click.option("--checkpoint", default="latest", show_default=True, metavar="NAME")
 def add_task(
-    run: Path, recipe: str, overrides: tuple[str, ...], mode: str, out: Path | None, resume: bool, checkpoint: str
+    run: Path,
+    recipe: str,
+    overrides: tuple[str, ...],
+    mode: str,
+    out: Path | None,
+    resume: bool,
+    accept_changes: bool,
+    checkpoint: str,
 ) -> None:
     """Add the tasks of RECIPE that a trained RUN does not have, and train them.
 
@@ -34,7 +42,10 @@ def add_task(
     if resume and out is None:
         raise ConfigError("--resume needs the run's folder", hint="add --out DIR")
     directory = out or new_directory(Path("runs"), f"{run.name}-grown")
-    verdicts, scores = add_tasks(run, recipe, overrides, mode, directory, checkpoint, Plugins.discover(), resume=resume)
+    verdicts, scores = add_tasks(
+        run, recipe, overrides, mode, directory, checkpoint, Plugins.discover(),
+        resume=resume, accept_changes=accept_changes,
+    )  # fmt: skip
     if not launched().leads:
         return
     click.echo(scores_table(scores))

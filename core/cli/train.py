@@ -15,8 +15,16 @@ import click
 @click.option("--quiet", "-q", is_flag=True, help="No progress on stderr; scores and warnings only.")
 @click.option("--json", "json_lines", is_flag=True, help="Progress and scores as JSON lines on stdout.")
 @click.option("--exact", is_flag=True, help="With --resume: never from an older one because the newest is damaged.")
+@click.option("--accept-changes", is_flag=True, help="With --resume: although data, batch_size or deepspeed changed.")
 def train(
-    recipe: str, overrides: tuple[str, ...], out: Path | None, resume: bool, exact: bool, quiet: bool, json_lines: bool
+    recipe: str,
+    overrides: tuple[str, ...],
+    out: Path | None,
+    resume: bool,
+    exact: bool,
+    accept_changes: bool,
+    quiet: bool,
+    json_lines: bool,
 ) -> None:
     """Train RECIPE (a file or a name), evaluate it, and print the scores.
 
@@ -39,13 +47,16 @@ def train(
         raise ConfigError("--resume needs the run's folder", hint="add --out DIR")
     if exact and not resume:
         raise ConfigError("--exact says how to resume", hint="add --resume")
+    if accept_changes and not resume:
+        raise ConfigError("--accept-changes says how to resume", hint="add --resume")
     directory = out or new_directory(Path("runs"), Path(recipe).stem)
     if quiet:
         logging.getLogger().setLevel(logging.WARNING)
     with stop_signals(launched=launched().world_size > 1):  # from here on: to prepare a run may take minutes
         scores = api.train(
-            recipe, overrides, out=directory, resume=resume, exact=exact, quiet=quiet, json_lines=json_lines
-        )
+            recipe, overrides, out=directory, resume=resume, exact=exact, quiet=quiet, json_lines=json_lines,
+            accept_changes=accept_changes,
+        )  # fmt: skip
     if not launched().leads:
         return
     if not json_lines:

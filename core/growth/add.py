@@ -29,7 +29,7 @@ GATE_FILE = "gate.json"
 
 def add_tasks(
     run: Path, recipe: str, overrides: Sequence[str], mode: str, out: Path, checkpoint: str, plugins: Plugins,
-    *, resume: bool = False,
+    *, resume: bool = False, accept_changes: bool = False,
 ) -> tuple[list[Verdict], dict[str, float]]:  # fmt: skip
     """Train new tasks on top of a trained run.
 
@@ -42,6 +42,7 @@ def add_tasks(
         checkpoint: which of the run's checkpoints, see `umbel.trained.open_trained`.
         plugins: where kinds are looked up.
         resume: go on from the newest checkpoint in `out`, to the same verdicts.
+        accept_changes: with `resume`, go on with data that has changed.
 
     Returns:
         A verdict on each old task, and the scores of all tasks.
@@ -74,7 +75,7 @@ def add_tasks(
     mains = {name: task.main_metric for name, task in tasks.items()}
     del runtime
     register_observers(plugins)
-    scores = train(grown, resume=resume)
+    scores = train(grown, resume=resume, accept_changes=accept_changes)
     verdicts = judge(mains, before, scores, typed.growth.max_drop)
     if grown.leads:
         write_json(out / GATE_FILE, [asdict(verdict) for verdict in verdicts])

@@ -30,8 +30,8 @@ def test_a_task_or_an_option_called_like_a_free_key_is_compared(name: str) -> No
 
 def test_free_keys_are_free_where_they_belong() -> None:
     def tree(value: int) -> dict[str, object]:
-        task = {"workers": value, "batch_size": value, "tta": {"hflip": value}}
-        train = {"device": value, "save_every": value, "accumulate": value}
+        task = {"workers": value, "tta": {"hflip": value}}
+        train = {"device": value, "save_every": value}
         return {"score": value, "tasks": {"a": task}, "train": train}
 
     assert not list(changed_keys(tree(1), tree(2)))

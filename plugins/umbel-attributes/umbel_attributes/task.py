@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +23,7 @@ from torch.utils.data import Dataset
 from torchmetrics import Metric
 
 import umbel
-from umbel import ConfigError, DataError, FeatureSpec, Losses, Sample, Size, Task, View, option
+from umbel import ConfigError, DataError, FeatureSpec, Losses, Sample, Size, Source, Task, View, option
 
 GAP = -1  # of a class id in a batch; a missing number is NaN
 
@@ -200,6 +200,10 @@ class Attributes(Task[AttributesOptions]):
 
     def dataset(self, split: str) -> AttributeImages:
         return AttributeImages(self, split)
+
+    def sources(self, dataset: AttributeImages) -> Iterator[Source]:  # type: ignore[override]  # its own
+        pairs = zip(dataset.files, dataset.targets, strict=True)
+        return (Source(file, (dataset.folder / file,), target) for file, target in pairs)
 
     def head(self, features: FeatureSpec) -> AttributesHead:
         widths = {name: len(names) for name, names in self.classes.items()} | dict.fromkeys(self.scales, 1)

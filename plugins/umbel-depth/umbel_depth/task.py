@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 from torchmetrics import Metric
 
 import umbel
-from umbel import FeatureSpec, Losses, Sample, Size, Task, View, option
+from umbel import FeatureSpec, Losses, Sample, Size, Source, Task, View, option
 
 
 @dataclass
@@ -42,6 +42,12 @@ class DepthMaps(Dataset[Sample]):
 
     def __len__(self) -> int:
         return len(self.stems)
+
+    def sources(self) -> Iterator[Source]:
+        return (
+            Source(stem, (self.root / "images" / f"{stem}.jpg", self.root / "depth" / f"{stem}.png"))
+            for stem in self.stems
+        )
 
     def __getitem__(self, index: int) -> Sample:
         stem, options = self.stems[index], self.options
@@ -100,6 +106,9 @@ class Depth(Task[DepthOptions]):
 
     def dataset(self, split: str) -> DepthMaps:
         return DepthMaps(self.options, split)
+
+    def sources(self, dataset: DepthMaps) -> Iterator[Source]:  # type: ignore[override]  # its own
+        return dataset.sources()
 
     def head(self, features: FeatureSpec) -> DepthHead:
         return DepthHead(features, self.options.width)

@@ -6,7 +6,7 @@ Legend: B images, K points, h and w cells of the finest level. Points are x, y i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +21,7 @@ from torch.utils.data import Dataset
 from torchmetrics import Metric
 
 import umbel
-from umbel import DataError, FeatureSpec, Losses, Sample, Size, Task, View, option
+from umbel import DataError, FeatureSpec, Losses, Sample, Size, Source, Task, View, option
 
 
 @dataclass
@@ -169,6 +169,10 @@ class Keypoints(Task[KeypointsOptions]):
 
     def dataset(self, split: str) -> KeypointImages:
         return KeypointImages(self.options, split, len(self.names))
+
+    def sources(self, dataset: KeypointImages) -> Iterator[Source]:  # type: ignore[override]  # its own
+        pairs = zip(dataset.files, dataset.targets, strict=True)
+        return (Source(file, (dataset.folder / file,), target) for file, target in pairs)
 
     def head(self, features: FeatureSpec) -> KeypointsHead:
         return KeypointsHead(features, len(self.names), self.options.width)
