@@ -81,6 +81,7 @@ _HOME = {
     "read_json": "umbel.data.files",
     "read_label_map": "umbel.data.images",
     "read_lines": "umbel.data.files",
+    "read_scores": "umbel.evaluation",
     "read_text": "umbel.data.files",
     "recognise_format": "umbel.data.formats",
     "resize_image": "umbel.data.images",
@@ -141,6 +142,7 @@ if TYPE_CHECKING:
     from umbel.errors import PluginError as PluginError
     from umbel.errors import UmbelError as UmbelError
     from umbel.evaluation import predict_dataset as predict_dataset
+    from umbel.evaluation import read_scores as read_scores
     from umbel.hooks import hookimpl as hookimpl
     from umbel.inspection.finding import Finding as Finding
     from umbel.inspection.finding import SampleReport as SampleReport

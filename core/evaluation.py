@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch.utils.data import Dataset
 from torchmetrics import Metric
 
 from umbel.data.blame import blame
+from umbel.data.files import read_json
 from umbel.data.loader import dataset_length
-from umbel.errors import PluginError
+from umbel.errors import DataError, PluginError
 from umbel.inference import image_tensor, predict
 from umbel.runtime.base import Runtime
 from umbel.score import check_formula, overall_score
@@ -107,3 +109,15 @@ def compute_scores(task: Task[Any], metric: Metric) -> dict[str, float]:
 def scores_to_json(scores: Mapping[str, float]) -> dict[str, float | None]:
     """Scores as JSON has them: null for a metric that is undefined on its data."""
     return {key: value if math.isfinite(value) else None for key, value in scores.items()}
+
+
+def read_scores(path: Path) -> dict[str, float]:
+    """The scores in a run's scores.json, undefined ones as NaN; DataError for a file of anything else."""
+    stored = read_json(path)
+    if not isinstance(stored, dict) or not all(value is None or _is_number(value) for value in stored.values()):
+        raise DataError("is not a file of scores", where=str(path), hint="remove it and evaluate or train again")
+    return {key: math.nan if value is None else float(value) for key, value in stored.items()}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e300

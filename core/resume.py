@@ -82,6 +82,7 @@ def resume(run: Run, checkpoint: Checkpoint, tree: DictConfig, saved_recipe: Pat
     accepted += check_data(run, accept=accept)
     with _named(checkpoint):
         _put_back(run, checkpoint)
+        _tell_processes(run, int(checkpoint.state["world_size"]))
     found = [row[0] for row in run.runtime.rows([checkpoint.step])]
     if len(set(found)) > 1:
         raise CheckpointError(
@@ -90,7 +91,6 @@ def resume(run: Run, checkpoint: Checkpoint, tree: DictConfig, saved_recipe: Pat
             hint="every machine must see the same folder",
         )
     if run.leads:
-        _tell_processes(run, checkpoint)
         if accepted:
             note_accepted(run, checkpoint.step, accepted)
         if accepted or not (run.directory / DATA_FILE).exists():
@@ -146,9 +146,9 @@ def _named(checkpoint: Checkpoint) -> Iterator[None]:
         raise CheckpointError(message, where=str(checkpoint.path), hint=_START) from None
 
 
-def _tell_processes(run: Run, checkpoint: Checkpoint) -> None:
-    before, now = int(checkpoint.state["world_size"]), run.runtime.world_size
-    if before != now:
+def _tell_processes(run: Run, before: int) -> None:
+    now = run.runtime.world_size
+    if before != now and run.leads:
         log.info(
             "goes on with %s, it had %d: a step has the same images, but sums are rounded in another order, and batch "
             "statistics are of other parts of the batch",

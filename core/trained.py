@@ -47,7 +47,7 @@ def open_trained(
     else:
         opened = resolve_checkpoint(directory if is_run else None, checkpoint)
         tensors, where = opened.tensors("average") or opened.tensors("model"), str(opened.path)
-        trained_in = trained_precision(opened) if recipe.train.precision == "auto" else ""
+        trained_in = trained_precision(opened)
     tasks, model = build(recipe, plugins, pretrained=False)
     load_weights(model, tensors, where)
     recipe.train.ema_decay = 0.0  # the weights to judge are the model's own now

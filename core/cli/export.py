@@ -31,10 +31,11 @@ def export(
     """
     from umbel.api import load
     from umbel.cli.tables import text_table
-    from umbel.export.bundle import export_model, read_scores
+    from umbel.evaluation import read_scores
+    from umbel.export.bundle import export_model
     from umbel.plugins import Plugins
     from umbel.recipe import load_recipe
-    from umbel.run import RECIPE_FILE
+    from umbel.run import RECIPE_FILE, SCORES_FILE
     from umbel.trained import select_tasks
 
     trained = load(run, checkpoint, ["train.device=cpu"])
@@ -42,9 +43,11 @@ def export(
     folder = out or run / "export" / target
     inside = run / RECIPE_FILE
     _, tree = load_recipe(str(inside if inside.is_file() else run), (), Plugins.discover())
+    evaluated = run / SCORES_FILE
+    scores = read_scores(evaluated) if evaluated.exists() else {}
     done = export_model(
         trained.runtime.model, trained.recipe, tree, tasks, folder,
-        target=target, name=run.resolve().name, scores=read_scores(run), opset=opset, size=size,
+        target=target, name=run.resolve().name, scores=scores, opset=opset, size=size,
     )  # fmt: skip
     for file in done.files:
         click.echo(folder / file)

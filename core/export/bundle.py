@@ -13,7 +13,7 @@ from safetensors.torch import save
 
 import umbel
 from umbel.config import Recipe
-from umbel.data.files import read_json, to_jsonable, write_bytes, write_json
+from umbel.data.files import to_jsonable, write_bytes, write_json
 from umbel.errors import ConfigError, DataError
 from umbel.export.card import model_card
 from umbel.export.graph import INPUT, ExportGraph, keep_tasks, output_names
@@ -120,15 +120,6 @@ def export_model(
     card = model_card(name, tasks, scores, trunk, done.files[:-1], secrets)
     write_bytes(out / "README.md", card.encode())
     return done
-
-
-def read_scores(run: Path) -> dict[str, Any]:
-    """The scores of a run's folder; none if it was not evaluated."""
-    try:
-        content = read_json(run / "scores.json")
-    except DataError:
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _export_program(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from umbel.data.files import write_bytes
 from umbel.data.loader import dataset_length, load_datasets
+from umbel.errors import DataError
 from umbel.evaluation import evaluate
 from umbel.model import count_parameters
 from umbel.plugins import Plugins
@@ -31,14 +32,26 @@ PAGE = "report.html"
 def write_report(run: Path, out: Path | None = None) -> Path:
     """Build the page of a run from its stored figures; returns the file."""
     path = out or run / PAGE
-    write_bytes(path, run_page(open_report(run)).encode())
+    write_bytes(path, _built(lambda: run_page(open_report(run)), [run]))
     return path
 
 
 def write_comparison(runs: Sequence[Path], out: Path) -> Path:
     """Build the page of several runs; returns the file."""
-    write_bytes(out, comparison_page([open_report(run) for run in runs]).encode())
+    write_bytes(out, _built(lambda: comparison_page([open_report(run) for run in runs]), runs))
     return out
+
+
+def _built(page: Callable[[], str], runs: Sequence[Path]) -> bytes:
+    """The bytes of a page; DataError where a record holds what umbel does not write, which only drawing it shows."""
+    try:
+        return page().encode()
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise DataError(
+            f"cannot be shown: {type(error).__name__}: {error}",
+            where=" or ".join(str(run / RECORD_FILE) for run in runs),
+            hint="write it again: umbel report RUN --evaluate",
+        ) from error
 
 
 def rebuild_figures(run: Path, checkpoint: str) -> None:

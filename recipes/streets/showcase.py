@@ -15,6 +15,7 @@ from umbel import (
     load,
     put_label,
     read_json,
+    read_scores,
     resize_image,
     train,
     write_image,
@@ -37,8 +38,7 @@ def train_or_reuse(run: Path, overrides: Sequence[str]) -> dict[str, float]:
     """Scores of the demonstration's run: read if it has ended, gone on with if it was interrupted, else trained."""
     check_reusable(run, overrides)
     if (run / "scores.json").is_file():
-        scores: dict[str, float] = read_json(run / "scores.json")
-        return scores
+        return read_scores(run / "scores.json")
     write_json(run / OVERRIDES, list(overrides))
     return train("demo", overrides, out=run, resume=(run / "checkpoints" / "latest").is_file())
 

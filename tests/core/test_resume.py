@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from forgery import forge
 from safetensors.torch import load_file
 from safetensors.torch import save as serialize
 
-from umbel.checkpoint.verify import own_checksum
 from umbel.errors import CheckpointError, ConfigError
 from umbel.resume import changed_keys
 from umbel.run import Run
@@ -52,15 +51,6 @@ def test_saved_recipe_that_is_gone_is_missed(launch: Launch) -> None:
     Path(run.directory / "recipe.yaml").unlink()
     with pytest.raises(CheckpointError, match=r"recipe\.yaml: is gone"):
         launch("a", "train.save_every=3", "optim.lr=0.5", resume=True)
-
-
-def forge(folder: Path, name: str, content: bytes) -> None:
-    """Another content of a file of a checkpoint, with a manifest that agrees with it."""
-    (folder / name).write_bytes(content)
-    manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["files"][name] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    manifest["sha256"] = own_checksum(manifest)
-    (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
 @pytest.mark.parametrize(
