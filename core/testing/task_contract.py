@@ -70,6 +70,10 @@ class TaskContract:
     def test_samples_are_whole_and_repeat(self, bench: Bench) -> None:
         check_data.check_samples(bench)
 
+    def test_sources(self, bench: Bench) -> None:
+        if not check_data.check_sources(bench):
+            pytest.skip("the task names no sources: a resumed run notices less of what changes in its data")
+
     def test_augmentation_is_a_function_of_its_key(self, bench: Bench) -> None:
         check_data.check_augment(bench)
 
