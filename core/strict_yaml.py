@@ -91,7 +91,8 @@ def as_written(tree: DictConfig, typed: Any) -> DictConfig:
         for part in path[:-1]:
             node = node[part]
         node[path[-1]] = value
-    return OmegaConf.create(plain)  # type: ignore[return-value]
+    written: DictConfig = OmegaConf.create(plain)
+    return written
 
 
 def _interpolations(node: Any, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], str]]:

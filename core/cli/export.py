@@ -31,6 +31,7 @@ def export(
     """
     from umbel.api import load
     from umbel.cli.tables import text_table
+    from umbel.errors import DataError
     from umbel.evaluation import read_scores
     from umbel.export.bundle import export_model
     from umbel.plugins import Plugins
@@ -43,8 +44,12 @@ def export(
     folder = out or run / "export" / target
     inside = run / RECIPE_FILE
     _, tree = load_recipe(str(inside if inside.is_file() else run), (), Plugins.discover())
-    evaluated = run / SCORES_FILE
-    scores = read_scores(evaluated) if evaluated.exists() else {}
+    scores: dict[str, float] = {}
+    if (run / SCORES_FILE).exists():
+        try:
+            scores = read_scores(run / SCORES_FILE)
+        except DataError as error:  # the model is what matters
+            click.echo(f"umbel: warning: {error}; the card has no scores", err=True)
     done = export_model(
         trained.runtime.model, trained.recipe, tree, tasks, folder,
         target=target, name=run.resolve().name, scores=scores, opset=opset, size=size,
