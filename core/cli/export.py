@@ -29,6 +29,8 @@ def export(
     Programs are run beside torch on random images: the exit code is 1 if an output differs by more than 1e-4 of its
     largest value, or a decoded prediction differs.
     """
+    import logging
+
     from umbel.api import load
     from umbel.cli.tables import text_table
     from umbel.errors import DataError
@@ -49,7 +51,7 @@ def export(
         try:
             scores = read_scores(run / SCORES_FILE)
         except DataError as error:  # the model is what matters
-            click.echo(f"umbel: warning: {error}; the card has no scores", err=True)
+            logging.getLogger(__name__).warning("%s; the card has no scores", error)
     done = export_model(
         trained.runtime.model, trained.recipe, tree, tasks, folder,
         target=target, name=run.resolve().name, scores=scores, opset=opset, size=size,
