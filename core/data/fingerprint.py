@@ -10,7 +10,7 @@ import os
 import stat
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, fields, is_dataclass
 from itertools import islice
 from typing import Any
@@ -145,8 +145,8 @@ def _of_opening(task: Task[Any], dataset: Dataset[Sample], split: str, told: Tol
     """What can be told of a data set that does not name its sources: the files it opens, and a few samples."""
     samples = dataset_length(dataset)
     fresh = type(task)(task.name, task.config, task.options)  # it may have kept what it read
-    with trace_opened() as opened, defer_faults() if defer else nullcontext():
-        fresh.dataset("train" if task.config.holdout else split)
+    with trace_opened() as opened, defer_faults() if defer else nullcontext(), suppress(Exception):
+        fresh.dataset("train" if task.config.holdout else split)  # it was opened once: what fails now tells nothing
     notes = {told(str(path)): found for path, found in opened.items()}
     for index in spread(samples, _PROBED):
         first, again = (_probe(dataset, index) for _ in range(2))

@@ -14,7 +14,7 @@ import torch
 from toys import TOY_RECIPE, BrightDataset, BrightTask, ToyPlugin
 
 from umbel import Source
-from umbel.errors import CheckpointError
+from umbel.errors import CheckpointError, ConfigError
 from umbel.plugins import Plugin, Plugins
 from umbel.recipe import load_recipe
 from umbel.resume import _comparable, changed_keys
@@ -120,6 +120,16 @@ def test_held_out_share_is_remembered_as_a_whole(files: Path, tmp_path: Path) ->
     (files / "first-train.json").write_text(json.dumps(rows))
     with pytest.raises(CheckpointError, match=r"tasks\.first\.train and val: 1 sample added: new"):
         run(tmp_path, "tasks.first.holdout=0.25", resume=True)
+
+
+def test_accepting_changes_is_said_to_a_resumed_run_only() -> None:
+    from click.testing import CliRunner
+
+    from umbel.cli.train import train as verb
+
+    result = CliRunner().invoke(verb, ["toy.yaml", "--accept-changes"])
+    assert isinstance(result.exception, ConfigError)
+    assert "--accept-changes says how to resume" in str(result.exception)
 
 
 def test_other_ranks_learn_of_a_refusal() -> None:

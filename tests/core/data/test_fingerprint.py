@@ -207,6 +207,13 @@ def test_samples_that_are_random_say_nothing(root: Path, monkeypatch: pytest.Mon
     assert changes(taken(root, UnsourcedTask), taken(root, UnsourcedTask)) == []
 
 
+def test_data_set_that_can_be_opened_once_only_is_known_by_its_samples(root: Path) -> None:
+    task = UnsourcedTask("it", TaskConfig("x", 2, (8, 8)), ListedOptions(str(root)))
+    dataset = task.dataset("train")
+    (root / "list.txt").unlink()
+    assert sorted(take_fingerprint(task, dataset, "train").notes) == ["sample 0", "sample 2", "sample 5"]
+
+
 @pytest.mark.parametrize("fault", ["short", "raises"])
 def test_fault_of_a_task_is_named(fault: str, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def sources(self: SourcedTask, dataset: Listed) -> Iterator[Source]:
