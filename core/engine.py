@@ -69,7 +69,8 @@ def train_step(
         clock.charge("forward", name)
         if measure:
             norms[name] = gradient_norm(task_losses.total, runtime.model.backbone)
-        runtime.backward(share[name] * weights[name] * balancer.balanced(name, task_losses.total))
+        with runtime.whole(balancer):
+            runtime.backward(share[name] * weights[name] * balancer.balanced(name, task_losses.total))
         clock.charge("backward", name)
         return Losses(task_losses.total.detach(), {part: value.detach() for part, value in task_losses.parts.items()})
 

@@ -16,6 +16,7 @@ from umbel.data.files import read_json
 from umbel.data.loader import dataset_length
 from umbel.errors import DataError, PluginError
 from umbel.inference import image_tensor, predict
+from umbel.metric_states import apart, gather_states
 from umbel.runtime.base import Runtime
 from umbel.score import check_formula, overall_score
 from umbel.task import Task
@@ -60,12 +61,13 @@ def evaluate_task(
 ) -> dict[str, float]:
     """Scores of one task by metric name."""
     metric = task.metric()
-    with runtime.evaluating():
+    with apart(), runtime.evaluating():
         for samples, predictions in predict_dataset(runtime, task, dataset):
             metric.update(predictions, [sample.target for sample in samples])
             if collector is not None:
                 for sample, prediction in zip(samples, predictions, strict=True):
                     collector.add(task.name, sample, prediction)
+    gather_states(runtime, metric)
     return compute_scores(task, metric)
 
 
@@ -75,11 +77,12 @@ def predict_dataset(
     """Batches of samples with their predictions, in order; to be run inside `runtime.evaluating()`.
 
     Of several ranks each has a contiguous share of the batches: each sample is seen once, in a batch with the same
-    others as with one process, and what the ranks gather in their order is in the order of the data.
+    others as with one process, and what the ranks gather in their order is in the order of the data. Rank 0, whose
+    share the report shows, has images if there are any; others may have none.
     """
     length = dataset_length(dataset)
     starts = range(0, length, task.config.batch_size)
-    cut = [len(starts) * rank // runtime.world_size for rank in (runtime.rank, runtime.rank + 1)]
+    cut = [-(-len(starts) * rank // runtime.world_size) for rank in (runtime.rank, runtime.rank + 1)]
     for start in starts[cut[0] : cut[1]]:
         samples = []
         for index in range(start, min(start + task.config.batch_size, length)):
@@ -92,9 +95,9 @@ def predict_dataset(
 def compute_scores(task: Task[Any], metric: Metric) -> dict[str, float]:
     """What a task's metric says, as floats; PluginError if the main metric is not among it.
 
-    Of several ranks every one must call it: torchmetrics gathers the metric's states from all.
+    It talks to no other rank: `gather_states` brings the states of all together before.
     """
-    with warnings.catch_warnings():  # a rank may have had no image at all
+    with apart(), warnings.catch_warnings():  # there may have been no image at all
         warnings.filterwarnings("ignore", "The ``compute`` method of metric", UserWarning)
         scores = {key: float(value) for key, value in metric.compute().items()}
     if task.main_metric not in scores:

@@ -26,6 +26,7 @@ from umbel.growth.structure import hold_old
 from umbel.guard import Guard
 from umbel.learnt import write_learnt_options
 from umbel.memory import keep_freed_memory
+from umbel.metric_states import apart
 from umbel.model import MultiTaskModel, build_model
 from umbel.observers.unheard import Unheard
 from umbel.optim import build_optimizer
@@ -228,6 +229,7 @@ def prepare(recipe: Recipe, tree: DictConfig, plugins: Plugins, directory: Path,
     )  # fmt: skip
 
 
+@apart()  # a plugin's metric in a loss, an observer or a report must not wait for ranks that compute none
 def train(run: Run, *, resume: bool = False, exact: bool = False, accept_changes: bool = False) -> dict[str, float]:
     """Train a prepared run to its end, evaluate it, and leave checkpoints and scores in its folder.
 

@@ -8,7 +8,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -132,8 +132,15 @@ class DeepSpeedRuntime:
     def rows(self, values: list[int]) -> list[list[int]]:
         return self.ranks.rows(values)
 
+    def gather(self, values: Tensor) -> list[Tensor]:
+        return self.ranks.gather(values)
+
     def lr(self) -> float:
         return self.optim.lr * self._factor()
+
+    def whole(self, module: nn.Module) -> AbstractContextManager[Any]:
+        parameters = list(module.parameters())
+        return self.shards.whole(parameters) if parameters else nullcontext()
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
@@ -206,15 +213,21 @@ class DeepSpeedRuntime:
 
     @contextmanager
     def _averaged(self) -> Iterator[None]:
-        """The model holds the averaged weights inside the block, on all ranks."""
-        if self.average is None:
-            yield
-            return
-        self.average.swap()
-        self.shards.publish()
+        """The model holds the averaged weights inside the block, on all ranks.
+
+        An error of one of several ranks ends the job: the others may be anywhere, so nothing is put back with them.
+        """
+        self._swap_average()
         try:
             yield
-        finally:
+        except BaseException:
+            if self.world_size == 1:
+                self._swap_average()
+            raise
+        self._swap_average()
+
+    def _swap_average(self) -> None:
+        if self.average is not None:
             self.average.swap()
             self.shards.publish()
 
