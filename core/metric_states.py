@@ -77,13 +77,14 @@ def _stay_apart(metric: Metric, *given: Any, **named: Any) -> None:
     """In place of `Metric.sync`, whatever it is called with."""
 
 
-def _metrics(metric: nn.Module) -> Iterator[tuple[str, Metric]]:
-    for name, module in metric.named_modules():
-        if isinstance(module, MetricCollection):
-            module.items()  # members that share one's states get them
-    for name, module in metric.named_modules():
-        if isinstance(module, Metric):
-            yield name, module
+def _metrics(module: nn.Module | None, name: str = "") -> Iterator[tuple[str, Metric]]:
+    """A metric and those inside it by name; `named_modules` would hash them, and with them all they hold."""
+    if isinstance(module, MetricCollection):
+        module.items()  # members that share one's states get them
+    if isinstance(module, Metric):
+        yield name, module
+    for key, inner in module._modules.items() if module is not None else ():
+        yield from _metrics(inner, f"{name}.{key}")
 
 
 def _joined(metric: Metric, key: str) -> Any:

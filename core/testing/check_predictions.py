@@ -24,7 +24,7 @@ from umbel.testing.trunk import STRIDES
 from umbel.types import Sample, View, round_up
 
 TOLERANCE = 1e-4
-_DECLARE = "declare every state by add_state"
+DECLARE = "declare every state by add_state"
 
 
 def some_views(size: tuple[int, int]) -> list[View]:
@@ -109,10 +109,10 @@ def check_merge(bench: Bench) -> None:
     """Merging two equal views gives what one gives, from an iterator, and leaves the views as they are."""
     task = bench.task
     for sample in bench.samples("val"):
-        one = _prediction(bench, sample)
+        one = prediction_of(bench, sample)
         views = [copy.deepcopy(one), copy.deepcopy(one)]
         merged = task.merge(iter(views))
-        other = _prediction(bench, sample, ideal=False)
+        other = prediction_of(bench, sample, ideal=False)
         given = [copy.deepcopy(one), copy.deepcopy(other)]
         task.merge(iter(given))
         found = difference(given, [one, other], path="views")
@@ -123,7 +123,7 @@ def check_merge(bench: Bench) -> None:
 
 def can_merge(bench: Bench) -> bool:
     """Whether the task merges views at all."""
-    one = _prediction(bench, bench.samples("val")[0])
+    one = prediction_of(bench, bench.samples("val")[0])
     try:
         bench.task.merge(iter([one, one]))
     except ConfigError:
@@ -135,7 +135,7 @@ def check_draw(bench: Bench) -> None:
     """Predictions and targets are drawn on a copy of the image, of the same size."""
     for sample in bench.samples("val")[:2]:
         for what, value in (
-            ("a prediction", bench.task.merge(iter([_prediction(bench, sample)]))),
+            ("a prediction", bench.task.merge(iter([prediction_of(bench, sample)]))),
             ("a target", sample.target),
         ):
             image = sample.image.copy()
@@ -154,7 +154,7 @@ def check_draw(bench: Bench) -> None:
 
 def check_json(bench: Bench, path: Path) -> None:
     """Predictions become JSON without NaN, and write() leaves a file."""
-    predictions = {s.id: bench.task.merge(iter([_prediction(bench, s)])) for s in bench.samples("val")}
+    predictions = {s.id: bench.task.merge(iter([prediction_of(bench, s)])) for s in bench.samples("val")}
     for prediction in predictions.values():
         try:
             json.dumps(bench.task.to_json(prediction), allow_nan=False)
@@ -169,15 +169,15 @@ def check_json(bench: Bench, path: Path) -> None:
 def check_metric(bench: Bench) -> None:
     """Scores by name, the main one among them; the same at once, in pieces, and from two processes."""
     task, samples = bench.task, bench.samples("val")
-    predictions = _mixed_predictions(bench, samples)
+    predictions = mixed_predictions(bench, samples)
     targets = [sample.target for sample in samples]
     pairs = list(zip(predictions, targets, strict=True))
-    at_once = _scores(bench, [pairs])
+    at_once = scores_of(bench, [pairs])
     expect(
         task.main_metric in at_once,
         f"metric() gives {', '.join(at_once) or 'nothing'}, not '{task.main_metric}', the main metric",
     )
-    found = difference(_scores(bench, [[pair] for pair in pairs]), at_once, TOLERANCE, "scores")
+    found = difference(scores_of(bench, [[pair] for pair in pairs]), at_once, TOLERANCE, "scores")
     expect(
         not found,
         f"metric() scores samples one by one otherwise than at once: {found}; average over samples, not over updates",
@@ -186,19 +186,19 @@ def check_metric(bench: Bench) -> None:
     if whole is None:
         whole = task.metric()
         whole.update(*map(list, zip(*pairs, strict=True)))
-    found = difference(_floats(whole.compute()), at_once, TOLERANCE, "scores")
-    expect(not found, f"the metrics of two processes merged score otherwise than one: {found}; {_DECLARE}")
+    found = difference(floats(whole.compute()), at_once, TOLERANCE, "scores")
+    expect(not found, f"the metrics of two processes merged score otherwise than one: {found}; {DECLARE}")
     whole.reset()
     whole.update(*map(list, zip(*pairs, strict=True)))
-    found = difference(_floats(whole.compute()), at_once, TOLERANCE, "scores")
-    expect(not found, f"a metric that was reset remembers: {found}; {_DECLARE}")
+    found = difference(floats(whole.compute()), at_once, TOLERANCE, "scores")
+    expect(not found, f"a metric that was reset remembers: {found}; {DECLARE}")
 
 
 def check_metric_direction(bench: Bench) -> None:
     """The ideal prediction scores higher than that of an untrained model: the main metric is higher for better."""
     task, metric = bench.task, bench.task.metric()
     for sample in bench.samples("val"):
-        metric.update([task.merge(iter([_prediction(bench, sample, ideal=False)]))], [sample.target])
+        metric.update([task.merge(iter([prediction_of(bench, sample, ideal=False)]))], [sample.target])
     untrained = compute_scores(task, metric)[task.main_metric]
     ideal = ideal_scores(bench, lambda size: some_views(size)[0])
     better = ideal > untrained or math.isnan(untrained)
@@ -212,12 +212,12 @@ def check_metric_direction(bench: Bench) -> None:
 def check_oracle(bench: Bench) -> bool:
     """The metric against the contract's naive one; False if it has none."""
     task, samples = bench.task, bench.samples("val")
-    predictions = _mixed_predictions(bench, samples)
+    predictions = mixed_predictions(bench, samples)
     targets = [sample.target for sample in samples]
     expected = bench.contract.oracle(task, predictions, targets)
     if expected is None:
         return False
-    scores = _scores(bench, [list(zip(predictions, targets, strict=True))])
+    scores = scores_of(bench, [list(zip(predictions, targets, strict=True))])
     for name, value in expected.items():
         expect(name in scores, f"metric() gives no '{name}', which the oracle does")
         close = math.isclose(scores[name], value, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
@@ -238,18 +238,18 @@ def _merged(task: Task[Any], pairs: list[tuple[Any, Any]]) -> Metric | None:
         if "not supported" in str(error):
             return None
         raise ContractFault(
-            f"two metrics cannot be merged as those of two processes are: {error}; {_DECLARE}"
+            f"two metrics cannot be merged as those of two processes are: {error}; {DECLARE}"
         ) from error
     return first
 
 
-def _mixed_predictions(bench: Bench, samples: list[Sample]) -> list[Any]:
+def mixed_predictions(bench: Bench, samples: list[Sample]) -> list[Any]:
     """Merged predictions, good and bad in turn where the contract gives ideal ones."""
-    restored = [_prediction(bench, sample, ideal=index % 2 == 0) for index, sample in enumerate(samples)]
+    restored = [prediction_of(bench, sample, ideal=index % 2 == 0) for index, sample in enumerate(samples)]
     return [bench.task.merge(iter([prediction])) for prediction in restored]
 
 
-def _prediction(bench: Bench, sample: Sample, *, ideal: bool = True) -> Any:
+def prediction_of(bench: Bench, sample: Sample, *, ideal: bool = True) -> Any:
     """A restored prediction of one plain view: the ideal one where the contract gives it, else a fresh model's."""
     view = some_views(sample.size)[0]
     prediction = bench.contract.ideal(bench.task, sample, view) if ideal else None
@@ -258,14 +258,16 @@ def _prediction(bench: Bench, sample: Sample, *, ideal: bool = True) -> Any:
     return bench.task.restore(prediction, view, sample.size)
 
 
-def _scores(bench: Bench, updates: list[list[tuple[Any, Any]]]) -> dict[str, float]:
+def scores_of(bench: Bench, updates: list[list[tuple[Any, Any]]]) -> dict[str, float]:
+    """The metric of (prediction, target) pairs, a list of them an update."""
     metric = bench.task.metric()
     for pairs in updates:
         metric.update([p for p, _ in pairs], [t for _, t in pairs])
-    return _floats(metric.compute())
+    return floats(metric.compute())
 
 
-def _floats(scores: Any) -> dict[str, float]:
+def floats(scores: Any) -> dict[str, float]:
+    """What a metric computes, as floats by name."""
     expect(
         isinstance(scores, dict), f"metric().compute() returns {type(scores).__name__}, not a dict of scores by name"
     )

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import pytest
 
 from umbel.task import Task
-from umbel.testing import check_data, check_predictions, check_training
+from umbel.testing import check_data, check_predictions, check_ranks, check_training
 from umbel.testing.bench import Bench
 from umbel.testing.fault import expect
 from umbel.types import Sample, Size, View
@@ -120,6 +120,12 @@ class TaskContract:
 
     def test_metric_adds_up(self, bench: Bench) -> None:
         check_predictions.check_metric(bench)
+
+    def test_no_rank_waits_for_another(self, bench: Bench) -> None:
+        check_ranks.check_company(bench)
+
+    def test_ranks_with_uneven_shares_score_as_one(self, bench: Bench) -> None:
+        check_ranks.check_shares(bench)
 
     def test_main_metric_is_higher_for_better(self, bench: Bench) -> None:
         if self.ideal(bench.task, bench.samples("val")[0], View(self.input_size)) is None:
