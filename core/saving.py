@@ -114,7 +114,9 @@ def record(run: Run, step: int, scores: Mapping[str, float], *, needed: bool) ->
     if run.leads:
         keep, keep_every = run.recipe.train.keep_checkpoints, run.recipe.train.keep_every
         try:
-            folder = amend_checkpoint(run.checkpoints, step, _outcome(run, best, True), keep=keep, keep_every=keep_every)
+            folder = amend_checkpoint(
+                run.checkpoints, step, _outcome(run, best, True), keep=keep, keep_every=keep_every
+            )
             for pointer in improved:
                 point_to(run.checkpoints, pointer, folder)
         except CheckpointError as error:

@@ -47,9 +47,7 @@ class Job:
         try:
             refuse_non_finite(self.tensors, self.parameters, self.step)
             checked()
-            write_checkpoint(
-                self.root, self.step, self.tensors, self.state, keep=self.keep, keep_every=self.keep_every
-            )
+            write_checkpoint(self.root, self.step, self.tensors, self.state, keep=self.keep, keep_every=self.keep_every)
         except TrainingError as error:
             return error, None
         except CheckpointError as error:

@@ -49,9 +49,10 @@ def in_company(what: str) -> Iterator[None]:
     finally:
         for name, function in own.items():
             setattr(dist, name, function)
+    named = "".join(waited[:1])
     expect(
         not waited,
-        f"{what} waits for other ranks (torch.distributed.{waited[0] if waited else ''}), which may have no image left; "
+        f"{what} waits for other ranks (torch.distributed.{named}), which may have no image left; "
         "make a metric of its own with sync_on_compute=False",
     )
 

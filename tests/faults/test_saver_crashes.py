@@ -30,7 +30,20 @@ from umbel.checkpoint.snapshot import Snapshot
 from umbel.checkpoint.write import point_to, write_checkpoint
 from umbel.errors import CheckpointError
 
-CALLS = ("mkdir", "open", "fsync", "link", "rename", "replace", "unlink", "rmdir", "close", "write", "remove", "scandir")
+CALLS = (
+    "mkdir",
+    "open",
+    "fsync",
+    "link",
+    "rename",
+    "replace",
+    "unlink",
+    "rmdir",
+    "close",
+    "write",
+    "remove",
+    "scandir",
+)
 DIED = 57
 
 
@@ -141,7 +154,7 @@ def calls_of_a_save(tmp_path: Path, step: int) -> list[str]:
 def test_dying_at_any_call_leaves_a_loadable_checkpoint(
     tmp_path: Path, after: bool, again: bool, save_last: Callable[[Path, int], None]
 ) -> None:
-    """The third save, which also deletes the first; or, again, the second, which replaces itself; or what changes it."""
+    """The last save, which also deletes the first; or, again, the third, which replaces itself; or what changes it."""
     count = len(calls_of_a_save(tmp_path, 4)) + 20
     died = 0
     for number in range(1, count):
