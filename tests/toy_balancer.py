@@ -17,7 +17,7 @@ class SharesOptions:
 
 
 class SharesBalancer(Balancer):
-    """Factors are a softmax of learnt logits times the number of tasks; the penalty pulls one offset towards 0.3."""
+    """Factors are a softmax of learnt logits through a layer of its own; the penalty pulls one offset towards 0.3."""
 
     Options = SharesOptions
     lr_scale = 5.0
@@ -26,10 +26,14 @@ class SharesBalancer(Balancer):
         super().__init__(options, tasks)
         self.logits = nn.Parameter(torch.linspace(0.0, 0.5, len(tasks)))
         self.offset = nn.Parameter(torch.zeros(1))
+        self.scale = nn.Linear(len(tasks), 1)
+        nn.init.constant_(self.scale.weight, 0.2)
+        nn.init.constant_(self.scale.bias, 1.0)
         self.register_buffer("seen", torch.zeros(len(tasks)))
 
     def factor(self, task: str) -> Tensor:
-        return len(self.tasks) * self.logits.softmax(0)[self.tasks.index(task)]
+        shares: Tensor = self.logits.softmax(0)
+        return self.scale(shares)[0] * len(self.tasks) * shares[self.tasks.index(task)]
 
     def penalty(self, task: str) -> Tensor:
         return (self.offset - 0.3).square().sum()

@@ -67,6 +67,7 @@ class DeepSpeedRuntime:
         self.memory_format = torch.channels_last if recipe.train.channels_last else torch.contiguous_format
         self.sizes: dict[str, Size] = {name: task.input_size for name, task in recipe.tasks.items()}
         self.steps_done = 0
+        _check_shapes(model)
         model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # shards are flat
         deepspeed = _import_deepspeed(self.device)
         config = engine_config(recipe, ranks.world_size)
@@ -257,6 +258,17 @@ class _Autocast(nn.Module):
         runtime = self._runtime[0]
         with torch.autocast(runtime.device.type, torch.bfloat16, enabled=runtime.precision == "bf16"):
             return self.model(images, task)
+
+
+def _check_shapes(model: nn.Module) -> None:
+    """Raise ConfigError for a parameter of a head, backbone or balancer that DeepSpeed fails on with a traceback."""
+    named = [name for name, parameter in model.named_parameters() if not parameter.ndim]
+    if named:
+        raise ConfigError(
+            f"DeepSpeed can neither send nor shard {', '.join(named[:4])}: a parameter without dimensions",
+            where="deepspeed",
+            hint="give it the shape (1,), or train in one process without a deepspeed block",
+        )
 
 
 def _import_deepspeed(device: torch.device) -> Any:

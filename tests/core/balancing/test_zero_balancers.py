@@ -99,6 +99,18 @@ def test_measured_gradients_are_refused_before_training(recipe_file: Path) -> No
         build_runtime(recipe, *build(recipe, plugins, pretrained=False), 8)
 
 
+def test_parameter_without_dimensions_is_refused_by_name(recipe_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plugins = Plugins()
+    plugins.register(ToyPlugin(), Plugin("toy-tasks", "1.0", "toys"))
+    plugins.register(ToyBalancers(), Plugin("toy-balancers", "1.0", "toys"))
+    overrides = (*SETTINGS, "train.balancer.name=shares", "deepspeed.zero_optimization.stage=1")
+    recipe, _ = load_recipe(str(recipe_file), overrides, plugins)
+    tasks, model = build(recipe, plugins, pretrained=False)
+    model.balancer.offset = torch.nn.Parameter(torch.zeros(()))
+    with pytest.raises(ConfigError, match=r"balancer\.offset: a parameter without dimensions.*shape \(1,\)"):
+        build_runtime(recipe, tasks, model, 8)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "stage", "world_size", "zero"),
