@@ -27,7 +27,7 @@ _TREE = "tree"
 def apart() -> Iterator[None]:
     """Inside the block no metric exchanges anything with other ranks, whoever made it and whatever computes it."""
     own = Metric.sync
-    Metric.sync = _stay_apart  # type: ignore[method-assign]  # what every metric's compute() and forward() call
+    Metric.sync = _stay_apart  # type: ignore[assignment, method-assign]  # compute() and forward() of all call it
     try:
         yield
     finally:

@@ -97,8 +97,7 @@ class DepthMetric(Metric):
                 self.values.append(torch.tensor([[relative.mean(), rmse, close]], dtype=torch.float64))
 
     def compute(self) -> dict[str, Tensor]:
-        means = torch.cat([torch.zeros(0, 3, dtype=torch.float64), *self.values]).mean(0)
-        return dict(zip(("abs_rel", "rmse", "delta1"), means, strict=True))
+        return dict(zip(("abs_rel", "rmse", "delta1"), torch.cat([torch.zeros(0, 3), *self.values]).mean(0), strict=True))
 
 
 class Depth(Task[DepthOptions]):
