@@ -81,11 +81,11 @@ class DepthHead(nn.Module):
 class DepthMetric(Metric):
     """AbsRel, RMSE in metres, and delta1: the share of pixels within a factor of 1.25; means over images."""
 
-    values: list[Tensor]  # of an image with known depth: (1, 3)
+    rows: list[Tensor]  # of an image with known depth: (1, 3)
 
     def __init__(self) -> None:
         super().__init__()
-        self.add_state("values", [], "cat")
+        self.add_state("rows", [], "cat")
 
     def update(self, predictions: Sequence[Tensor], targets: Sequence[np.ndarray]) -> None:
         for prediction, target in zip(predictions, targets, strict=True):
@@ -94,10 +94,10 @@ class DepthMetric(Metric):
                 found, true = prediction.double().numpy()[known], target[known].astype(np.float64)
                 relative, rmse = np.abs(found - true) / true, np.sqrt(np.mean((found - true) ** 2))
                 close = np.mean(np.maximum(found / true, true / found) < 1.25)
-                self.values.append(torch.tensor([[relative.mean(), rmse, close]], dtype=torch.float64))
+                self.rows.append(torch.tensor([[relative.mean(), rmse, close]], dtype=torch.float64))
 
     def compute(self) -> dict[str, Tensor]:
-        return dict(zip(("abs_rel", "rmse", "delta1"), torch.cat([torch.zeros(0, 3), *self.values]).mean(0), strict=True))
+        return dict(zip(("abs_rel", "rmse", "delta1"), torch.cat([torch.zeros(0, 3), *self.rows]).mean(0), strict=True))
 
 
 class Depth(Task[DepthOptions]):
