@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from umbel.balancing.measure import gradient_norm, show_step
+from umbel.calls.fault import of_backward, of_samples
 from umbel.guard import Guard
 from umbel.participation import StandIns, shares
 from umbel.randomness import keyed_seed
@@ -64,13 +65,16 @@ def train_step(
             task_losses = stand_ins.losses(runtime, tasks[name])
         else:
             placed = runtime.place(batch)
-            task_losses = tasks[name].loss(runtime.forward(placed.images, name), placed.targets)
+            with of_samples(batch.ids):
+                task_losses = tasks[name].loss(runtime.forward(placed.images, name), placed.targets)
             stand_ins.remember(name, batch)
         clock.charge("forward", name)
         if measure:
             norms[name] = gradient_norm(task_losses.total, runtime.model.backbone)
         with runtime.whole(balancer):
-            runtime.backward(share[name] * weights[name] * balancer.balanced(name, task_losses.total))
+            weighted = share[name] * weights[name] * balancer.balanced(name, task_losses.total)
+            with of_backward(tasks[name]):
+                runtime.backward(weighted)
         clock.charge("backward", name)
         return Losses(task_losses.total.detach(), {part: value.detach() for part, value in task_losses.parts.items()})
 

@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING, Any
 from torch.utils.data import Dataset
 from torchmetrics import Metric
 
-from umbel.data.blame import blame
+from umbel.calls.fault import of_samples
+from umbel.calls.guard import verify
+from umbel.calls.owner import owner_of
+from umbel.calls.task_rules import SCORES
+from umbel.data.blame import read_sample
 from umbel.data.files import read_json
 from umbel.data.loader import dataset_length
 from umbel.errors import DataError, PluginError
@@ -63,7 +67,8 @@ def evaluate_task(
     metric = task.metric()
     with apart(), runtime.evaluating():
         for samples, predictions in predict_dataset(runtime, task, dataset):
-            metric.update(predictions, [sample.target for sample in samples])
+            with of_samples([sample.id for sample in samples]):
+                metric.update(predictions, [sample.target for sample in samples])
             if collector is not None:
                 for sample, prediction in zip(samples, predictions, strict=True):
                     collector.add(task.name, sample, prediction)
@@ -84,12 +89,12 @@ def predict_dataset(
     starts = range(0, length, task.config.batch_size)
     cut = [-(-len(starts) * rank // runtime.world_size) for rank in (runtime.rank, runtime.rank + 1)]
     for start in starts[cut[0] : cut[1]]:
-        samples = []
-        for index in range(start, min(start + task.config.batch_size, length)):
-            with blame(task.name, index):
-                samples.append(dataset[index])
+        indices = range(start, min(start + task.config.batch_size, length))
+        samples = [read_sample(task, dataset, index) for index in indices]
         images = [image_tensor(sample.image, runtime.device) for sample in samples]
-        yield samples, predict(runtime.forward, task, images, runtime.model.fill)
+        with of_samples([sample.id for sample in samples]):
+            predictions = predict(runtime.forward, task, images, runtime.model.fill)
+        yield samples, predictions
 
 
 def compute_scores(task: Task[Any], metric: Metric) -> dict[str, float]:
@@ -99,12 +104,14 @@ def compute_scores(task: Task[Any], metric: Metric) -> dict[str, float]:
     """
     with apart(), warnings.catch_warnings():  # there may have been no image at all
         warnings.filterwarnings("ignore", "The ``compute`` method of metric", UserWarning)
-        scores = {key: float(value) for key, value in metric.compute().items()}
+        computed = metric.compute()
+    verify(task, "metric().compute", SCORES, computed)
+    scores = {key: float(value) for key, value in computed.items()}
     if task.main_metric not in scores:
         raise PluginError(
             f"the metric of {type(task).__name__} gives no '{task.main_metric}', its main metric",
             where=f"tasks.{task.name}",
-            hint=f"it gives {', '.join(scores) or 'nothing'}",
+            hint=f"{owner_of(task).method('metric().compute')} gives {', '.join(scores) or 'nothing'}",
         )
     return scores
 

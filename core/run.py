@@ -13,6 +13,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch.utils.data import Dataset
 
+from umbel.calls.make import make
 from umbel.checkpoint.read import find_checkpoint
 from umbel.config import Recipe
 from umbel.data.files import write_json
@@ -140,16 +141,12 @@ class Run:
 
 def build_tasks(recipe: Recipe, plugins: Plugins) -> dict[str, Task[Any]]:
     """Instances of the recipe's tasks, in its order."""
-    tasks = {}
-    for name, config in recipe.tasks.items():
-        task_class = plugins.task_class(config.kind, f"tasks.{name}.kind")
-        try:
-            tasks[name] = task_class(name, config, config.options)
-        except TypeError as error:
-            if "abstract" not in str(error):
-                raise
-            raise ConfigError(f"kind '{config.kind}' is incomplete: {error}", where=f"tasks.{name}") from None
-    return tasks
+    return {
+        name: make(
+            plugins.find("task", config.kind, f"tasks.{name}.kind"), name, f"tasks.{name}", name, config, config.options
+        )
+        for name, config in recipe.tasks.items()
+    }
 
 
 def build(
@@ -164,12 +161,14 @@ def build(
         fill: puts the weights of another run into the model.
     """
     tasks = build_tasks(recipe, plugins)
-    backbone_class = plugins.backbone_class(recipe.backbone.name, "backbone.name")
+    trunk = plugins.find("backbone", recipe.backbone.name, "backbone.name")
+    trunk.load()  # what its import draws must not move the weights
     torch.manual_seed(keyed_seed(recipe.train.seed, "backbone"))
-    backbone = backbone_class(recipe.backbone.options)  # type: ignore[call-arg]
+    backbone = make(trunk, trunk.name, "backbone.name", recipe.backbone.options)
     loaded = backbone.load_pretrained() if pretrained else ""
     chosen = recipe.train.balancer
-    balancer = plugins.balancer_class(chosen.name, "train.balancer.name")(chosen.options, tuple(tasks))
+    balancing = plugins.balancer(chosen.name, "train.balancer.name")
+    balancer = make(balancing, chosen.name, "train.balancer.name", chosen.options, tuple(tasks))
     model = build_model(backbone, tasks, recipe.train.seed, balancer)
     if fill is not None:
         fill(model)

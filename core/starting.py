@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from umbel.calls.make import recognise
 from umbel.data.holdout import open_split
 from umbel.data.loader import dataset_length
 from umbel.data.statistics import spread
@@ -85,7 +86,7 @@ def start_task(name: str, folder: Path, kind: str | None, plugins: Plugins) -> S
     kinds = [plugins.find("task", kind, "--task").name] if kind else [o.name for o in plugins.offers("task")]
     guesses: dict[str, Guess] = {}
     for candidate in kinds:
-        guess = plugins.task_class(candidate, "--task").recognise(folder)
+        guess = recognise(plugins.find("task", candidate, "--task"), folder)
         if guess is not None:
             guesses[candidate] = guess
     if len(guesses) > 1:
