@@ -68,7 +68,7 @@ def train(
             where=str(recipe),
             hint="umbel add-task makes such runs; without its growth section the recipe trains from the start",
         )
-    run = prepare(typed, tree, plugins, directory)
+    run = prepare(typed, tree, plugins, directory, trial=not resume)  # what is resumed has had its trial
     register_observers(plugins, quiet=quiet, json_lines=json_lines)
     return train_run(run, resume=resume, exact=exact, accept_changes=accept_changes)
 

@@ -52,6 +52,7 @@ from umbel.signals import stop_signals
 from umbel.task import Task
 from umbel.timing import StepClock
 from umbel.training import train_to_end
+from umbel.trial import Trial, try_model
 from umbel.types import Sample
 
 log = logging.getLogger(__name__)
@@ -201,8 +202,25 @@ def build_runtime(
     return DeepSpeedRuntime(model, optimizer, recipe, "bf16" if agreed else "fp32", steps, ranks)
 
 
-def prepare(recipe: Recipe, tree: DictConfig, plugins: Plugins, directory: Path, *, fill: Fill | None = None) -> Run:
-    """Build everything a training run needs; writes nothing. `fill` puts the weights of another run into the model."""
+def prepare(
+    recipe: Recipe,
+    tree: DictConfig,
+    plugins: Plugins,
+    directory: Path,
+    *,
+    fill: Fill | None = None,
+    trial: bool = True,
+) -> Run:
+    """Build everything a training run needs; writes nothing.
+
+    Args:
+        recipe: the typed recipe.
+        tree: the same as written.
+        plugins: where kinds, backbones and balancers are looked up.
+        directory: where the run will write.
+        fill: puts the weights of another run into the model.
+        trial: one batch and one validation image of every task are tried, and leave no trace.
+    """
     check_formula(recipe.score, recipe.tasks)
     keep_freed_memory()
     ranks = launched()
@@ -220,6 +238,9 @@ def prepare(recipe: Recipe, tree: DictConfig, plugins: Plugins, directory: Path,
     steps = recipe.train.steps if recipe.train.steps is not None else max(1, round(recipe.train.epochs * epoch_steps))
     check_plan(plan, steps)
     early_stop = EarlyStop(recipe.train.early_stop, plan.windows)
+    if trial:  # of the plain model: DeepSpeed may leave each rank with a part of it
+        substituted = frozenset(name for name, allowed in bad_samples.allowed.items() if allowed > 0)
+        try_model(model, Trial(recipe, tasks, train_data, val_data, plan, substituted))
     runtime = build_runtime(recipe, tasks, model, steps, ranks)
     guard = Guard(recipe.train.non_finite, recipe.train.non_finite_limit)
     return Run(

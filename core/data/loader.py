@@ -138,6 +138,23 @@ def dataset_length(dataset: Dataset[Sample]) -> int:
     return len(dataset)  # type: ignore[arg-type]
 
 
+def first_batch(task: Task[Any], dataset: Dataset[Sample], seed: int, *, substitute: bool = False) -> Batch:
+    """The batch that a task's training starts with in one process, read in this process.
+
+    Args:
+        task: the task.
+        dataset: its training data.
+        seed: run seed.
+        substitute: a sample that cannot be read gives way to another, as in training; none is counted.
+    """
+    stream = KeyedStream(task.name, dataset_length(dataset), seed)
+    view = TrainingView(task, dataset, seed, substitute=substitute)
+    loaded = view[stream.keys(0, task.config.batch_size)]
+    if isinstance(loaded, UmbelError):
+        raise with_cause(loaded)
+    return loaded.batch
+
+
 def load_datasets(tasks: Mapping[str, Task[Any]], split: str, *, defer: bool = False) -> dict[str, Dataset[Sample]]:
     """The data sets of a split, one a task; an empty one is an error.
 

@@ -71,7 +71,7 @@ def add_tasks(
     typed = build_recipe(tree, plugins, recipe)
     before = evaluate(runtime, tasks, load_datasets(tasks, "val"), old.score)
     fill = partial(fill_from, tensors=runtime.model.state_dict(), kept=tuple(tasks), where=str(run))
-    grown = prepare(typed, tree, plugins, out, fill=fill)
+    grown = prepare(typed, tree, plugins, out, fill=fill, trial=not resume)
     mains = {name: task.main_metric for name, task in tasks.items()}
     del runtime
     register_observers(plugins)

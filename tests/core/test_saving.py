@@ -21,7 +21,7 @@ from umbel import training as training_module
 from umbel.checkpoint import job as job_module
 from umbel.checkpoint import write as write_module
 from umbel.checkpoint.read import find_checkpoint
-from umbel.errors import CheckpointError
+from umbel.errors import CheckpointError, PluginError
 from umbel.plugins import Plugin, Plugins
 from umbel.recipe import load_recipe
 from umbel.run import Run, prepare, train
@@ -121,7 +121,7 @@ def test_training_waits_if_it_is_told_to(launch: Launch, monkeypatch: pytest.Mon
 def test_error_waits_for_the_checkpoint(launch: Launch, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     disk = Disk(monkeypatch, 3)
     disk.error = RuntimeError("of a plugin")
-    with pytest.raises(RuntimeError, match="of a plugin"):
+    with pytest.raises(PluginError, match="of a plugin"):
         launch("failed", "train.save_every=2", observer=disk)
     assert without_begin(disk.events) == ["step 1", "step 2", "step 3", "end 2"]
     assert find_checkpoint(tmp_path / "failed" / "checkpoints").step == 2
@@ -136,7 +136,7 @@ def test_error_is_not_hidden_by_a_refusal(
     disk = Disk(monkeypatch, 3)
     disk.error = RuntimeError("of a plugin")
     monkeypatch.setattr(job_module, "write_checkpoint", refuse)
-    with caplog.at_level(logging.WARNING), pytest.raises(RuntimeError, match="of a plugin"):
+    with caplog.at_level(logging.WARNING), pytest.raises(PluginError, match="of a plugin"):
         launch("failed", "train.save_every=2", observer=disk)
     assert "disk full" in caplog.text
 
