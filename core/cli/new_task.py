@@ -33,4 +33,4 @@ def new_task(name: str, kind: str, out: Path) -> None:
     if taken:
         click.echo(f"note: {taken[0]} offers a task of that name; recipes then write umbel-{name}/{name}", err=True)
     folder = out / f"umbel-{name.replace('_', '-')}"
-    click.echo(f"next: pip install -e {folder} && pytest {folder} && umbel train {folder}/recipe.yaml", err=True)
+    click.echo(f"next: pip install -e '{folder}[test]' && pytest {folder} && umbel train {folder}/recipe.yaml", err=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar
 
-import pytest
 
 from umbel.task import Task
 from umbel.testing import check_data, check_predictions, check_ranks, check_training
 from umbel.testing.bench import Bench
 from umbel.testing.fault import expect
+from umbel.testing.runner import pytest
 from umbel.types import Sample, Size, View
 
 
