@@ -119,9 +119,8 @@ def try_batch(
         norms[task.name] = gradient_norm(total, runtime.model.backbone)
     weighted = balancer.balanced(task.name, total)
     if torch.isfinite(total) and strict and not torch.isfinite(weighted).all():
-        raise returned(
-            owner_of(balancer), "balanced", f"{float(weighted)} for the loss {float(total)}", "a finite loss", task.name
-        )
+        what = f"{float(weighted.detach())} for the loss {float(total.detach())}"
+        raise returned(owner_of(balancer), "balanced", what, "a finite loss", f"task '{task.name}'")
     with of_backward(task):
         runtime.backward(weighted)
     runtime.model.zero_grad(set_to_none=True)

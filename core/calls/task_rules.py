@@ -52,7 +52,7 @@ def _augmented(task: Any, result: Any, arguments: Args) -> str:
     if not isinstance(result, Sample) or not _picture(result.image):
         return _stored(task, result, arguments)
     if result.image.shape[:2] != tuple(task.config.input_size):
-        return f"a Sample with an image of {result.image.shape[:2]}"
+        return f"a Sample with an image of {result.image.shape[:2]}, not {tuple(task.config.input_size)}"
     return _stored(task, result, arguments)
 
 
