@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import inspect
 import sys
@@ -74,10 +75,11 @@ def distribution_files(name: str, module: object) -> dict[str, Path]:
 
 
 def _recorded(found: Distribution) -> dict[str, Path]:
-    """What RECORD lists, but for what depends on the machine: scripts, and what the installer has written."""
+    """What RECORD lists, whether it is there or not, but for scripts and what the installer has written."""
+    entries = [PurePosixPath(row[0]) for row in csv.reader((found.read_text("RECORD") or "").splitlines()) if row]
     return {
-        str(entry): Path(str(entry.locate()))
-        for entry in found.files or ()
+        str(entry): Path(str(found.locate_file(str(entry))))
+        for entry in entries
         if _counts(entry) and not entry.parts[0].endswith((".dist-info", ".egg-info")) and entry.parts[0] != ".."
     }
 

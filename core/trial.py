@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import Dataset
+from torchmetrics import Metric
 
 from umbel.balancing.balancer import Balancer
 from umbel.balancing.measure import gradient_norm
@@ -138,10 +139,12 @@ def try_image(runtime: Runtime, task: Task[Any], dataset: Dataset[Sample]) -> se
     with runtime.evaluating(), of_samples([sample.id]):
         image = image_tensor(sample.image, runtime.device)
         (prediction,) = predict(runtime.forward, task, [image], runtime.model.fill)
-        metric = task.metric()
+        metric = _alone(task.metric())
         metric.update([prediction], [sample.target])
         names = set(compute_scores(task, metric))
         reporter = task.reporter()
+        for value in vars(reporter).values():
+            _alone(value)
         reporter.add(sample, prediction)
         for figure in reporter.figures():
             figure_to_json(figure)
@@ -152,3 +155,12 @@ def try_image(runtime: Runtime, task: Task[Any], dataset: Dataset[Sample]) -> se
         if task.to_coco(prediction) is not None:
             task.coco_categories()
     return names
+
+
+def _alone(value: Any) -> Any:
+    """A metric that keeps to this process: the trial of another rank may have ended."""
+    if isinstance(value, nn.Module):
+        for metric in value.modules():
+            if isinstance(metric, Metric):
+                metric.sync_on_compute = False
+    return value

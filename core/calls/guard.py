@@ -1,21 +1,25 @@
-"""The guard around every method of a contract: put on an instance once, where it is made.
+"""The guard around every method of a contract. Errors that explain themselves pass; see `passes`.
 
-It stands in the instance's own `__dict__`, so that its class, `isinstance` and `type(task).merge is Task.merge` are as
-they were, and it is copied and pickled with the instance. Errors that explain themselves pass; see `passes`.
+On a task, and on what its methods return, it stands in the instance's own `__dict__`, so that its class, `isinstance`
+and `type(task).merge is Task.merge` are as they were, and it is copied and pickled with the instance.
 """
 
 from __future__ import annotations
 
+import functools
+import inspect
 import weakref
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from umbel.calls.fault import passes, raised, returned
-from umbel.calls.owner import Owner, give_owner, owner_of
+from umbel.calls.owner import Owner, give_owner, known_owner, owner_of
 from umbel.calls.rule import Rule
 from umbel.errors import ConfigError
 
 Rules = Mapping[str, Rule]
+_MARK = "_umbel_guard"
 
 
 class Guarded:
@@ -54,33 +58,81 @@ class Guarded:
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
         instance = self.instance
+        if instance is None:
+            raise ReferenceError(f"{self.owner.method(self.label)} was called after its module was let go")
         call = self.own or _of_class(instance, self.method)
-        try:
-            result = call(*arguments, **named)
-        except Exception as error:
-            if not self.rule.catches or passes(error):
-                raise
-            if self.rule.combination and isinstance(error, ValueError):
-                raise ConfigError(
-                    f"the {self.method} cannot be built: {error}",
-                    where=f"tasks.{self.owner.name}",
-                    hint=f"says {self.owner.method(self.label)}",
-                ) from error
-            raise raised(self.owner, self.label, error, self.rule.expects) from error
-        wrong = self._wrong(instance, result, (*arguments, *named.values()))
-        if wrong:
-            raise returned(self.owner, self.label, wrong, self.rule.expects)
-        if self.rule.after is not None:
-            self.rule.after(instance, result)
-        return result
+        return guarded_call(call, instance, self.rule, self.owner, self.label, arguments, named)
 
-    def _wrong(self, instance: Any, result: Any, arguments: tuple[Any, ...]) -> str:
-        try:
-            return self.rule.check(instance, result, arguments)
-        except Exception as error:  # a value so odd that it cannot even be looked at
-            if passes(error):
-                raise
-            raise raised(self.owner, self.label, error, self.rule.expects) from error
+
+def guarded_call(
+    call: Callable[..., Any],
+    instance: Any,
+    rule: Rule,
+    owner: Owner,
+    label: str,
+    arguments: tuple[Any, ...],
+    named: Mapping[str, Any],
+) -> Any:
+    """What a call returns, held against its rule; whatever goes wrong names the owner."""
+    try:
+        result = call(*arguments, **named)
+    except Exception as error:
+        if not rule.catches or passes(error):
+            raise
+        if rule.combination and isinstance(error, ValueError):
+            raise ConfigError(
+                f"the {label} cannot be built: {error}",
+                where=f"tasks.{owner.name}",
+                hint=f"says {owner.method(label)}",
+            ) from error
+        raise raised(owner, label, error, rule.expects) from error
+    _hold(instance, rule, owner, label, result, (*arguments, *named.values()))
+    if rule.after is not None:
+        rule.after(instance, result)
+    return result
+
+
+def _hold(
+    instance: Any, rule: Rule, owner: Owner, label: str, result: Any, arguments: tuple[Any, ...], sample: str = ""
+) -> None:
+    try:
+        wrong = rule.check(instance, result, arguments)
+    except Exception as error:  # a value so odd that it cannot even be looked at
+        if passes(error):
+            raise
+        raise raised(owner, label, error, rule.expects, sample) from error
+    if wrong:
+        raise returned(owner, label, wrong, rule.expects, sample)
+
+
+def guard_class(made: type[Any], base: type[Any], rules: Rules) -> None:
+    """Guard the methods that a class of modules has in place of its base class's.
+
+    Its instances would hold themselves, and their memory, by guards of their own. Only those that know their owner are
+    guarded, and of methods that call each other by `super()` the outermost.
+
+    Args:
+        made: the class, whose methods are replaced.
+        base: with the contract.
+        rules: by method.
+    """
+    for method, rule in rules.items():
+        plain = inspect.getattr_static(made, method)
+        own = inspect.isfunction(plain) and plain is not inspect.getattr_static(base, method, None)
+        if own and not hasattr(plain, _MARK):
+            setattr(made, method, _guarded_function(plain, method, rule))
+
+
+def _guarded_function(plain: Callable[..., Any], method: str, rule: Rule) -> Callable[..., Any]:
+    @functools.wraps(plain)
+    def call(self: Any, *arguments: Any, **named: Any) -> Any:
+        owner = known_owner(self)
+        if owner is None or getattr(type(self), method) is not call:
+            return plain(self, *arguments, **named)
+        return guarded_call(partial(plain, self), self, rule, owner, method, arguments, named)
+
+    setattr(call, _MARK, True)
+    return call
 
 
 def guard(instance: Any, owner: Owner, rules: Rules, prefix: str = "") -> None:
@@ -105,15 +157,7 @@ def verify(instance: Any, method: str, rule: Rule, result: Any, *arguments: Any,
     Raises:
         PluginError: it breaks the rule.
     """
-    owner = owner_of(instance)
-    try:
-        wrong = rule.check(instance, result, arguments)
-    except Exception as error:
-        if passes(error):
-            raise
-        raise raised(owner, method, error, rule.expects, sample) from error
-    if wrong:
-        raise returned(owner, method, wrong, rule.expects, sample)
+    _hold(instance, rule, owner_of(instance), method, result, arguments, sample)
 
 
 def _is_module(instance: Any) -> bool:

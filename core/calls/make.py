@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from umbel.calls.fault import describe, passes, raised, returned
-from umbel.calls.guard import Guarded, Rules, guard
-from umbel.calls.owner import Owner, owner_of
+from umbel.calls.guard import Guarded, guard
+from umbel.calls.owner import Owner, give_owner, owner_of
 from umbel.calls.task_rules import TASK
-from umbel.calls.trunk_rules import BACKBONE, BALANCER, faults_of_trunk
+from umbel.calls.trunk_rules import faults_of_trunk
 from umbel.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from umbel.plugins import Offer
     from umbel.task import Task
-
-_RULES: dict[str, Rules] = {"task": TASK, "backbone": BACKBONE, "balancer": BALANCER}
 
 
 def make(offer: Offer, name: str, where: str, *arguments: Any) -> Any:
@@ -51,7 +49,9 @@ def make(offer: Offer, name: str, where: str, *arguments: Any) -> Any:
             raise
         raise raised(owner, "__init__", error) from error
     _check_made(instance, owner, arguments)
-    guard(instance, owner, _RULES[offer.role])
+    give_owner(instance, owner)
+    if offer.role == "task":
+        guard(instance, owner, TASK)
     return instance
 
 

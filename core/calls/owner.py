@@ -47,10 +47,16 @@ def give_owner(instance: object, owner: Owner) -> None:
     vars(instance)[_KEY] = owner
 
 
+def known_owner(instance: object) -> Owner | None:
+    """Whose an instance is, if it was made from a plugin."""
+    owner = vars(instance).get(_KEY)
+    return owner if isinstance(owner, Owner) else None
+
+
 def owner_of(instance: Any) -> Owner:
     """Whose an instance is; of a task that nobody built from a plugin, what it says of itself."""
-    known = getattr(instance, _KEY, None)
-    if isinstance(known, Owner):
+    known = known_owner(instance)
+    if known is not None:
         return known
     name = str(getattr(instance, "name", "?"))
     kind = str(getattr(getattr(instance, "config", None), "kind", name))

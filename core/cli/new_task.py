@@ -33,4 +33,5 @@ def new_task(name: str, kind: str, out: Path) -> None:
     if taken:
         click.echo(f"note: {taken[0]} offers a task of that name; recipes then write umbel-{name}/{name}", err=True)
     folder = out / f"umbel-{name.replace('_', '-')}"
-    click.echo(f"next: pip install -e '{folder}[test]' && pytest {folder} && umbel train {folder}/recipe.yaml", err=True)
+    install = f"pip install -e '{folder}[test]'"
+    click.echo(f"next: {install} && pytest {folder} && umbel train {folder}/recipe.yaml", err=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar
 
-
 from umbel.task import Task
 from umbel.testing import check_data, check_predictions, check_ranks, check_training
 from umbel.testing.bench import Bench

@@ -138,21 +138,36 @@ FAULTS = [
     of_task("grey", r"sample \d+.*image that is ndarray of uint8 \(32, 48\)", dataset=data_of(GreyData)),
     of_task("head", RAISED, head=boom),
     of_task("head-type", "returned None; expected a torch.nn.Module", head=gives(None)),
-    of_task("head-recipe", "the head cannot be built: no feature level", head=lambda self, spec: spec.level(64), method="head"),
+    of_task(
+        "head-recipe",
+        "the head cannot be built: no feature level",
+        head=lambda self, spec: spec.level(64),
+        method="head",
+    ),
     of_task("forward", "raised TypeError: linear", head=lambda self, spec: BrokenHead(8, 1), method="head().forward"),
     of_task("augment", "cannot be used: KeyError: 'lost'", augment=boom),
     of_task("augment-size", r"image of \(8, 48\), not \(32, 48\)", augment=bad_augment(lambda image: image[:8])),
     of_task("augment-dtype", "image that is ndarray of float64", augment=bad_augment(lambda image: image / 255)),
-    of_task("collate_targets", "raised RuntimeError: Could not infer dtype of Car", collate_targets=lambda self, targets: torch.as_tensor([Car()])),
+    of_task(
+        "collate_targets",
+        "raised RuntimeError: Could not infer dtype of Car",
+        collate_targets=lambda self, targets: torch.as_tensor([Car()]),
+    ),
     of_task("collate", "returned tuple of 2 .int.; expected an umbel.Batch", collate=lambda self, samples: (1, 2)),
     of_task("loss", RAISED, loss=boom),
     of_task("loss-type", "returned Tensor of float32 ()", loss=lambda self, output, targets: output.mean()),
-    of_task("loss-shape", r"a total that is Tensor of float32 \(4,\)", loss=lambda self, output, targets: Losses(output)),
+    of_task(
+        "loss-shape", r"a total that is Tensor of float32 \(4,\)", loss=lambda self, output, targets: Losses(output)
+    ),
     of_task("loss-detached", "has no gradient", loss=lambda self, output, targets: Losses(output.mean().detach())),
     of_task("loss-parts", "a part 'x' that is float 1.0", loss=lambda self, o, t: Losses(o.mean(), {"x": 1.0})),
     of_task("loss-in-place", "inplace operation.*backward failed", loss=Repeating.loss),
     of_task("views", "returned list of 0; expected a list of at least one umbel.View", views=gives([])),
-    of_task("decode", "raised AttributeError: 'Tensor' object has no attribute 'total'", decode=lambda self, output, view: output.total),
+    of_task(
+        "decode",
+        "raised AttributeError: 'Tensor' object has no attribute 'total'",
+        decode=lambda self, output, view: output.total,
+    ),
     of_task("decode-type", "returned None", decode=gives(None)),
     of_task("decode-count", "returned 2 predictions for 1 image; expected one", decode=gives([0.5, 0.5])),
     of_task("restore", RAISED, restore=boom),
@@ -160,7 +175,9 @@ FAULTS = [
     of_task("metric-type", "has no update", metric=gives(3)),
     of_task("metric-update", "no attribute 'total'", metric=gives(PickyMetric()), method="metric().update"),
     of_task("metric-compute", "returned list of 1", metric=gives(ListMetric()), method="metric().compute"),
-    of_task("metric-vector", "'closeness' as Tensor of float32", metric=gives(VectorMetric()), method="metric().compute"),
+    of_task(
+        "metric-vector", "'closeness' as Tensor of float32", metric=gives(VectorMetric()), method="metric().compute"
+    ),
     of_task("metric-main", "gives no 'closeness'", metric=gives(OtherMetric()), method="metric().compute"),
     of_task("reporter", "has no add", reporter=gives(None)),
     of_task("figures", RAISED, reporter=gives(BrokenReporter()), method="reporter().figures"),
@@ -172,9 +189,16 @@ FAULTS = [
     of_task("to_coco", "returned dict", to_coco=gives({})),
     of_task("coco_categories", "returned int 3", to_coco=gives([]), coco_categories=gives(3), method="coco_categories"),
     of_task("strata", "returned 1 classes for 12 samples", strata=gives(["a"]), overrides=("tasks.first.holdout=0.3",)),
-    of_task("learnt_options", "'colour', which BrightOptions does not have", learnt_options=gives({"colour": 1}), call=train),
+    of_task(
+        "learnt_options", "'colour', which BrightOptions does not have", learnt_options=gives({"colour": 1}), call=train
+    ),
     of_task("learnt-type", "'count' as Tensor", learnt_options=gives({"count": torch.ones(1)}), call=train),
-    of_task("describe_data", "returned int 3", describe_data=gives(3), call=lambda run: run.tasks["first"].describe_data("train")),
+    of_task(
+        "describe_data",
+        "returned int 3",
+        describe_data=gives(3),
+        call=lambda run: run.tasks["first"].describe_data("train"),
+    ),
     of_task("export", "returned None", export=gives(None), call=lambda run: ExportGraph(run.runtime.model, run.tasks)),
     of_task("export_spec", "returned list", export_spec=gives([]), call=lambda run: run.tasks["first"].export_spec()),
     of_task("tta_rows", RAISED, tta_rows=boom, call=lambda run: run.tasks["first"].tta_rows()),
@@ -184,12 +208,29 @@ FAULTS = [
     Fault("spec", "backbone", {"__init__": lambda self, options: nn.Module.__init__(self)}, "spec is None"),
     Fault("trunk-forward", "backbone", {"forward": boom}, RAISED),
     Fault("levels", "backbone", {"forward": lambda self, images, task: images}, "returned Tensor of float32"),
-    Fault("strides", "backbone", {"forward": lambda self, images, task: (images[:, :1].expand(-1, 8, -1, -1),)}, r"level 0 as Tensor of float32 \(4, 8, 32, 48\), where its spec says \(4, 8, 4, 6\)"),
+    Fault(
+        "strides",
+        "backbone",
+        {"forward": lambda self, images, task: (images[:, :1].expand(-1, 8, -1, -1),)},
+        r"level 0 as Tensor of float32 \(4, 8, 32, 48\), where its spec says \(4, 8, 4, 6\)",
+    ),
     Fault("bind_tasks", "backbone", {"bind_tasks": boom}, RAISED),
     Fault("load_pretrained", "backbone", {"load_pretrained": boom}, RAISED),
     Fault("stages", "backbone", {"stage_of_parameters": gives({})}, "no stage for conv.weight"),
-    Fault("trunk_key", "backbone", {"trunk_key": gives(3)}, "returned int 3", lambda run: run.runtime.model.backbone.trunk_key("first")),
-    Fault("keep_tasks", "backbone", {"keep_tasks": boom}, RAISED, lambda run: run.runtime.model.backbone.keep_tasks(("first",))),
+    Fault(
+        "trunk_key",
+        "backbone",
+        {"trunk_key": gives(3)},
+        "returned int 3",
+        lambda run: run.runtime.model.backbone.trunk_key("first"),
+    ),
+    Fault(
+        "keep_tasks",
+        "backbone",
+        {"keep_tasks": boom},
+        RAISED,
+        lambda run: run.runtime.model.backbone.keep_tasks(("first",)),
+    ),
     Fault("summary", "backbone", {"summary": gives(3)}, "returned int 3"),
     Fault("balancer-init", "balancer", {"__init__": boom}, RAISED),
     Fault("factor", "balancer", {"factor": boom}, RAISED),
@@ -201,7 +242,7 @@ FAULTS = [
     Fault("step", "observer", {"umbel_step_finished": boom}, RAISED, train),
     Fault("evaluated", "observer", {"umbel_evaluated": boom}, RAISED, train),
     Fault("finished", "observer", {"umbel_run_finished": boom}, RAISED, train),
-]  # fmt: skip
+]
 
 
 class Car:
@@ -241,7 +282,12 @@ def plugins_with(fault: Fault) -> Plugins:
     return plugins
 
 
-NAMES = {"task": "task 'first'", "backbone": "backbone 'tiny'", "balancer": "balancer 'even'", "observer": "observer 'faulty-tools:watch'"}  # fmt: skip
+NAMES = {
+    "task": "task 'first'",
+    "backbone": "backbone 'tiny'",
+    "balancer": "balancer 'even'",
+    "observer": "observer 'faulty-tools:watch'",
+}
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: f"{fault.role}-{fault.name}")
