@@ -36,13 +36,13 @@ def lines_of(files: dict[str, str]) -> str:
 
 def install(site: Path, name: str, files: dict[str, str], *, record: bool) -> None:
     """A distribution as pip leaves it; without a record, as one whose files lie elsewhere."""
-    info = site / f"{name}-1.dist-info"
+    info = site / f"{name.replace(chr(45), chr(95))}-1.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
     for inside, content in files.items():
         (site / inside).parent.mkdir(parents=True, exist_ok=True)
         (site / inside).write_text(content)
-    listed = [*files, f"{name}-1.dist-info/METADATA", "../../bin/tool"] if record else ["__editable__.thing.pth"]
+    listed = [*files, f"{info.name}/METADATA", "../../bin/tool"] if record else ["__editable__.thing.pth"]
     (info / "RECORD").write_text("".join(f"{inside},,\n" for inside in listed))
 
 
