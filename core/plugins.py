@@ -224,9 +224,8 @@ class Plugins:
             for implementation in caller.get_hookimpls():
                 wraps = implementation.hookwrapper or implementation.wrapper
                 if implementation.plugin is module and caller.name in OBSERVER_HOOKS and not wraps:
-                    implementation.function = ObserverCall(
-                        implementation.function, plugin.id, plugin.distribution, plugin.version
-                    )
+                    guarded = ObserverCall(implementation.function, plugin.id, plugin.distribution, plugin.version)
+                    implementation.function = guarded  # type: ignore[misc]
 
     def _load(self, distribution: str, version: str, entry_point: EntryPoint) -> None:
         plugin = Plugin(distribution, version, entry_point.name)

@@ -26,7 +26,7 @@ def restored(model: nn.Module, others: Iterable[object] = ()) -> Iterator[None]:
         model: has neither gradients nor a step behind it.
         others: objects whose counters are put back as well; what they have read and keep may stay.
     """
-    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
     of_random, of_numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  the global one is what is kept
     back = [_keep_module(module) for module in model.modules()]
     back += [_keep_numbers(one) for one in others]
@@ -66,7 +66,7 @@ def _keep_module(module: nn.Module) -> Callable[[], None]:
             del own[name]
         with torch.no_grad():
             for name, (buffer, content) in buffers.items():
-                if buffer is not None:
+                if buffer is not None and content is not None:
                     buffer.copy_(content)
                 own[name] = buffer
         numbers()

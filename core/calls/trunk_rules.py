@@ -95,7 +95,7 @@ def faults_of_trunk(trunk: Any) -> tuple[str, str]:
             "spec: an umbel.FeatureSpec with one number of channels and one stride a level"
         )
     for name in ("mean", "std"):
-        values = getattr(trunk, name, None)
+        values: Any = getattr(trunk, name, None)
         numbers = isinstance(values, (tuple, list)) and len(values) == 3
         if (
             not numbers
