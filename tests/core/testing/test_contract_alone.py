@@ -20,7 +20,7 @@ from good_task import Shade, ShadeContract
 
 from umbel.testing import ContractFault
 from umbel.testing.bench import Bench
-from umbel.testing.check_predictions import _main_score, _prediction, check_metric_direction
+from umbel.testing.check_predictions import _main_score, check_metric_direction, prediction_of
 
 WITHOUT_PYTEST = """
 import sys
@@ -112,7 +112,7 @@ def test_an_untrained_model_is_lucky_at_times(tmp_path: Path) -> None:
     targets = [sample.target for sample in bench.samples("val")]
     scores = set()
     for seed in range(24):
-        predictions = [_prediction(bench, sample, ideal=False, seed=seed) for sample in bench.samples("val")]
+        predictions = [prediction_of(bench, sample, ideal=False, seed=seed) for sample in bench.samples("val")]
         scores.add(_main_score(bench.task, predictions, targets))
     assert scores == {0.0, 1.0}
 
