@@ -51,13 +51,24 @@ def train(
     Raises:
         UmbelError: naming what is wrong, where, and what to do.
     """
+    from umbel.run_folder import new_or_resumed, train_command
+
+    directory = Path(out)
+    with new_or_resumed(directory, train_command(resume), resume=resume):
+        return _train(recipe, overrides, directory, resume, quiet, json_lines, exact)
+
+
+def _train(
+    recipe: str | Path, overrides: Sequence[str], directory: Path, resume: bool, quiet: bool, json_lines: bool,
+    exact: bool,
+) -> dict[str, float]:  # fmt: skip
     from umbel.observers import register_observers
     from umbel.plugins import Plugins
     from umbel.recipe import load_recipe
-    from umbel.run import CHECKPOINTS, prepare
+    from umbel.run import prepare
     from umbel.run import train as train_run
+    from umbel.run_folder import CHECKPOINTS
 
-    directory = Path(out)
     plugins = Plugins.discover()
     typed, tree = load_recipe(str(recipe), overrides, plugins)
     if not resume and (directory / CHECKPOINTS).exists():
@@ -167,7 +178,8 @@ def open_tasks(
     """
     from umbel.plugins import Plugins
     from umbel.recipe import build_recipe, content_tree, load_recipe
-    from umbel.run import RECIPE_FILE, build_tasks
+    from umbel.run import build_tasks
+    from umbel.run_folder import RECIPE_FILE
 
     plugins = Plugins.discover()
     if isinstance(recipe, Mapping):

@@ -50,6 +50,14 @@ class DataError(UmbelError):
     exit_code = 3
 
 
+class BusyError(UmbelError):
+    """Another process, or another thread of this one, is writing the same folder."""
+
+
+class ElsewhereError(UmbelError):
+    """This process ends because rank 0 has been refused, which says why."""
+
+
 class CheckpointError(UmbelError):
     """A checkpoint or a weight file cannot be used."""
 

@@ -31,6 +31,7 @@ from umbel.metric_states import apart
 from umbel.model import MultiTaskModel, build_model
 from umbel.observers.unheard import Unheard
 from umbel.optim import build_optimizer
+from umbel.output import depend_on_run
 from umbel.plugins import Plugins
 from umbel.precision import choose_precision
 from umbel.provenance import plugin_records
@@ -38,6 +39,15 @@ from umbel.randomness import keyed_seed
 from umbel.ranks import ALONE, Ranks, join, launched
 from umbel.report.collect import FigureCollector
 from umbel.resume import resume as resume_run
+from umbel.run_folder import (
+    BAD_SAMPLES_FILE,
+    CHECKPOINTS,
+    PLUGINS_FILE,
+    RECIPE_FILE,
+    SCORES_FILE,
+    run_folder,
+    written_at_once,
+)
 from umbel.runtime.base import Runtime
 from umbel.runtime.local import LocalRuntime
 from umbel.runtime.zero_config import is_distributed, wanted_precision
@@ -51,17 +61,11 @@ from umbel.secrets import Secrets
 from umbel.signals import stop_signals
 from umbel.task import Task
 from umbel.timing import StepClock
-from umbel.training import train_to_end
+from umbel.training import tell, train_to_end
 from umbel.trial import Trial, try_model
 from umbel.types import Sample
 
 log = logging.getLogger(__name__)
-
-RECIPE_FILE = "recipe.yaml"
-SCORES_FILE = "scores.json"
-PLUGINS_FILE = "plugins.json"
-BAD_SAMPLES_FILE = "bad_samples.json"
-CHECKPOINTS = "checkpoints"
 
 Fill = Callable[[MultiTaskModel], None]
 
@@ -265,19 +269,25 @@ def train(run: Run, *, resume: bool = False, exact: bool = False, accept_changes
     Raises:
         InterruptedRunError: if a signal asked it to stop; a checkpoint has been saved.
     """
+    depend_on_run()
+    with run_folder(run, resume=resume):
+        return _train(run, resume, exact, accept_changes)
+
+
+def _train(run: Run, resume: bool, exact: bool, accept_changes: bool) -> dict[str, float]:
     tree = _as_trained(run)
     if resume:
         checkpoint = find_checkpoint(run.checkpoints, exact=exact)
         resume_run(run, checkpoint, tree, run.directory / RECIPE_FILE, accept=accept_changes)
     if run.leads:
-        run.directory.mkdir(parents=True, exist_ok=True)
-        OmegaConf.save(tree, run.directory / RECIPE_FILE, resolve=False)
-        write_json(run.directory / PLUGINS_FILE, run.secrets.conceal(plugin_records(run.plugins)))
+        with written_at_once(run.directory):
+            OmegaConf.save(tree, run.directory / RECIPE_FILE, resolve=False)
+            write_json(run.directory / PLUGINS_FILE, run.secrets.conceal(plugin_records(run.plugins)))
         if not resume:
             remember_data(run)
             warn_of_absent_classes(run.tasks, run.train_data)
     hook = run.hook
-    hook.umbel_run_started(run=run)
+    tell(run, lambda: hook.umbel_run_started(run=run))
     error: BaseException | None = None
     try:
         with stop_signals(launched=run.runtime.world_size > 1) as request:
@@ -291,7 +301,7 @@ def train(run: Run, *, resume: bool = False, exact: bool = False, accept_changes
         if run.bad_samples.found and run.leads:
             log.warning("%d bad training samples; %s lists them", len(run.bad_samples.found), BAD_SAMPLES_FILE)
             write_json(run.directory / BAD_SAMPLES_FILE, run.secrets.conceal(run.bad_samples.to_json()))
-        hook.umbel_run_finished(run=run, error=error)
+        tell(run, lambda: hook.umbel_run_finished(run=run, error=error))
     return scores
 
 

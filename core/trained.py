@@ -15,7 +15,8 @@ from umbel.errors import CheckpointError, ConfigError
 from umbel.optim import build_optimizer
 from umbel.plugins import Plugins
 from umbel.recipe import load_recipe
-from umbel.run import CHECKPOINTS, RECIPE_FILE, build
+from umbel.run import build
+from umbel.run_folder import CHECKPOINTS, RECIPE_FILE
 from umbel.runtime.local import LocalRuntime
 from umbel.task import Task
 

@@ -97,7 +97,7 @@ def _train(run: Run, request: StopRequest, resumed: bool) -> dict[str, float]:
         return ended
 
     def after_step(step: int, losses: dict[str, Losses], lr: float) -> bool:
-        _tell(run, lambda: hook.umbel_step_finished(run=run, step=step, losses=losses, lr=lr))
+        tell(run, lambda: hook.umbel_step_finished(run=run, step=step, losses=losses, lr=lr))
         evaluation_due = step == run.total_steps or bool(config.eval_every and step % config.eval_every == 0)
         save_due = bool(config.save_every and step % config.save_every == 0)
         return border(step, evaluation_due=evaluation_due, save_due=save_due)
@@ -149,11 +149,11 @@ def _evaluate(run: Run, step: int, request: StopRequest) -> dict[str, float]:
     if run.runtime.world_size == 1:  # several ranks finish it: one alone must not leave
         data = {name: Interruptible(dataset, request) for name, dataset in data.items()}
     scores = evaluate(run.runtime, run.tasks, data, run.recipe.score, run.collector)
-    _tell(run, lambda: run.hook.umbel_evaluated(run=run, step=step, scores=scores))
+    tell(run, lambda: run.hook.umbel_evaluated(run=run, step=step, scores=scores))
     return scores
 
 
-def _tell(run: Run, call: Callable[[], object]) -> None:
+def tell(run: Run, call: Callable[[], object]) -> None:
     """Tell the observers; one that cannot write, as on a full disk, costs a warning and not the training."""
     try:
         call()

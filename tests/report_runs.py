@@ -18,7 +18,8 @@ from umbel.report.figures import (
     TableFigure,
     picture,
 )
-from umbel.report.record import RECORD_FILE, Record, write_record
+from umbel.report.record import Record, write_record
+from umbel.run_folder import RECORD_FILE
 from umbel.secrets import NO_SECRETS
 
 NAMES = [

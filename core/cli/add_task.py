@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from umbel.cli.say import say
+
 
 @click.command("add-task")
 @click.argument("run", type=click.Path(path_type=Path))
@@ -33,7 +35,7 @@ def add_task(
     lost more than growth.max_drop.
     """
     from umbel.cli.tables import scores_table, text_table
-    from umbel.cli.train import new_directory
+    from umbel.cli.train import run_directory
     from umbel.errors import ConfigError
     from umbel.growth.add import add_tasks
     from umbel.plugins import Plugins
@@ -41,11 +43,12 @@ def add_task(
 
     if resume and out is None:
         raise ConfigError("--resume needs the run's folder", hint="add --out DIR")
-    directory = out or new_directory(Path("runs"), f"{run.name}-grown")
-    verdicts, scores = add_tasks(
-        run, recipe, overrides, mode, directory, checkpoint, Plugins.discover(),
-        resume=resume, accept_changes=accept_changes,
-    )  # fmt: skip
+    several = launched().world_size > 1
+    with run_directory(out, Path("runs"), f"{run.name}-grown", several=several) as directory:
+        verdicts, scores = add_tasks(
+            run, recipe, overrides, mode, directory, checkpoint, Plugins.discover(),
+            resume=resume, accept_changes=accept_changes,
+        )  # fmt: skip
     if not launched().leads:
         return
     click.echo(scores_table(scores))
@@ -56,6 +59,6 @@ def add_task(
         for v in verdicts
     ]  # fmt: skip
     click.echo(text_table(("old task", "before", "after", "change", "gate"), rows))
-    click.echo(f"run: {directory}", err=True)
+    say(f"run: {directory}", err=True)
     if not all(verdict.passed for verdict in verdicts):
         raise click.exceptions.Exit(1)

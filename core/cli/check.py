@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from umbel.cli.say import say
+
 if TYPE_CHECKING:
     from umbel.config import Recipe
     from umbel.plugins import Plugins
@@ -74,9 +76,11 @@ def check(
 def draw_samples(recipe: Recipe, found: Plugins, folder: Path) -> None:
     """Draw augmented training samples of every task with their labels and print the files."""
     from umbel.data.loader import load_datasets
-    from umbel.pictures import write_sheet
+    from umbel.pictures import SHEETS, sheet_name, write_sheet
     from umbel.run import build_tasks
+    from umbel.written import refuse_foreign
 
     tasks = build_tasks(recipe, found)
+    refuse_foreign(folder, [sheet_name(task) for task in tasks.values()], SHEETS)
     for name, dataset in load_datasets(tasks, "train").items():
-        click.echo(write_sheet(tasks[name], dataset, recipe.train.seed, folder))
+        say(write_sheet(tasks[name], dataset, recipe.train.seed, folder))

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from umbel.cli.say import say
+
 
 @click.command("drop-task")
 @click.argument("run", type=click.Path(path_type=Path))
@@ -25,5 +27,6 @@ def drop_task(run: Path, names: tuple[str, ...], out: Path | None, checkpoint: s
         if name not in had:
             raise ConfigError(f"no task '{name}'", where="drop-task", hint=f"the run has {', '.join(had)}")
     folder = out or run.with_name(f"{run.name}-without-{'-'.join(names)}")
-    parameters = extract(run, [name for name in had if name not in names], folder, checkpoint, plugins)
-    click.echo(f"{folder}: {', '.join(name for name in had if name not in names)}; {parameters:,} values")
+    kept = [name for name in had if name not in names]
+    parameters = extract(run, kept, folder, checkpoint, plugins, "umbel drop-task")
+    say(f"{folder}: {', '.join(kept)}; {parameters:,} values")

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from umbel.cli.say import say
+
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
@@ -38,7 +40,7 @@ def export(
     from umbel.export.bundle import export_model
     from umbel.plugins import Plugins
     from umbel.recipe import load_recipe
-    from umbel.run import RECIPE_FILE, SCORES_FILE
+    from umbel.run_folder import RECIPE_FILE, SCORES_FILE
     from umbel.trained import select_tasks
 
     trained = load(run, checkpoint, ["train.device=cpu"])
@@ -57,8 +59,8 @@ def export(
         target=target, name=run.resolve().name, scores=scores, opset=opset, size=size,
     )  # fmt: skip
     for file in done.files:
-        click.echo(folder / file)
-    click.echo(f"{done.parameters:,} parameters; free dimensions: {', '.join(done.dynamic) or 'none'}")
+        say(folder / file)
+    say(f"{done.parameters:,} parameters; free dimensions: {', '.join(done.dynamic) or 'none'}")
     if done.parity:
         rows = [
             (p.output, "x".join(map(str, p.shape)), f"{p.difference:.1e}", "equal" if p.predictions else "DIFFERENT")

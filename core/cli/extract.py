@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from umbel.cli.say import say
+
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
@@ -19,4 +21,4 @@ def extract(run: Path, listed: str, out: Path, checkpoint: str) -> None:
 
     names = [name.strip() for name in listed.split(",") if name.strip()]
     parameters = write_bundle(run, names, out, checkpoint, Plugins.discover())
-    click.echo(f"{out}: {', '.join(names)}; {parameters:,} values")
+    say(f"{out}: {', '.join(names)}; {parameters:,} values")

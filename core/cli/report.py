@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from umbel.cli.say import say
+
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=click.Path(path_type=Path))
@@ -26,6 +28,6 @@ def report(runs: tuple[Path, ...], out: Path | None, evaluate: bool, checkpoint:
     for run in runs if evaluate else ():
         rebuild_figures(run, checkpoint)
     if len(runs) == 1:
-        click.echo(write_report(runs[0], out))
+        say(write_report(runs[0], out))
     else:
-        click.echo(write_comparison(runs, out or Path("comparison.html")))
+        say(write_comparison(runs, out or Path("comparison.html")))

@@ -19,7 +19,8 @@ from umbel.evaluation import read_scores
 from umbel.plugins import Plugins
 from umbel.recipe import load_recipe, read_tree
 from umbel.resume import changed_keys
-from umbel.run import CHECKPOINTS, RECIPE_FILE, SCORES_FILE, build_tasks
+from umbel.run import build_tasks
+from umbel.run_folder import CHECKPOINTS, RECIPE_FILE, SCORES_FILE
 from umbel.schedule.config import PROPORTIONAL, TEMPERATURE
 from umbel.schedule.passes import steps_per_epoch
 from umbel.schedule.plan import check_plan

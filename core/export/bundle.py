@@ -20,11 +20,13 @@ from umbel.export.graph import INPUT, ExportGraph, keep_tasks, output_names
 from umbel.export.parity import Parity, compare
 from umbel.export.programs import trace, write_onnx, write_torch
 from umbel.learnt import write_learnt_backbone, write_learnt_options
+from umbel.lock import enclosing_run, hold
 from umbel.model import MultiTaskModel
 from umbel.secrets import Secrets
 from umbel.task import Task
 from umbel.trained import WEIGHTS
 from umbel.types import Size
+from umbel.written import writing
 
 TARGETS = ("onnx", "torch_export", "safetensors")
 SPEC = "umbel.json"
@@ -75,8 +77,27 @@ def export_model(
         size: height and width of the traced input; the largest input size of the tasks if None.
 
     Raises:
-        ConfigError: the size does not fit, or ONNX is not installed.
+        ConfigError: the size does not fit, ONNX is not installed, or a file is in the way that umbel did not write.
     """
+    names = _files(target)
+    with hold(enclosing_run(out) or out, "umbel export"), writing(out, names, f"export to {target}"):
+        return _export(model, recipe, tree, tasks, out, target, name, scores, opset, size)
+
+
+def _files(target: str) -> tuple[str, ...]:
+    """What an export may write."""
+    own = {
+        "onnx": ("model.onnx", "model.onnx.data"),
+        "torch_export": ("model.pt2",),
+        "safetensors": (WEIGHTS, "recipe.yaml"),
+    }
+    return (*own[target], SPEC, "README.md")
+
+
+def _export(
+    model: MultiTaskModel, recipe: Recipe, tree: Any, tasks: Mapping[str, Task[Any]], out: Path, target: str, name: str,
+    scores: Mapping[str, Any], opset: int | None, size: Size | None,
+) -> Exported:  # fmt: skip
     trunk = model.backbone.summary()
     traced_size = size or _largest_size(tasks)
     _check_size(traced_size, max(model.backbone.spec.strides))

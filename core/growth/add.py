@@ -21,8 +21,10 @@ from umbel.learnt import write_learnt_backbone
 from umbel.observers import register_observers
 from umbel.plugins import Plugins
 from umbel.recipe import build_recipe, load_recipe, parse_overrides, read_tree
-from umbel.run import CHECKPOINTS, RECIPE_FILE, prepare, train
+from umbel.run import prepare, train
+from umbel.run_folder import CHECKPOINTS, RECIPE_FILE, RUN, new_or_resumed
 from umbel.trained import open_trained
+from umbel.written import write_new
 
 GATE_FILE = "gate.json"
 
@@ -50,6 +52,14 @@ def add_tasks(
     Raises:
         UmbelError: naming what is wrong; nothing is written then.
     """
+    with new_or_resumed(out, "umbel add-task", resume=resume):
+        return _add_tasks(run, recipe, overrides, mode, out, checkpoint, plugins, resume)
+
+
+def _add_tasks(
+    run: Path, recipe: str, overrides: Sequence[str], mode: str, out: Path, checkpoint: str, plugins: Plugins,
+    resume: bool,
+) -> tuple[list[Verdict], dict[str, float]]:  # fmt: skip
     if not resume and (out / CHECKPOINTS).exists():
         raise ConfigError("already holds a run", where=str(out), hint="resume it, or choose another folder")
     old, tasks, runtime = open_trained(str(run), (), checkpoint, plugins)
@@ -78,5 +88,6 @@ def add_tasks(
     scores = train(grown, resume=resume, accept_changes=accept_changes)
     verdicts = judge(mains, before, scores, typed.growth.max_drop)
     if grown.leads:
-        write_json(out / GATE_FILE, [asdict(verdict) for verdict in verdicts])
+        with write_new(out / GATE_FILE, RUN, replace=resume):
+            write_json(out / GATE_FILE, [asdict(verdict) for verdict in verdicts])
     return verdicts, scores

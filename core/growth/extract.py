@@ -12,14 +12,17 @@ from umbel.errors import ConfigError
 from umbel.export.graph import keep_tasks as keep_parts
 from umbel.growth.merge import keep_tasks
 from umbel.learnt import write_learnt_backbone
+from umbel.lock import hold
 from umbel.plugins import Plugins
 from umbel.recipe import load_recipe
-from umbel.run import CHECKPOINTS, RECIPE_FILE
+from umbel.run_folder import CHECKPOINTS, RECIPE_FILE, refuse_taken, written_at_once
 from umbel.score import check_formula
 from umbel.trained import open_trained, resolve_checkpoint
 
 
-def extract(run: Path, names: Sequence[str], out: Path, checkpoint: str, plugins: Plugins) -> int:
+def extract(
+    run: Path, names: Sequence[str], out: Path, checkpoint: str, plugins: Plugins, command: str = "umbel extract"
+) -> int:
     """Write a bundle of a trained run with a subset of its tasks: recipe and weights, for evaluate, predict and export.
 
     Args:
@@ -28,6 +31,7 @@ def extract(run: Path, names: Sequence[str], out: Path, checkpoint: str, plugins
         out: folder to make; it must not hold a run.
         checkpoint: see `umbel.trained.open_trained`.
         plugins: where kinds are looked up.
+        command: what `out` is held for.
 
     Returns:
         Number of parameters of the smaller model.
@@ -35,8 +39,12 @@ def extract(run: Path, names: Sequence[str], out: Path, checkpoint: str, plugins
     Raises:
         ConfigError: for a task that the run does not have, for none, or if `out` holds a run.
     """
-    if (out / CHECKPOINTS).exists():
-        raise ConfigError("already holds a run", where=str(out), hint="choose another folder")
+    with hold(out, command):
+        refuse_taken(out)
+        return _extract(run, names, out, checkpoint, plugins)
+
+
+def _extract(run: Path, names: Sequence[str], out: Path, checkpoint: str, plugins: Plugins) -> int:
     recipe, tasks, runtime = open_trained(str(run), (), checkpoint, plugins)
     for name in names:
         if name not in tasks:
@@ -54,8 +62,8 @@ def extract(run: Path, names: Sequence[str], out: Path, checkpoint: str, plugins
     opened = resolve_checkpoint(run, checkpoint)
     keep_parts(runtime.model, names)
     tensors = {k: value for k, value in runtime.model.state_dict().items() if not k.startswith("balancer.")}
-    out.mkdir(parents=True, exist_ok=True)
-    OmegaConf.save(tree, out / RECIPE_FILE, resolve=False)
+    with written_at_once(out):
+        OmegaConf.save(tree, out / RECIPE_FILE, resolve=False)
     state = {**opened.state, "best": {}}
     state.pop("average_steps", None)
     write_checkpoint(out / CHECKPOINTS, opened.step, {"model": tensors}, state)

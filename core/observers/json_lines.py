@@ -12,6 +12,7 @@ from umbel.evaluation import scores_to_json
 from umbel.hooks import hookimpl
 from umbel.observers.memory import memory_text
 from umbel.observers.pace import PaceMeter, images_per_step
+from umbel.output import speak_to_machines, tolerant
 from umbel.types import Losses
 
 if TYPE_CHECKING:
@@ -26,7 +27,9 @@ class JsonLinesObserver:
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        self.stream = stream or sys.stdout
+        self.stream = tolerant(stream or sys.stdout)
+        if stream is None:
+            speak_to_machines()
         self.meter: PaceMeter | None = None
 
     @hookimpl

@@ -19,7 +19,8 @@ class ReportObserver:
     @hookimpl
     def umbel_run_finished(self, run: Run, error: BaseException | None) -> None:
         from umbel.report.rebuild import write_report
-        from umbel.report.record import RECORD_FILE, record_run, write_record
+        from umbel.report.record import record_run, write_record
+        from umbel.run_folder import RECORD_FILE
 
         if run.runtime.rank != 0:
             return

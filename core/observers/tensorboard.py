@@ -27,7 +27,7 @@ class TensorBoardObserver:
 
     @hookimpl
     def umbel_step_finished(self, run: Run, step: int, losses: Mapping[str, Losses], lr: float) -> None:
-        if step % run.recipe.train.log_every:
+        if self.writer is None or step % run.recipe.train.log_every:
             return
         for name, value in losses.items():
             self.writer.add_scalar(f"train/{name}/loss", float(value.total), step)
@@ -37,7 +37,7 @@ class TensorBoardObserver:
 
     @hookimpl
     def umbel_evaluated(self, run: Run, step: int, scores: Mapping[str, float]) -> None:
-        for key, value in scores.items():
+        for key, value in scores.items() if self.writer is not None else ():
             self.writer.add_scalar(run.secrets.conceal(key), value, step)
 
     @hookimpl

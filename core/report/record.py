@@ -19,7 +19,6 @@ from umbel.secrets import Secrets
 if TYPE_CHECKING:
     from umbel.run import Run
 
-RECORD_FILE = "report.json"
 _FIGURES = ("figures", "data")
 _TOLD = ("state", "faults", "environment", "plugins")  # text for people; the rest is names of the recipe, and numbers
 _NOT_TOLD = ("figure", "jpeg")  # of a figure: which it is, and what no text stands in
