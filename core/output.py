@@ -10,13 +10,13 @@ import io
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TextIO, cast
 
 from umbel.text import printable_lines
 
-_NAMES = {1: "stdout", 2: "stderr"}
+_NUMBERS = (1, 2)  # of stdout and stderr
 
 
 @dataclass
@@ -75,10 +75,11 @@ class Tolerant:
         except (OSError, ValueError) as error:  # ValueError: it has been closed
             self.lost = error
             number = self._number()
-            if number in _NAMES:
+            if number in _NUMBERS:
                 with open(os.devnull, "wb") as nowhere:  # takes what is left in buffers, now and at the end
                     os.dup2(nowhere.fileno(), number)
-            self._say(_NAMES.get(number, "a stream"), error)
+            if not isinstance(error, ValueError):
+                _say_lost(self.stream, error)
 
     def _number(self) -> int:
         try:
@@ -86,15 +87,27 @@ class Tolerant:
         except (OSError, ValueError, AttributeError):
             return 0
 
-    def _say(self, name: str, error: Exception) -> None:
-        if isinstance(error, BrokenPipeError) and not _state.training:  # `| head` has read enough
-            return
+
+def _say_lost(stream: TextIO, error: Exception) -> None:
+    """Say on the other stream that one is lost, where somebody is there to read it."""
+    out, err = _bare(sys.stdout), _bare(sys.stderr)
+    name = "stderr" if stream is err else "stdout" if stream is out else "a stream"
+    if not _state.training and (name == "stdout" or isinstance(error, BrokenPipeError)):
+        return  # `| head` has read enough, or the command ends with an error
+    other = err if name != "stderr" else out if _state.training and not _state.machine else None
+    if other is not None:
         reason = getattr(error, "strerror", None) or error
-        others = [sys.stderr] if name != "stderr" else [sys.stdout] if _state.training and not _state.machine else []
-        for other in others:
-            line = tolerant(other)
-            line.write(f"umbel: warning: {name} cannot be written ({reason}); what follows there is lost\n")
-            line.flush()
+        with suppress(OSError, ValueError):
+            other.write(f"umbel: warning: {name} cannot be written ({reason}); what follows there is lost\n")
+            other.flush()
+
+
+def _bare(stream: object) -> TextIO | None:
+    """What is below tolerant and printable streams; None where there is nothing."""
+    below = stream.tolerant if isinstance(stream, Printable) else stream
+    if isinstance(below, Tolerant):
+        return below.stream
+    return cast("TextIO | None", below)
 
 
 class Printable:
@@ -135,7 +148,7 @@ def tolerant(stream: object) -> TextIO:
 
 def install() -> None:
     """Let this process speak through printable streams."""
-    for name in _NAMES.values():
+    for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if not isinstance(stream, Printable):
             setattr(sys, name, Printable(cast(Tolerant, tolerant(stream))))

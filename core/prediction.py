@@ -67,6 +67,9 @@ def predict_files(
     videos = [file for file in files if file.suffix.lower() in SUFFIXES]
     images = [file for file in files if file not in set(videos)]
     _check_formats(predictor, formats)
+    for video in videos:
+        if (out / f"{names[video]}.mp4").resolve() == video.resolve():
+            raise DataError("would be overwritten by its own prediction", where=str(video), hint="choose another --out")
     planned = _planned(predictor, names, videos, formats)
     with hold(out, "umbel predict"), writing(out, planned, "prediction", inputs=files):
         return _predict(predictor, images, videos, names, out, formats, batch)

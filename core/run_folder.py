@@ -8,8 +8,9 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from umbel.errors import ConfigError, ElsewhereError, UmbelError
+from umbel.errors import CheckpointError, ConfigError, ElsewhereError, UmbelError
 from umbel.lock import hold
+from umbel.output import depend_on_run
 from umbel.written import refuse_foreign, writing
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ REPORT_FILE = "report.html"
 CHECKPOINTS = "checkpoints"
 
 RUN, REPORT = "run", "report"  # sorts of files, for `umbel.written`
+_NOTHING = "train first, or check the path"
 _AT_ONCE = (RECIPE_FILE, PLUGINS_FILE)
 _LATER = (SCORES_FILE, BAD_SAMPLES_FILE, METRICS_FILE, RECORD_FILE)
 
@@ -48,9 +50,12 @@ def new_or_resumed(folder: Path, command: str, *, resume: bool) -> Iterator[None
 
     Of several processes rank 0 takes it in `run_folder`, once they can tell each other.
     """
+    depend_on_run()
     if int(os.environ.get("WORLD_SIZE") or 1) > 1:
         yield
         return
+    if resume and not (folder / CHECKPOINTS).is_dir():  # without keeping out one who may begin a run here
+        raise CheckpointError("no usable checkpoint", where=str(folder / CHECKPOINTS), hint=_NOTHING)
     with hold(folder, command):
         if not resume:
             refuse_taken(folder)

@@ -13,6 +13,8 @@ from mlflow.entities import Metric, Param
 from mlflow.tracking import MlflowClient
 from omegaconf import OmegaConf
 
+from umbel import writing
+
 if TYPE_CHECKING:
     from umbel import Run
 
