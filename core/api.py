@@ -55,12 +55,12 @@ def train(
 
     directory = Path(out)
     with new_or_resumed(directory, train_command(resume), resume=resume):
-        return _train(recipe, overrides, directory, resume, quiet, json_lines, exact)
+        return _train(recipe, overrides, directory, resume, quiet, json_lines, exact, accept_changes)
 
 
 def _train(
     recipe: str | Path, overrides: Sequence[str], directory: Path, resume: bool, quiet: bool, json_lines: bool,
-    exact: bool,
+    exact: bool, accept_changes: bool,
 ) -> dict[str, float]:  # fmt: skip
     from umbel.observers import register_observers
     from umbel.plugins import Plugins

@@ -20,6 +20,7 @@ RECIPE_FILE = "recipe.yaml"
 SCORES_FILE = "scores.json"
 PLUGINS_FILE = "plugins.json"
 BAD_SAMPLES_FILE = "bad_samples.json"
+DATA_FILE = "data.safetensors"
 METRICS_FILE = "metrics.jsonl"
 RECORD_FILE = "report.json"
 REPORT_FILE = "report.html"
@@ -28,7 +29,7 @@ CHECKPOINTS = "checkpoints"
 RUN, REPORT = "run", "report"  # sorts of files, for `umbel.written`
 _NOTHING = "train first, or check the path"
 _AT_ONCE = (RECIPE_FILE, PLUGINS_FILE)
-_LATER = (SCORES_FILE, BAD_SAMPLES_FILE, METRICS_FILE, RECORD_FILE)
+_LATER = (DATA_FILE, SCORES_FILE, BAD_SAMPLES_FILE, METRICS_FILE, RECORD_FILE)
 
 
 def train_command(resume: bool) -> str:

@@ -13,11 +13,11 @@ from umbel.data.fingerprint import Fingerprint, take_fingerprint
 from umbel.data.fingerprint_diff import changes
 from umbel.data.fingerprint_file import read_fingerprints, write_fingerprints
 from umbel.errors import CheckpointError, DataError, UmbelError
+from umbel.run_folder import DATA_FILE
 
 if TYPE_CHECKING:
     from umbel.run import Run
 
-DATA_FILE = "data.safetensors"
 ACCEPTED_FILE = "accepted_changes.json"
 ACCEPT = "--accept-changes (in Python accept_changes=True) goes on all the same"
 _LONG = 5.0  # seconds after which people are told what took them

@@ -53,12 +53,12 @@ def add_tasks(
         UmbelError: naming what is wrong; nothing is written then.
     """
     with new_or_resumed(out, "umbel add-task", resume=resume):
-        return _add_tasks(run, recipe, overrides, mode, out, checkpoint, plugins, resume)
+        return _add_tasks(run, recipe, overrides, mode, out, checkpoint, plugins, resume, accept_changes)
 
 
 def _add_tasks(
     run: Path, recipe: str, overrides: Sequence[str], mode: str, out: Path, checkpoint: str, plugins: Plugins,
-    resume: bool,
+    resume: bool, accept_changes: bool,
 ) -> tuple[list[Verdict], dict[str, float]]:  # fmt: skip
     if not resume and (out / CHECKPOINTS).exists():
         raise ConfigError("already holds a run", where=str(out), hint="resume it, or choose another folder")

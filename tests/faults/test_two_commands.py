@@ -7,7 +7,6 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,6 +27,7 @@ def umbel_backbones():
 """
 SHORT = ("train.steps=8", "train.save_every=2", "train.eval_every=4", "train.early_stop.mode=none")
 TRAIN = ("train", "toy.yaml", "--out", "RUN", *SHORT)
+UNNAMED = ("train", "toy.yaml", *SHORT)
 OTHER = (*TRAIN, "train.seed=1")
 RESUME = (*TRAIN, "--resume")
 GROW = ("add-task", "base", "more.yaml", "train.steps=3")
@@ -36,11 +36,7 @@ PAIRS = {
     "train and resume": ("", TRAIN, RESUME),
     "train and add-task": ("", TRAIN, (*GROW, "--out", "RUN")),
     "train and extract": ("", TRAIN, ("extract", "base", "--tasks", "first", "--out", "RUN")),
-    "train and train by default names": (
-        "",
-        ("train", "toy.yaml", *SHORT),
-        ("train", "toy.yaml", *SHORT, "train.seed=1"),
-    ),
+    "train and train by default names": ("", UNNAMED, (*UNNAMED, "train.seed=1")),
     "extract and drop-task": (
         "",
         ("extract", "base", "--tasks", "first", "--out", "RUN"),
@@ -75,7 +71,7 @@ def command(site: Path, folder: Path, arguments: tuple[str, ...], said: Path, nu
 
 
 @pytest.fixture(scope="module")
-def material(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Recipes, a trained run `base` and one that was stopped half-way, `half`."""
     folder = tmp_path_factory.mktemp("material")
     site = folder / "site"
@@ -84,18 +80,13 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (site / "toy_tasks.py").write_text(PLUGIN)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy-tasks\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[umbel.v1]\nmain = toy_tasks\n")
-    recipe = TOY_RECIPE.replace("batch_size: 4", "workers: 0, batch_size: 4").replace(
-        "batch_size: 3", "workers: 0, batch_size: 3"
-    )
-    (folder / "toy.yaml").write_text(recipe)
+    (folder / "toy.yaml").write_text(TOY_RECIPE.replace("batch_size", "workers: 0, batch_size"))
     (folder / "more.yaml").write_text(
         "tasks:\n  third: {kind: bright, workers: 0, batch_size: 2, input_size: [16, 16]}\n"
     )
-    for name, at_once in (("base", ()), ("half", ())):
-        (folder / f"ready-{1}").touch()
-        process = start(
-            command, site, folder, ("train", "toy.yaml", "--out", name, *SHORT, *at_once), folder / "said", 0
-        )
+    for name in ("base", "half"):
+        (folder / "ready-1").touch()
+        process = start(command, site, folder, (*UNNAMED, "--out", name), folder / "said", 0)
         process.join()
         assert process.exitcode == 0, (folder / "said").read_text()
     shutil.rmtree(folder / "half" / "checkpoints" / "step-00000008")
@@ -104,7 +95,7 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (folder / "half" / "scores.json").unlink()
     for leftover in folder.glob("ready-*"):
         leftover.unlink()
-    yield folder
+    return folder
 
 
 def both(material: Path, folder: Path, run: str, pair: tuple[tuple[str, ...], ...]) -> list[tuple[int, str]]:
