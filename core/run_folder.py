@@ -57,6 +57,8 @@ def new_or_resumed(folder: Path, command: str, *, resume: bool) -> Iterator[None
         return
     if resume and not (folder / CHECKPOINTS).is_dir():  # without keeping out one who may begin a run here
         raise CheckpointError("no usable checkpoint", where=str(folder / CHECKPOINTS), hint=_NOTHING)
+    if not resume:  # the same, of one who may go on here
+        refuse_taken(folder)
     with hold(folder, command):
         if not resume:
             refuse_taken(folder)

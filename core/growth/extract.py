@@ -39,6 +39,7 @@ def extract(
     Raises:
         ConfigError: for a task that the run does not have, for none, or if `out` holds a run.
     """
+    refuse_taken(out)
     with hold(out, command):
         refuse_taken(out)
         return _extract(run, names, out, checkpoint, plugins)
