@@ -73,7 +73,7 @@ class Bench:
         """Seconds until the call returns."""
         self.run.recipe.train.save_async = later
         started = time.perf_counter()
-        save(self.run, self.run.runtime.steps_done, None, evaluated=True, needed=False)
+        save(self.run, self.run.runtime.steps_done, evaluated=True, needed=False)
         return time.perf_counter() - started
 
     def save_plainly(self) -> float:

@@ -27,6 +27,7 @@ _HOME = {
     "TableFigure": "umbel.report.figures",
     "Batch": "umbel.types",
     "ClassMap": "umbel.data.class_map",
+    "BusyError": "umbel.errors",
     "CheckpointError": "umbel.errors",
     "ColourJitter": "umbel.data.colour",
     "ConfigError": "umbel.errors",
@@ -44,6 +45,7 @@ _HOME = {
     "Sample": "umbel.types",
     "SampleReport": "umbel.inspection.finding",
     "Size": "umbel.types",
+    "Source": "umbel.types",
     "Statistic": "umbel.data.statistics",
     "Task": "umbel.task",
     "TaskConfig": "umbel.config",
@@ -59,10 +61,12 @@ _HOME = {
     "check_unique": "umbel.options",
     "class_balance": "umbel.data.statistics",
     "encode_image": "umbel.data.images",
+    "hold": "umbel.lock",
     "hookimpl": "umbel.hooks",
     "image_sizes": "umbel.data.statistics",
     "keyed_generator": "umbel.randomness",
     "list_images": "umbel.data.files",
+    "literal": "umbel.literals",
     "load": "umbel.api",
     "load_datasets": "umbel.data.loader",
     "load_tensors": "umbel.checkpoint.tensors",
@@ -79,17 +83,20 @@ _HOME = {
     "read_json": "umbel.data.files",
     "read_label_map": "umbel.data.images",
     "read_lines": "umbel.data.files",
+    "read_scores": "umbel.evaluation",
     "read_text": "umbel.data.files",
     "recognise_format": "umbel.data.formats",
     "resize_image": "umbel.data.images",
     "resolve_under": "umbel.data.files",
     "round_up": "umbel.types",
+    "say": "umbel.cli.say",
     "spread": "umbel.data.statistics",
     "tolerate": "umbel.data.faults",
     "train": "umbel.api",
     "write_bytes": "umbel.data.files",
     "write_image": "umbel.data.images",
     "write_json": "umbel.data.files",
+    "writing": "umbel.written",
 }
 
 __all__ = ["__version__", *_HOME]
@@ -102,6 +109,7 @@ if TYPE_CHECKING:
     from umbel.backbone import Backbone as Backbone
     from umbel.balancing.balancer import Balancer as Balancer
     from umbel.checkpoint.tensors import load_tensors as load_tensors
+    from umbel.cli.say import say as say
     from umbel.config import Recipe as Recipe
     from umbel.config import TaskConfig as TaskConfig
     from umbel.config import TtaConfig as TtaConfig
@@ -133,15 +141,19 @@ if TYPE_CHECKING:
     from umbel.data.statistics import spread as spread
     from umbel.drawing import palette as palette
     from umbel.drawing import put_label as put_label
+    from umbel.errors import BusyError as BusyError
     from umbel.errors import CheckpointError as CheckpointError
     from umbel.errors import ConfigError as ConfigError
     from umbel.errors import DataError as DataError
     from umbel.errors import PluginError as PluginError
     from umbel.errors import UmbelError as UmbelError
     from umbel.evaluation import predict_dataset as predict_dataset
+    from umbel.evaluation import read_scores as read_scores
     from umbel.hooks import hookimpl as hookimpl
     from umbel.inspection.finding import Finding as Finding
     from umbel.inspection.finding import SampleReport as SampleReport
+    from umbel.literals import literal as literal
+    from umbel.lock import hold as hold
     from umbel.options import check_choice as check_choice
     from umbel.options import check_interval as check_interval
     from umbel.options import check_range as check_range
@@ -169,8 +181,10 @@ if TYPE_CHECKING:
     from umbel.types import Losses as Losses
     from umbel.types import Sample as Sample
     from umbel.types import Size as Size
+    from umbel.types import Source as Source
     from umbel.types import View as View
     from umbel.types import round_up as round_up
+    from umbel.written import writing as writing
 
 
 def __getattr__(name: str) -> object:

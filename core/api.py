@@ -31,6 +31,7 @@ def train(
     quiet: bool = False,
     json_lines: bool = False,
     exact: bool = False,
+    accept_changes: bool = False,
 ) -> dict[str, float]:
     """Train a recipe, evaluate it, and leave checkpoints, metrics and scores in a folder.
 
@@ -42,6 +43,7 @@ def train(
         quiet: show no progress on stderr.
         json_lines: write progress to stdout, one JSON object a line.
         exact: with `resume`, never from an older one because the newest is damaged.
+        accept_changes: with `resume`, go on although the data has changed, or how the recipe divides a step.
 
     Returns:
         Scores by "task/metric", and "score".
@@ -49,13 +51,24 @@ def train(
     Raises:
         UmbelError: naming what is wrong, where, and what to do.
     """
+    from umbel.run_folder import new_or_resumed, train_command
+
+    directory = Path(out)
+    with new_or_resumed(directory, train_command(resume), resume=resume):
+        return _train(recipe, overrides, directory, resume, quiet, json_lines, exact, accept_changes)
+
+
+def _train(
+    recipe: str | Path, overrides: Sequence[str], directory: Path, resume: bool, quiet: bool, json_lines: bool,
+    exact: bool, accept_changes: bool,
+) -> dict[str, float]:  # fmt: skip
     from umbel.observers import register_observers
     from umbel.plugins import Plugins
     from umbel.recipe import load_recipe
-    from umbel.run import CHECKPOINTS, prepare
+    from umbel.run import prepare
     from umbel.run import train as train_run
+    from umbel.run_folder import CHECKPOINTS
 
-    directory = Path(out)
     plugins = Plugins.discover()
     typed, tree = load_recipe(str(recipe), overrides, plugins)
     if not resume and (directory / CHECKPOINTS).exists():
@@ -66,9 +79,9 @@ def train(
             where=str(recipe),
             hint="umbel add-task makes such runs; without its growth section the recipe trains from the start",
         )
-    run = prepare(typed, tree, plugins, directory)
+    run = prepare(typed, tree, plugins, directory, trial=not resume)  # what is resumed has had its trial
     register_observers(plugins, quiet=quiet, json_lines=json_lines)
-    return train_run(run, resume=resume, exact=exact)
+    return train_run(run, resume=resume, exact=exact, accept_changes=accept_changes)
 
 
 @dataclass(frozen=True)
@@ -159,18 +172,18 @@ def open_tasks(
     """The tasks of a recipe without a model, to read its data or to measure with its metrics.
 
     Args:
-        recipe: path of a YAML file, folder of a run, registered name, or the content of a recipe.
+        recipe: path of a YAML file, folder of a run, registered name, or the content of a recipe, in whose texts
+            ${...} is an interpolation as in a file; `umbel.literal` escapes what is none, such as a path.
         overrides: "a.b=c" strings; for content there are none.
     """
     from umbel.plugins import Plugins
-    from umbel.recipe import build_recipe, load_recipe
-    from umbel.run import RECIPE_FILE, build_tasks
+    from umbel.recipe import build_recipe, content_tree, load_recipe
+    from umbel.run import build_tasks
+    from umbel.run_folder import RECIPE_FILE
 
     plugins = Plugins.discover()
     if isinstance(recipe, Mapping):
-        from omegaconf import OmegaConf
-
-        typed = build_recipe(OmegaConf.create(dict(recipe)), plugins, "recipe")
+        typed = build_recipe(content_tree(recipe), plugins, "recipe")
     else:
         inside = Path(recipe) / RECIPE_FILE
         typed, _ = load_recipe(str(inside if inside.is_file() else recipe), overrides, plugins)

@@ -7,6 +7,8 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from umbel.calls.guard import guard_class
+from umbel.calls.trunk_rules import BACKBONE
 from umbel.types import FeatureSpec
 
 
@@ -26,6 +28,10 @@ class Backbone(nn.Module):
     spec: FeatureSpec
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+
+    def __init_subclass__(cls, **given: Any) -> None:
+        super().__init_subclass__(**given)
+        guard_class(cls, Backbone, BACKBONE)
 
     @abstractmethod
     def forward(self, images: Tensor, task: str) -> tuple[Tensor, ...]:

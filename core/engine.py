@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from umbel.balancing.measure import gradient_norm, show_step
+from umbel.calls.fault import of_backward, of_samples
 from umbel.guard import Guard
 from umbel.participation import StandIns, shares
 from umbel.randomness import keyed_seed
 from umbel.runtime.base import Runtime
 from umbel.schedule.window import weight_at
-from umbel.shortage import explained
+from umbel.shortage import of_step
 from umbel.task import Task
 from umbel.timing import StepClock
 from umbel.types import Batch, Losses
@@ -65,19 +66,23 @@ def train_step(
             task_losses = stand_ins.losses(runtime, tasks[name])
         else:
             placed = runtime.place(batch)
-            task_losses = tasks[name].loss(runtime.forward(placed.images, name), placed.targets)
+            with of_samples(batch.ids):
+                task_losses = tasks[name].loss(runtime.forward(placed.images, name), placed.targets)
             stand_ins.remember(name, batch)
         clock.charge("forward", name)
         if measure:
             norms[name] = gradient_norm(task_losses.total, runtime.model.backbone)
-        runtime.backward(share[name] * weights[name] * balancer.balanced(name, task_losses.total))
+        with runtime.whole(balancer):
+            weighted = share[name] * weights[name] * balancer.balanced(name, task_losses.total)
+            with of_backward(tasks[name]):
+                runtime.backward(weighted)
         clock.charge("backward", name)
         return Losses(task_losses.total.detach(), {part: value.detach() for part, value in task_losses.parts.items()})
 
     guard.before(runtime.model)
     losses = {}
     for name in share:
-        with explained(f"tasks.{name}", f"tasks.{name}.batch_size ({tasks[name].config.batch_size} now) or input_size"):
+        with of_step(name, tasks[name].config.batch_size):
             losses[name] = run(name)
     if not last:
         guard.keep(batches, losses)

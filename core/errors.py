@@ -14,10 +14,14 @@ class UmbelError(Exception):
         where: file, recipe key, task, plugin or sample.
         hint: what is available or what to do.
         kind: one word or two for reports that count and filter, such as "truncated".
+
+    Attributes:
+        trace: traceback of the error behind it, as text: it comes along from another process, which its cause does not.
     """
 
     exit_code = 2
     label = "error"
+    trace = ""
 
     def __init__(self, message: str, *, where: str = "", hint: str = "", kind: str = "") -> None:
         super().__init__(message)
@@ -41,14 +45,17 @@ class PluginError(UmbelError):
 
 
 class DataError(UmbelError):
-    """An image, label or annotation file cannot be used.
-
-    Attributes:
-        trace: traceback of the error behind it, as text: it comes along from another process, which its cause does not.
-    """
+    """An image, label or annotation file cannot be used."""
 
     exit_code = 3
-    trace = ""
+
+
+class BusyError(UmbelError):
+    """Another process, or another thread of this one, is writing the same folder."""
+
+
+class ElsewhereError(UmbelError):
+    """This process ends because rank 0 has been refused, which says why."""
 
 
 class CheckpointError(UmbelError):

@@ -5,15 +5,22 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch.utils.data import Dataset
 from torchmetrics import Metric
 
-from umbel.data.blame import blame
+from umbel.calls.fault import of_samples
+from umbel.calls.guard import verify
+from umbel.calls.owner import owner_of
+from umbel.calls.task_rules import SCORES
+from umbel.data.blame import read_sample
+from umbel.data.files import read_json
 from umbel.data.loader import dataset_length
-from umbel.errors import PluginError
+from umbel.errors import DataError, PluginError
 from umbel.inference import image_tensor, predict
+from umbel.metric_states import apart, gather_states
 from umbel.runtime.base import Runtime
 from umbel.score import check_formula, overall_score
 from umbel.task import Task
@@ -58,12 +65,14 @@ def evaluate_task(
 ) -> dict[str, float]:
     """Scores of one task by metric name."""
     metric = task.metric()
-    with runtime.evaluating():
+    with apart(), runtime.evaluating():
         for samples, predictions in predict_dataset(runtime, task, dataset):
-            metric.update(predictions, [sample.target for sample in samples])
+            with of_samples([sample.id for sample in samples]):
+                metric.update(predictions, [sample.target for sample in samples])
             if collector is not None:
                 for sample, prediction in zip(samples, predictions, strict=True):
                     collector.add(task.name, sample, prediction)
+    gather_states(runtime, metric)
     return compute_scores(task, metric)
 
 
@@ -73,33 +82,36 @@ def predict_dataset(
     """Batches of samples with their predictions, in order; to be run inside `runtime.evaluating()`.
 
     Of several ranks each has a contiguous share of the batches: each sample is seen once, in a batch with the same
-    others as with one process, and what the ranks gather in their order is in the order of the data.
+    others as with one process, and what the ranks gather in their order is in the order of the data. Rank 0, whose
+    share the report shows, has images if there are any; others may have none.
     """
     length = dataset_length(dataset)
     starts = range(0, length, task.config.batch_size)
-    cut = [len(starts) * rank // runtime.world_size for rank in (runtime.rank, runtime.rank + 1)]
+    cut = [-(-len(starts) * rank // runtime.world_size) for rank in (runtime.rank, runtime.rank + 1)]
     for start in starts[cut[0] : cut[1]]:
-        samples = []
-        for index in range(start, min(start + task.config.batch_size, length)):
-            with blame(task.name, index):
-                samples.append(dataset[index])
+        indices = range(start, min(start + task.config.batch_size, length))
+        samples = [read_sample(task, dataset, index) for index in indices]
         images = [image_tensor(sample.image, runtime.device) for sample in samples]
-        yield samples, predict(runtime.forward, task, images, runtime.model.fill)
+        with of_samples([sample.id for sample in samples]):
+            predictions = predict(runtime.forward, task, images, runtime.model.fill)
+        yield samples, predictions
 
 
 def compute_scores(task: Task[Any], metric: Metric) -> dict[str, float]:
     """What a task's metric says, as floats; PluginError if the main metric is not among it.
 
-    Of several ranks every one must call it: torchmetrics gathers the metric's states from all.
+    It talks to no other rank: `gather_states` brings the states of all together before.
     """
-    with warnings.catch_warnings():  # a rank may have had no image at all
+    with apart(), warnings.catch_warnings():  # there may have been no image at all
         warnings.filterwarnings("ignore", "The ``compute`` method of metric", UserWarning)
-        scores = {key: float(value) for key, value in metric.compute().items()}
+        computed = metric.compute()
+    verify(task, "metric().compute", SCORES, computed)
+    scores = {key: float(value) for key, value in computed.items()}
     if task.main_metric not in scores:
         raise PluginError(
             f"the metric of {type(task).__name__} gives no '{task.main_metric}', its main metric",
             where=f"tasks.{task.name}",
-            hint=f"it gives {', '.join(scores) or 'nothing'}",
+            hint=f"{owner_of(task).method('metric().compute')} gives {', '.join(scores) or 'nothing'}",
         )
     return scores
 
@@ -107,3 +119,15 @@ def compute_scores(task: Task[Any], metric: Metric) -> dict[str, float]:
 def scores_to_json(scores: Mapping[str, float]) -> dict[str, float | None]:
     """Scores as JSON has them: null for a metric that is undefined on its data."""
     return {key: value if math.isfinite(value) else None for key, value in scores.items()}
+
+
+def read_scores(path: Path) -> dict[str, float]:
+    """The scores in a run's scores.json, undefined ones as NaN; DataError for a file of anything else."""
+    stored = read_json(path)
+    if not isinstance(stored, dict) or not all(value is None or _is_number(value) for value in stored.values()):
+        raise DataError("is not a file of scores", where=str(path), hint="remove it and evaluate or train again")
+    return {key: math.nan if value is None else float(value) for key, value in stored.items()}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e300

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 import numpy as np
 
 from umbel.errors import DataError
+from umbel.shortage import is_out_of_memory
 
 MEMORY = "memory"  # kind of the error
-_SIGNS = ("can't allocate memory", "not enough memory", "out of memory", "insufficient memory", "failed to allocate")
 
 
 @contextmanager
@@ -23,8 +23,8 @@ def naming_exhaustion(images: Sequence[np.ndarray], sources: Sequence[str]) -> I
     """
     try:
         yield
-    except Exception as error:  # OpenCV's is a class of its own
-        if not isinstance(error, MemoryError) and not any(sign in str(error).lower() for sign in _SIGNS):
+    except Exception as error:
+        if not is_out_of_memory(error):
             raise
         largest = max(images, key=lambda image: image.size)
         shape = f"{largest.shape[1]} x {largest.shape[0]} pixels"

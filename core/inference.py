@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from umbel.calls.task_rules import expect_as_many
 from umbel.task import Task
 from umbel.types import Size, View
 
@@ -54,7 +55,8 @@ def _restored(
 ) -> Iterator[Any]:
     """Predictions of one image in original coordinates, each view run when it is asked for."""
     for view in views:
-        (prediction,) = task.decode(forward(view.apply(image, fill)[None], task.name), view)
+        decoded = task.decode(forward(view.apply(image, fill)[None], task.name), view)
+        (prediction,) = expect_as_many(task, decoded, 1)
         yield task.restore(prediction, view, _size(image))
 
 
@@ -66,7 +68,8 @@ def _predict_together(
     for view in dict.fromkeys(views):
         members = [index for index, of_image in enumerate(views) if of_image == view]
         batch = batch_of([view.apply(images[index], fill) for index in members])
-        for index, prediction in zip(members, task.decode(forward(batch, task.name), view), strict=True):
+        decoded = expect_as_many(task, task.decode(forward(batch, task.name), view), len(members))
+        for index, prediction in zip(members, decoded, strict=True):
             merged[index] = task.merge([task.restore(prediction, view, _size(images[index]))])
     return merged
 

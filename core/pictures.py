@@ -16,11 +16,13 @@ from umbel.data.loader import TrainingView, dataset_length
 from umbel.data.sampler import KeyedStream
 from umbel.task import Task
 from umbel.types import Sample, Size
+from umbel.written import write_new
 
 COUNT = 12
 SHEET = 1920  # pixels: about the longer side of a sheet
 GAP = 6
 WHITE = 255
+SHEETS = "sheet of samples"  # what its files are, for `umbel.written`
 
 
 def write_sheet(task: Task[Any], dataset: Dataset[Sample], seed: int, folder: Path) -> Path:
@@ -32,15 +34,25 @@ def write_sheet(task: Task[Any], dataset: Dataset[Sample], seed: int, folder: Pa
         seed: the run's seed.
         folder: made if need be.
     """
+    path = folder / sheet_name(task)
+    with write_new(path, SHEETS):
+        write_image(path, tile(_drawn(task, dataset, seed)))
+    return path
+
+
+def sheet_name(task: Task[Any]) -> str:
+    """The file of a task's sheet."""
+    return f"{task.name}.jpg"
+
+
+def _drawn(task: Task[Any], dataset: Dataset[Sample], seed: int) -> list[np.ndarray]:
     view = TrainingView(task, dataset, seed)
     keys = KeyedStream(task.name, dataset_length(dataset), seed).keys(0, COUNT)
     drawn = []
     for key in keys:
         sample = view.sample(key)
         drawn.append(task.draw(sample.image, sample.target))
-    path = folder / f"{task.name}.jpg"
-    write_image(path, tile(drawn))
-    return path
+    return drawn
 
 
 def tile(pictures: Sequence[np.ndarray]) -> np.ndarray:

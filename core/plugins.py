@@ -20,6 +20,7 @@ import pluggy
 
 from umbel import hooks
 from umbel.balancing.config import FIXED
+from umbel.calls.observer import ObserverCall
 from umbel.errors import PluginError
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from umbel.task import Task
 
 OWN_DISTRIBUTION = "umbel"
+OBSERVER_HOOKS = ("umbel_run_started", "umbel_step_finished", "umbel_evaluated", "umbel_run_finished")
 ROLES = ("task", "backbone", "balancer", "recipe")  # what is offered by name, through the hook of that name and an s
 
 
@@ -123,6 +125,8 @@ class Plugins:
                 self.manager.unregister(name=plugin.id)
             raise PluginError(f"is not a valid plugin: {error}", where=f"plugin {plugin.id}") from None
         self.found[plugin.id] = plugin
+        if plugin.distribution != OWN_DISTRIBUTION:
+            self._guard_observer(module, plugin)
         unmarked = _unmarked_hooks(module)
         if unmarked:
             self._record(plugin.id, f"{' and '.join(unmarked)}() lacks @hookimpl, so umbel does not call it")
@@ -203,12 +207,25 @@ class Plugins:
         return self.find("backbone", name, where).load()
 
     def balancer_class(self, name: str, where: str) -> type[Balancer]:
-        """The Balancer class of a name; "fixed" is there without any plugin."""
+        """The Balancer class of a name."""
+        return self.balancer(name, where).load()
+
+    def balancer(self, name: str, where: str) -> Offer:
+        """The offer of a balancer; "fixed" is there without any plugin."""
         if name == FIXED:
             from umbel.balancing.balancer import FixedBalancer
 
-            return FixedBalancer
-        return self.find("balancer", name, where).load()
+            return Offer("balancer", FIXED, FixedBalancer, Plugin(OWN_DISTRIBUTION, "", "balancers"))
+        return self.find("balancer", name, where)
+
+    def _guard_observer(self, module: object, plugin: Plugin) -> None:
+        """Have the faults of a plugin's observers name it; those of the other hooks are recorded by `_call_each`."""
+        for caller in self.manager.get_hookcallers(module) or ():
+            for implementation in caller.get_hookimpls():
+                wraps = implementation.hookwrapper or implementation.wrapper
+                if implementation.plugin is module and caller.name in OBSERVER_HOOKS and not wraps:
+                    guarded = ObserverCall(implementation.function, plugin.id, plugin.distribution, plugin.version)
+                    implementation.function = guarded  # type: ignore[misc]
 
     def _load(self, distribution: str, version: str, entry_point: EntryPoint) -> None:
         plugin = Plugin(distribution, version, entry_point.name)

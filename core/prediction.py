@@ -14,10 +14,12 @@ from umbel.data.files import list_images, write_bytes, write_json
 from umbel.data.images import encode_image, read_image
 from umbel.errors import ConfigError, DataError
 from umbel.exhaustion import MEMORY
+from umbel.lock import hold
 from umbel.predictor import Predictor
 from umbel.result import Result
 from umbel.task import Task
 from umbel.video import SUFFIXES, Video, VideoFile
+from umbel.written import writing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,13 +59,39 @@ def predict_files(
 
     Raises:
         DataError: nothing is there to predict; or the only file cannot be predicted.
-        ConfigError: no task can be written in one of the formats.
+        ConfigError: no task can be written in one of the formats, or a file is in the way that umbel did not write.
+        BusyError: another command is writing into `out`.
     """
     files = input_files(paths)
     names = picture_stems(files)
     videos = [file for file in files if file.suffix.lower() in SUFFIXES]
     images = [file for file in files if file not in set(videos)]
     _check_formats(predictor, formats)
+    for video in videos:
+        if (out / f"{names[video]}.mp4").resolve() == video.resolve():
+            raise DataError("would be overwritten by its own prediction", where=str(video), hint="choose another --out")
+    planned = _planned(predictor, names, videos, formats)
+    with hold(out, "umbel predict"), writing(out, planned, "prediction", inputs=files):
+        return _predict(predictor, images, videos, names, out, formats, batch)
+
+
+def _planned(predictor: Predictor, names: dict[Path, str], videos: Sequence[Path], formats: Sequence[str]) -> list[str]:
+    """The files that may be written, by their paths in the folder."""
+    images = [stem for file, stem in names.items() if file not in set(videos)]
+    suffixes = [suffix for suffix, kind in ((".jpg", "pictures"), (".png", "masks")) if kind in formats]
+    lists = [suffix for suffix, kind in ((".json", "json"), (".coco.json", "coco")) if kind in formats]
+    tasks = list(predictor.tasks)
+    return [
+        *(f"{task}/{stem}{suffix}" for task in tasks for stem in images for suffix in suffixes),
+        *(f"{task}{suffix}" for task in tasks for suffix in lists if images),
+        *(f"{names[video]}{suffix}" for video in videos for suffix in (".mp4", ".jsonl")),
+    ]
+
+
+def _predict(
+    predictor: Predictor, images: Sequence[Path], videos: Sequence[Path], names: dict[Path, str], out: Path,
+    formats: Sequence[str], batch: int,
+) -> Outcome:  # fmt: skip
     outcome = Outcome()
     writer = _ImageWriter(predictor, out, formats, names, outcome)
     for start in range(0, len(images), batch):
@@ -75,7 +103,7 @@ def predict_files(
             _predict_video(predictor, file, out / names[file], formats, batch, outcome)
         except DataError as error:
             outcome.failed.append(error)
-    if len(files) == len(outcome.failed) == 1 and not outcome.written:
+    if len(names) == len(outcome.failed) == 1 and not outcome.written:
         raise outcome.failed[0]
     return outcome
 
@@ -167,8 +195,6 @@ def _predict_video(
     """
     video = Video(file)
     picture, lines = Path(f"{base}.mp4"), Path(f"{base}.jsonl")
-    if picture.resolve() == file.resolve():
-        raise DataError("would be overwritten by its own prediction", where=str(file), hint="choose another --out")
     try:
         lines.parent.mkdir(parents=True, exist_ok=True)
         lines.touch()

@@ -50,6 +50,18 @@ class Ranks:
         dist.all_gather(rows, mine)
         return [row.tolist() for row in rows]
 
+    def gather(self, values: Tensor) -> list[Tensor]:
+        """What every rank gave, by rank: 1-dimensional CPU tensors of one type, each of its own length; every rank
+        must call it."""
+        if self.world_size == 1:
+            return [values]
+        lengths = [row[0] for row in self.rows([len(values)])]
+        mine = torch.zeros(max(lengths), dtype=values.dtype)
+        mine[: len(values)] = values
+        rows = [torch.empty_like(mine) for _ in lengths]
+        dist.all_gather(rows, mine)
+        return [row[:length] for row, length in zip(rows, lengths, strict=True)]
+
 
 ALONE = Ranks()
 

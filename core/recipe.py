@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from umbel.balancing.config import FIXED
 from umbel.config import Recipe, TaskConfig
 from umbel.errors import ConfigError
+from umbel.literals import literal
 from umbel.plugins import Plugins
 from umbel.recipe_keys import suggest
 from umbel.runtime.zero_config import check_block
@@ -63,9 +65,7 @@ def check_recipe(name: str, overrides: Sequence[str], plugins: Plugins) -> None:
 
 def _with_overrides(path: Path, overrides: Sequence[str], plugins: Plugins) -> DictConfig:
     tree = _read_with_parents(path, plugins, ())
-    changes = parse_overrides(overrides)
-    check_tree(changes, "overrides")
-    return _merge(tree, changes, str(path))
+    return _merge(tree, parse_overrides(overrides), str(path))
 
 
 def find_recipe(name: str, plugins: Plugins) -> Path:
@@ -85,6 +85,16 @@ def read_tree(name: str, plugins: Plugins) -> DictConfig:
         return _read_with_parents(find_recipe(name, plugins), plugins, ())
     except OmegaConfBaseException as error:
         raise ConfigError(_one_line(error), where=name) from None
+
+
+def content_tree(content: Mapping[str, Any]) -> DictConfig:
+    """The tree of a recipe given as plain containers, checked as a file's is."""
+    try:
+        tree = OmegaConf.create(dict(content))
+        check_tree(tree, "recipe")
+    except OmegaConfBaseException as error:
+        raise ConfigError(_one_line(error), where="recipe") from None
+    return tree
 
 
 def check_shell(tree: DictConfig, plugins: Plugins, source: str) -> None:
@@ -177,7 +187,8 @@ def build_recipe(tree: DictConfig, plugins: Plugins, source: str) -> Recipe:
 def change_options(options: Any, changes: Mapping[str, Any], where: str) -> Any:
     """A copy of a task's typed options with some of them changed, checked as a recipe's are."""
     try:
-        merged = OmegaConf.merge(OmegaConf.structured(options), dict(changes))
+        own = literal(asdict(options))
+        merged = OmegaConf.merge(OmegaConf.structured(type(options)), own, literal(dict(changes)))
     except _MERGE_ERRORS as error:
         raise ConfigError(_one_line(error), where=where) from None
     return _to_object(merged, where)
@@ -220,14 +231,16 @@ def _read(path: Path) -> DictConfig:
 
 
 def parse_overrides(overrides: Sequence[str]) -> DictConfig:
-    """The tree that "a.b=c" strings stand for."""
+    """The tree that "a.b=c" strings stand for, interpolations unresolved."""
     for override in overrides:
         if "=" not in override or override.startswith("="):
             raise ConfigError(f"override '{override}' is not of the form key=value", hint="for example train.steps=100")
     try:
-        return OmegaConf.from_dotlist(list(overrides))
+        tree = OmegaConf.from_dotlist(list(overrides))
     except Exception as error:
         raise ConfigError(f"cannot read the overrides: {_one_line(error)}") from None
+    check_tree(tree, "overrides")
+    return tree
 
 
 def _merge(base: DictConfig, change: DictConfig, source: str) -> DictConfig:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from umbel.literals import literal
 from umbel.starting import Start, entry
 
 
@@ -64,8 +65,13 @@ def _remark(key: str) -> str:
 
 
 def _flow(value: Any) -> str:
-    """A value in YAML's flow style, which JSON is."""
-    return json.dumps(value, ensure_ascii=False)
+    """A value in YAML's flow style, which JSON is; what looks like an interpolation in it is none."""
+    return "".join(map(_readable, json.dumps(literal(value), ensure_ascii=False)))
+
+
+def _readable(character: str) -> str:
+    """A character as YAML's double quotes take it."""
+    return character if character.isprintable() else f"\\U{ord(character):08x}"
 
 
 def _printable(text: str) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,22 +13,36 @@ from omegaconf import DictConfig, OmegaConf
 
 from umbel.checkpoint.folder import checkpoint_folder
 from umbel.checkpoint.read import Checkpoint
-from umbel.checkpoint.state import restore
+from umbel.checkpoint.state import restore, trained_precision
 from umbel.checkpoint.write import point_to
 from umbel.errors import CheckpointError
 from umbel.recipe import read_tree
+from umbel.same_data import ACCEPT, DATA_FILE, check_data, note_accepted, remember_data
 from umbel.saving import best_pointers, images_a_step
 
 if TYPE_CHECKING:
     from umbel.run import Run
 
-# what may change between two parts of a run without changing what it computes; images a step are compared instead of
-# batch_size and accumulate
+log = logging.getLogger(__name__)
+
+# what may change between two parts of a run without changing what it computes
 _FREE = re.compile(
-    r"score|deepspeed|tasks\.\w+\.(workers|batch_size|tta|tta_variants)"
-    r"|train\.(device|log_every|eval_every|save_every|non_finite|non_finite_limit|bad_samples|timeout|accumulate"
+    r"score|tasks\.\w+\.(workers|tta|tta_variants)"
+    r"|train\.(device|log_every|eval_every|save_every|non_finite|non_finite_limit|bad_samples|timeout"
     r"|keep_checkpoints|keep_every|save_async|save_failures)"
+    r"|deepspeed\.(aio|comms_logger|csv_monitor|dump_state|flops_profiler|memory_breakdown|monitor_config"
+    r"|steps_per_print|tensorboard|wall_clock_breakdown|wandb|zero_allow_untested_optimizer"
+    r"|train_batch_size|train_micro_batch_size_per_gpu|gradient_accumulation_steps"  # these three follow the recipe
+    r"|zero_optimization\.(stage|reduce_bucket_size|allgather_bucket_size|allgather_partitions|reduce_scatter"
+    r"|contiguous_gradients|overlap_comm|round_robin_gradients|sub_group_size|offload_optimizer(\..*)?"
+    r"|stage3_(max_live_parameters|max_reuse_distance|prefetch_bucket_size|param_persistence_threshold"
+    r"|model_persistence_threshold)))"
 )
+_PARTS = re.compile(r"tasks\.\w+\.batch_size|train\.accumulate")  # of the images of a step, which may not change
+_JUDGED = re.compile(r"train\.eval_every|tasks\.\w+\.tta(\..*)?")  # with an early stop they move the last step
+_ACCEPTED = re.compile(rf"{_PARTS.pattern}|{_JUDGED.pattern}|deepspeed(\..*)?")
+
+_NOTHING = re.compile(r"(?!)")
 
 _NEEDED = (
     *("steps_done", "precision", "guard", "evaluated", "best", "bad_samples", "early_stop"),
@@ -35,7 +51,7 @@ _NEEDED = (
 _START = "it was written by another version; start a new run"
 
 
-def resume(run: Run, checkpoint: Checkpoint, tree: DictConfig, saved_recipe: Path) -> None:
+def resume(run: Run, checkpoint: Checkpoint, tree: DictConfig, saved_recipe: Path, *, accept: bool = False) -> None:
     """Put a prepared run back where a checkpoint left it.
 
     Args:
@@ -43,39 +59,30 @@ def resume(run: Run, checkpoint: Checkpoint, tree: DictConfig, saved_recipe: Pat
         checkpoint: a verified checkpoint of the same run.
         tree: the run's recipe as it would be saved now.
         saved_recipe: the recipe file of the run as it was started.
+        accept: go on although the data has changed, or what of the recipe divides a step's images and reduces its
+            gradients; the run's folder says so.
 
     Raises:
-        CheckpointError: if the recipe, the seed or the length has changed since, or the saved recipe is gone.
+        CheckpointError: if the recipe, the seed, the length or the data has changed since, or the saved recipe is gone.
         ConfigError: if the saved recipe cannot be read.
     """
     state = checkpoint.state
     lacking = [key for key in _NEEDED if key not in state]
     if lacking:
         raise CheckpointError(f"lacks {', '.join(lacking)} in its state", where=str(checkpoint.path), hint=_START)
-    now = {"seed": run.recipe.train.seed, "total_steps": run.total_steps}
-    changed = [key for key, value in now.items() if state.get(key) != value]
     if not saved_recipe.exists():
         raise CheckpointError(
             "is gone: nobody can tell whether the recipe has changed",
             where=str(saved_recipe),
             hint="put it back, or start a new run with --out",
         )
-    saved = read_tree(str(saved_recipe), run.plugins)
-    if run.recipe.train.precision == "auto":  # decided when the run began, perhaps on another device
-        for of_run in (saved, tree):
-            OmegaConf.update(of_run, "train.precision", str(state["precision"]), force_add=True)
-    changed += sorted(changed_keys(_plain(saved), _plain(tree)))
-    if changed:
-        raise CheckpointError(
-            f"was written with another recipe: {', '.join(changed)} changed",
-            where=str(checkpoint.path),
-            hint="resume with the recipe it was started with, or start a new run with --out",
-        )
-    try:
+    accepted = _accepted_keys(run, checkpoint, tree, saved_recipe, accept=accept)
+    with _named(checkpoint):
+        _check_images(run, checkpoint)
+    accepted += check_data(run, accept=accept)
+    with _named(checkpoint):
         _put_back(run, checkpoint)
-    except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError) as error:
-        message = f"its state is not one that umbel writes: {type(error).__name__}: {error}"
-        raise CheckpointError(message, where=str(checkpoint.path), hint=_START) from None
+        _tell_processes(run, int(checkpoint.state["world_size"]))
     found = [row[0] for row in run.runtime.rows([checkpoint.step])]
     if len(set(found)) > 1:
         raise CheckpointError(
@@ -83,6 +90,11 @@ def resume(run: Run, checkpoint: Checkpoint, tree: DictConfig, saved_recipe: Pat
             where=str(run.checkpoints),
             hint="every machine must see the same folder",
         )
+    if run.leads:
+        if accepted:
+            note_accepted(run, checkpoint.step, accepted)
+        if accepted or not (run.directory / DATA_FILE).exists():
+            remember_data(run)
     # of a run that was stopped between a checkpoint and its pointers
     for pointer, key in best_pointers(run).items() if run.leads else ():
         folder = checkpoint_folder(run.checkpoints, int(run.best[key][1])) if key in run.best else None
@@ -90,13 +102,67 @@ def resume(run: Run, checkpoint: Checkpoint, tree: DictConfig, saved_recipe: Pat
             point_to(run.checkpoints, pointer, folder)
 
 
+def _accepted_keys(
+    run: Run, checkpoint: Checkpoint, tree: DictConfig, saved_recipe: Path, *, accept: bool
+) -> list[str]:
+    """Changes of the recipe that the run goes on with; CheckpointError for those that it does not."""
+    state = checkpoint.state
+    now = {"seed": run.recipe.train.seed, "total_steps": run.total_steps}
+    changed = [key for key, value in now.items() if state.get(key) != value]
+    saved = read_tree(str(saved_recipe), run.plugins)
+    if run.recipe.train.precision == "auto":  # decided when the run began, perhaps on another device
+        for of_run in (saved, tree):
+            OmegaConf.update(of_run, "train.precision", trained_precision(checkpoint), force_add=True)
+    before, after = _comparable(saved), _comparable(tree)
+    changed += sorted(changed_keys(before, after))
+    if run.recipe.train.early_stop.mode != "none":
+        changed += sorted(key for key in changed_keys(before, after, _NOTHING) if _JUDGED.fullmatch(key))
+    if state["world_size"] != run.runtime.world_size:  # they are what divides the same images among processes
+        changed = [key for key in changed if not _PARTS.fullmatch(key)]
+    refused = [key for key in changed if not _ACCEPTED.fullmatch(key)]
+    if not refused and _images_differ(run, checkpoint):
+        return []  # said with numbers
+    if refused or (changed and not accept):
+        hint = "resume with the recipe it was started with, or start a new run with --out"
+        raise CheckpointError(
+            f"was written with another recipe: {', '.join(changed)} changed",
+            where=str(checkpoint.path),
+            hint=hint if refused else f"{hint}; {ACCEPT}",
+        )
+    return [f"{key} of the recipe changed" for key in changed]
+
+
+def _images_differ(run: Run, checkpoint: Checkpoint) -> bool:
+    return bool(checkpoint.state["images_a_step"] != images_a_step(run))
+
+
+@contextmanager
+def _named(checkpoint: Checkpoint) -> Iterator[None]:
+    """Within it a state that umbel does not write is a CheckpointError."""
+    try:
+        yield
+    except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError) as error:
+        message = f"its state is not one that umbel writes: {type(error).__name__}: {error}"
+        raise CheckpointError(message, where=str(checkpoint.path), hint=_START) from None
+
+
+def _tell_processes(run: Run, before: int) -> None:
+    now = run.runtime.world_size
+    if before != now and run.leads:
+        log.info(
+            "goes on with %s, it had %d: a step has the same images, but sums are rounded in another order, and batch "
+            "statistics are of other parts of the batch",
+            _processes(now),
+            before,
+        )
+
+
 def _put_back(run: Run, checkpoint: Checkpoint) -> None:
     state = checkpoint.state
     if state["steps_done"] != checkpoint.step:
         raise ValueError(f"steps_done is {state['steps_done']!r}, the manifest's step {checkpoint.step}")
-    _check_images(run, checkpoint)
     restore(run.runtime, checkpoint)
-    run.runtime.precision = str(state["precision"])
+    run.runtime.precision = trained_precision(checkpoint)
     run.guard.restore(state["guard"])
     run.bad_samples.restore(state["bad_samples"])
     run.evaluated = bool(state["evaluated"])
@@ -135,5 +201,11 @@ def changed_keys(before: Any, after: Any, free: re.Pattern[str] = _FREE, prefix:
         yield prefix.rstrip(".")
 
 
-def _plain(tree: Any) -> Any:
-    return OmegaConf.to_container(tree, resolve=False)
+def _comparable(tree: Any) -> Any:
+    """Plain containers; of the deepspeed block every section is there, so that its keys are compared one by one."""
+    plain = OmegaConf.to_container(tree, resolve=False)
+    if isinstance(plain, dict) and isinstance(plain.get("deepspeed", {}), (dict, type(None))):
+        block = dict(plain.get("deepspeed") or {})
+        zero = block.get("zero_optimization")
+        plain["deepspeed"] = {**block, "zero_optimization": {} if zero is None else zero}
+    return plain

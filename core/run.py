@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch.utils.data import Dataset
 
+from umbel.calls.make import make
 from umbel.checkpoint.read import find_checkpoint
 from umbel.config import Recipe
 from umbel.data.files import write_json
@@ -23,10 +25,13 @@ from umbel.errors import ConfigError
 from umbel.evaluation import scores_to_json
 from umbel.growth.structure import hold_old
 from umbel.guard import Guard
+from umbel.learnt import write_learnt_options
 from umbel.memory import keep_freed_memory
+from umbel.metric_states import apart
 from umbel.model import MultiTaskModel, build_model
 from umbel.observers.unheard import Unheard
 from umbel.optim import build_optimizer
+from umbel.output import depend_on_run
 from umbel.plugins import Plugins
 from umbel.precision import choose_precision
 from umbel.provenance import plugin_records
@@ -34,29 +39,34 @@ from umbel.randomness import keyed_seed
 from umbel.ranks import ALONE, Ranks, join, launched
 from umbel.report.collect import FigureCollector
 from umbel.resume import resume as resume_run
+from umbel.run_folder import (
+    BAD_SAMPLES_FILE,
+    CHECKPOINTS,
+    PLUGINS_FILE,
+    RECIPE_FILE,
+    SCORES_FILE,
+    run_folder,
+    written_at_once,
+)
 from umbel.runtime.base import Runtime
 from umbel.runtime.local import LocalRuntime
 from umbel.runtime.zero_config import is_distributed, wanted_precision
+from umbel.same_data import remember_data
 from umbel.saving import Saver
 from umbel.schedule.passes import steps_per_epoch
 from umbel.schedule.plan import Plan, check_plan, make_plan
 from umbel.schedule.stopping import EarlyStop
 from umbel.score import check_formula
-from umbel.secrets import conceal
+from umbel.secrets import Secrets
 from umbel.shortage import allow_open_files
 from umbel.signals import stop_signals
 from umbel.task import Task
 from umbel.timing import StepClock
-from umbel.training import train_to_end
+from umbel.training import tell, train_to_end
+from umbel.trial import Trial, try_model
 from umbel.types import Sample
 
 log = logging.getLogger(__name__)
-
-RECIPE_FILE = "recipe.yaml"
-SCORES_FILE = "scores.json"
-PLUGINS_FILE = "plugins.json"
-BAD_SAMPLES_FILE = "bad_samples.json"
-CHECKPOINTS = "checkpoints"
 
 Fill = Callable[[MultiTaskModel], None]
 
@@ -119,6 +129,11 @@ class Run:
     def checkpoints(self) -> Path:
         return self.directory / CHECKPOINTS
 
+    @cached_property
+    def secrets(self) -> Secrets:
+        """What the recipe takes from the environment, to be kept out of what is written down."""
+        return Secrets.of(self.tree)
+
     @property
     def leads(self) -> bool:
         """Whether this process prints and writes; of several that train together only rank 0 does."""
@@ -132,16 +147,12 @@ class Run:
 
 def build_tasks(recipe: Recipe, plugins: Plugins) -> dict[str, Task[Any]]:
     """Instances of the recipe's tasks, in its order."""
-    tasks = {}
-    for name, config in recipe.tasks.items():
-        task_class = plugins.task_class(config.kind, f"tasks.{name}.kind")
-        try:
-            tasks[name] = task_class(name, config, config.options)
-        except TypeError as error:
-            if "abstract" not in str(error):
-                raise
-            raise ConfigError(f"kind '{config.kind}' is incomplete: {error}", where=f"tasks.{name}") from None
-    return tasks
+    return {
+        name: make(
+            plugins.find("task", config.kind, f"tasks.{name}.kind"), name, f"tasks.{name}", name, config, config.options
+        )
+        for name, config in recipe.tasks.items()
+    }
 
 
 def build(
@@ -156,12 +167,14 @@ def build(
         fill: puts the weights of another run into the model.
     """
     tasks = build_tasks(recipe, plugins)
-    backbone_class = plugins.backbone_class(recipe.backbone.name, "backbone.name")
+    trunk = plugins.find("backbone", recipe.backbone.name, "backbone.name")
+    trunk.load()  # what its import draws must not move the weights
     torch.manual_seed(keyed_seed(recipe.train.seed, "backbone"))
-    backbone = backbone_class(recipe.backbone.options)  # type: ignore[call-arg]
+    backbone = make(trunk, trunk.name, "backbone.name", recipe.backbone.options)
     loaded = backbone.load_pretrained() if pretrained else ""
     chosen = recipe.train.balancer
-    balancer = plugins.balancer_class(chosen.name, "train.balancer.name")(chosen.options, tuple(tasks))
+    balancing = plugins.balancer(chosen.name, "train.balancer.name")
+    balancer = make(balancing, chosen.name, "train.balancer.name", chosen.options, tuple(tasks))
     model = build_model(backbone, tasks, recipe.train.seed, balancer)
     if fill is not None:
         fill(model)
@@ -194,8 +207,25 @@ def build_runtime(
     return DeepSpeedRuntime(model, optimizer, recipe, "bf16" if agreed else "fp32", steps, ranks)
 
 
-def prepare(recipe: Recipe, tree: DictConfig, plugins: Plugins, directory: Path, *, fill: Fill | None = None) -> Run:
-    """Build everything a training run needs; writes nothing. `fill` puts the weights of another run into the model."""
+def prepare(
+    recipe: Recipe,
+    tree: DictConfig,
+    plugins: Plugins,
+    directory: Path,
+    *,
+    fill: Fill | None = None,
+    trial: bool = True,
+) -> Run:
+    """Build everything a training run needs; writes nothing.
+
+    Args:
+        recipe: the typed recipe.
+        tree: the same as written.
+        plugins: where kinds, backbones and balancers are looked up.
+        directory: where the run will write.
+        fill: puts the weights of another run into the model.
+        trial: one batch and one validation image of every task are tried, and leave no trace.
+    """
     check_formula(recipe.score, recipe.tasks)
     keep_freed_memory()
     allow_open_files(sum(task.workers for task in recipe.tasks.values()))
@@ -214,6 +244,9 @@ def prepare(recipe: Recipe, tree: DictConfig, plugins: Plugins, directory: Path,
     steps = recipe.train.steps if recipe.train.steps is not None else max(1, round(recipe.train.epochs * epoch_steps))
     check_plan(plan, steps)
     early_stop = EarlyStop(recipe.train.early_stop, plan.windows)
+    if trial:  # of the plain model: DeepSpeed may leave each rank with a part of it
+        substituted = frozenset(name for name, allowed in bad_samples.allowed.items() if allowed > 0)
+        try_model(model, Trial(recipe, tasks, train_data, val_data, plan, substituted))
     runtime = build_runtime(recipe, tasks, model, steps, ranks)
     guard = Guard(recipe.train.non_finite, recipe.train.non_finite_limit)
     return Run(
@@ -222,13 +255,15 @@ def prepare(recipe: Recipe, tree: DictConfig, plugins: Plugins, directory: Path,
     )  # fmt: skip
 
 
-def train(run: Run, *, resume: bool = False, exact: bool = False) -> dict[str, float]:
+@apart()  # a plugin's metric in a loss, an observer or a report must not wait for ranks that compute none
+def train(run: Run, *, resume: bool = False, exact: bool = False, accept_changes: bool = False) -> dict[str, float]:
     """Train a prepared run to its end, evaluate it, and leave checkpoints and scores in its folder.
 
     Args:
         run: from `prepare`.
         resume: go on from the newest checkpoint in the run's folder.
         exact: with `resume`, never from an older one because the newest is damaged.
+        accept_changes: with `resume`, go on with data that has changed; see `umbel.resume.resume`.
 
     Returns:
         The last scores, by "task/metric" and "score".
@@ -236,31 +271,39 @@ def train(run: Run, *, resume: bool = False, exact: bool = False) -> dict[str, f
     Raises:
         InterruptedRunError: if a signal asked it to stop; a checkpoint has been saved.
     """
+    depend_on_run()
+    with run_folder(run, resume=resume):
+        return _train(run, resume, exact, accept_changes)
+
+
+def _train(run: Run, resume: bool, exact: bool, accept_changes: bool) -> dict[str, float]:
     tree = _as_trained(run)
     if resume:
-        resume_run(run, find_checkpoint(run.checkpoints, exact=exact), tree, run.directory / RECIPE_FILE)
+        checkpoint = find_checkpoint(run.checkpoints, exact=exact)
+        resume_run(run, checkpoint, tree, run.directory / RECIPE_FILE, accept=accept_changes)
     if run.leads:
-        run.directory.mkdir(parents=True, exist_ok=True)
-        OmegaConf.save(tree, run.directory / RECIPE_FILE, resolve=False)
-        write_json(run.directory / PLUGINS_FILE, plugin_records(run.plugins))
+        with written_at_once(run.directory):
+            OmegaConf.save(tree, run.directory / RECIPE_FILE, resolve=False)
+            write_json(run.directory / PLUGINS_FILE, run.secrets.conceal(plugin_records(run.plugins)))
         if not resume:
+            remember_data(run)
             warn_of_absent_classes(run.tasks, run.train_data)
     hook = run.hook
-    hook.umbel_run_started(run=run)
+    tell(run, lambda: hook.umbel_run_started(run=run))
     error: BaseException | None = None
     try:
         with stop_signals(launched=run.runtime.world_size > 1) as request:
             scores = train_to_end(run, request, resumed=resume)
         if run.leads:
-            write_json(run.directory / SCORES_FILE, scores_to_json(scores))
+            write_json(run.directory / SCORES_FILE, run.secrets.conceal(scores_to_json(scores)))
     except BaseException as caught:
         error = caught
         raise
     finally:
         if run.bad_samples.found and run.leads:
             log.warning("%d bad training samples; %s lists them", len(run.bad_samples.found), BAD_SAMPLES_FILE)
-            write_json(run.directory / BAD_SAMPLES_FILE, conceal(run.bad_samples.to_json(), run.tree))
-        hook.umbel_run_finished(run=run, error=error)
+            write_json(run.directory / BAD_SAMPLES_FILE, run.secrets.conceal(run.bad_samples.to_json()))
+        tell(run, lambda: hook.umbel_run_finished(run=run, error=error))
     return scores
 
 
@@ -269,7 +312,5 @@ def _as_trained(run: Run) -> DictConfig:
     interpolations stay unresolved."""
     tree = run.tree.copy()
     OmegaConf.update(tree, "train.precision", run.runtime.precision, force_add=True)
-    for name, task in run.tasks.items():
-        for key, value in task.learnt_options().items():
-            OmegaConf.update(tree, f"tasks.{name}.options.{key}", value, force_add=True)
+    write_learnt_options(tree, run.tasks)
     return tree

@@ -5,17 +5,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
+from umbel.checkpoint.amend import amend_checkpoint
 from umbel.checkpoint.background import Background
 from umbel.checkpoint.folder import checkpoint_folder
 from umbel.checkpoint.job import Job, Outcome
 from umbel.checkpoint.snapshot import Snapshot
 from umbel.checkpoint.state import capture
+from umbel.checkpoint.write import point_to
 from umbel.errors import CheckpointError, TrainingError
-from umbel.secrets import conceal
 
 if TYPE_CHECKING:
     from umbel.run import Run
@@ -50,8 +51,8 @@ class Saver:
     pending: Pending | None = None
 
 
-def save(run: Run, step: int, scores: Mapping[str, float] | None, *, evaluated: bool, needed: bool) -> None:
-    """Write a checkpoint of a run and let the `best` files name it where its scores are the best so far.
+def save(run: Run, step: int, *, evaluated: bool, needed: bool) -> None:
+    """Write a checkpoint of a run.
 
     A disk that refuses costs a warning; the next save is tried when it is due. Every rank must call it, rank 0 writes.
     With `train.save_async` it returns before the checkpoint is written, unless it is needed; errors are then raised
@@ -60,8 +61,8 @@ def save(run: Run, step: int, scores: Mapping[str, float] | None, *, evaluated: 
     Args:
         run: what is saved.
         step: optimizer steps done.
-        scores: by score key, where this step has been evaluated.
-        evaluated: no evaluation of this step is outstanding; a resumed run makes up for one that is.
+        evaluated: no evaluation of this step is outstanding; a resumed run makes up for one that is, unless `record`
+            has written down what it came to.
         needed: no later save will make up for this one.
 
     Raises:
@@ -73,25 +74,65 @@ def save(run: Run, step: int, scores: Mapping[str, float] | None, *, evaluated: 
     settle(run, tolerant=needed)
     run.bad_samples.share(run.runtime.rows)
     tensors, state = capture(run.runtime)
-    best = {key: list(value) for key, value in run.best.items()}
-    improved = []
-    for pointer, key in best_pointers(run).items():
-        if scores and scores[key] > best.get(key, [float("-inf")])[0]:
-            best[key] = [scores[key], step]
-            improved.append(pointer)
-    state |= {"guard": run.guard.state(), "best": best, "minutes": run.minutes, "evaluated": evaluated}
-    state |= {"bad_samples": conceal(run.bad_samples.state(), run.tree), "early_stop": run.early_stop.state()}
+    state |= {"guard": run.guard.state(), "bad_samples": run.secrets.conceal(run.bad_samples.state())}
+    state |= _outcome(run, run.best, evaluated)
     state |= {"seed": config.seed, "total_steps": run.total_steps}
     state |= {"world_size": run.runtime.world_size, "images_a_step": images_a_step(run)}
-    run.saver.pending = pending = Pending(best)
+    run.saver.pending = pending = Pending(run.best)
     if run.leads:
         parameters = {name for name, _ in run.runtime.model.named_parameters()}
         keep, keep_every = config.keep_checkpoints, config.keep_every
-        job = Job(run.checkpoints, step, {**tensors}, state, parameters, improved, keep, keep_every)
+        job = Job(run.checkpoints, step, {**tensors}, state, parameters, keep, keep_every)
         later = config.save_async and not needed
         pending.writing = Background(job, run.runtime, run.saver.snapshot) if later else job.write()
     if needed or not config.save_async:
         settle(run, needed=needed)
+
+
+def record(run: Run, step: int, scores: Mapping[str, float], *, needed: bool) -> None:
+    """Write into the checkpoint of a step what its evaluation came to, and let the `best` files name it where its
+    scores are the best so far; its weights are not written again. Every rank must call it.
+
+    Args:
+        run: whose checkpoint of this step has been saved; where the disk has refused it there is nothing to do.
+        step: optimizer steps done.
+        scores: by score key.
+        needed: no later save will make up for this one.
+
+    Raises:
+        TrainingError, CheckpointError: as `settle`.
+    """
+    settle(run, needed=needed)
+    if run.failed_saves:
+        return
+    best = {key: list(value) for key, value in run.best.items()}
+    improved = []
+    for pointer, key in best_pointers(run).items():
+        if scores[key] > best.get(key, [float("-inf")])[0]:
+            best[key] = [scores[key], step]
+            improved.append(pointer)
+    run.saver.pending = pending = Pending(best)
+    if run.leads:
+        keep, keep_every = run.recipe.train.keep_checkpoints, run.recipe.train.keep_every
+        try:
+            folder = amend_checkpoint(
+                run.checkpoints, step, _outcome(run, best, True), keep=keep, keep_every=keep_every
+            )
+            for pointer in improved:
+                point_to(run.checkpoints, pointer, folder)
+        except CheckpointError as error:
+            pending.writing = None, error
+    settle(run, needed=needed)
+
+
+def _outcome(run: Run, best: Mapping[str, list[float]], evaluated: bool) -> dict[str, Any]:
+    """What of a checkpoint's state an evaluation changes."""
+    return {
+        "best": {key: list(value) for key, value in best.items()},
+        "minutes": run.minutes,
+        "evaluated": evaluated,
+        "early_stop": run.early_stop.state(),
+    }
 
 
 def settle(run: Run, *, needed: bool = False, tolerant: bool = False) -> None:
@@ -132,7 +173,7 @@ def save_before_leaving(run: Run) -> None:
     try:
         settle(run, tolerant=True)
         if not checkpoint_folder(run.checkpoints, step).is_dir():
-            save(run, step, None, evaluated=True, needed=True)
+            save(run, step, evaluated=True, needed=True)
         log.warning("step %d is saved: --resume goes on from it", step)
     except Exception as fault:
         log.warning("step %d could not be saved: %s", step, fault)

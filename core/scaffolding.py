@@ -30,6 +30,13 @@ def write_plugin(name: str, shape: str, parent: Path) -> list[Path]:
     folder = parent / f"umbel-{name.replace('_', '-')}"
     if folder.exists() or folder.is_symlink():
         raise ConfigError("exists already", where=str(folder), hint="choose another name, or another folder by --out")
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir()  # it alone tells which of two commands was first
+    except FileExistsError:
+        raise ConfigError("exists already", where=str(folder), hint="choose another name or --out") from None
+    except OSError as error:
+        raise ConfigError(f"cannot be written: {error.strerror}", where=str(folder)) from None
     words = {
         "NAME": name,
         "CLASS": "".join(part.capitalize() for part in name.split("_") if part),

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
 
+from umbel.calls.task_rules import expect_as_many
 from umbel.inference import batch_of
 from umbel.model import MultiTaskModel
 from umbel.task import Task
@@ -72,11 +73,12 @@ def _predict(trunk: _Trunk, task: Task[Any], views: Sequence[View], original: Si
     """Predictions of a batch of one view, or of a single image of any number of views."""
     if len(views) == 1:
         decoded = task.decode(trunk.output(views[0], task.name), views[0])
+        expect_as_many(task, decoded, len(trunk.images))
         return [task.merge([task.restore(prediction, views[0], original)]) for prediction in decoded]
 
     def restored() -> Iterator[Any]:
         for view in views:
-            (prediction,) = task.decode(trunk.output(view, task.name), view)
+            (prediction,) = expect_as_many(task, task.decode(trunk.output(view, task.name), view), 1)
             yield task.restore(prediction, view, original)
 
     return [task.merge(restored())]

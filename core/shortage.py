@@ -10,7 +10,7 @@ import os
 import re
 import resource
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from umbel.errors import TrainingError, UmbelError
@@ -21,7 +21,9 @@ _SHM = Path("/dev/shm")
 _KILLED = re.compile(r"worker.*killed by signal: (?P<signal>[^.]+)|workers?.*(?P<lost>exited unexpectedly)", re.S)
 _SHARED = re.compile(r"shared memory|/torch_\d+|unable to (mmap|resize|allocate shared)|unable to write to file", re.I)
 _MEMORY = re.compile(
-    r"can.?t allocate memory|not enough memory|cannot allocate memory|std::bad_alloc|out of memory", re.I
+    r"can.?t allocate memory|cannot allocate memory|not enough memory|insufficient memory|out of memory|bad_alloc"
+    r"|failed to allocate",
+    re.I,
 )
 _FILES = re.compile(r"too many open files|received \d+ items of ancdata", re.I)
 _PROCESSES = re.compile(r"resource temporarily unavailable|can.?t start new thread|cannot fork|pthread_create", re.I)
@@ -63,9 +65,7 @@ def explain(error: BaseException, where: str = "", lower: str = "", died: str = 
         )
     if _SHARED.search(text) and isinstance(error, (RuntimeError, OSError)):
         return _shared_memory(where, workers)
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or number == errno.ENOMEM:
-        return _out_of_memory(error, where, lower)
-    if isinstance(error, RuntimeError) and _MEMORY.search(text):
+    if is_out_of_memory(error):
         return _out_of_memory(error, where, lower)
     if number == errno.ENOENT and "No usable temporary directory" in text:
         return ShortageError("no folder for temporary files can be written", where=where, hint="set TMPDIR to one")
@@ -78,6 +78,21 @@ def explain(error: BaseException, where: str = "", lower: str = "", died: str = 
             hint=f"raise it, or lower {lower or 'tasks.*.workers'} and OMP_NUM_THREADS",
         )
     return None
+
+
+def of_step(task: str, batch_size: int) -> AbstractContextManager[None]:
+    """`explained` for forward and backward of a batch of a task."""
+    return explained(f"tasks.{task}", f"tasks.{task}.batch_size ({batch_size} now) or input_size")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error of Python, NumPy, torch or OpenCV means that memory does not suffice."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    known = isinstance(error, RuntimeError) or type(error).__module__ == "cv2"
+    return known and bool(_MEMORY.search(str(error)))
 
 
 @contextmanager

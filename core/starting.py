@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from umbel.calls.make import recognise
 from umbel.data.holdout import open_split
 from umbel.data.loader import dataset_length
 from umbel.data.statistics import spread
 from umbel.errors import ConfigError, DataError
+from umbel.literals import literal
 from umbel.plugins import Plugins
 from umbel.recipe import build_recipe
 from umbel.types import Size, round_up
@@ -84,7 +86,7 @@ def start_task(name: str, folder: Path, kind: str | None, plugins: Plugins) -> S
     kinds = [plugins.find("task", kind, "--task").name] if kind else [o.name for o in plugins.offers("task")]
     guesses: dict[str, Guess] = {}
     for candidate in kinds:
-        guess = plugins.task_class(candidate, "--task").recognise(folder)
+        guess = recognise(plugins.find("task", candidate, "--task"), folder)
         if guess is not None:
             guesses[candidate] = guess
     if len(guesses) > 1:
@@ -139,7 +141,7 @@ def _read(name: str, kind: str, guess: Guess, plugins: Plugins) -> Start:
 
     from umbel.run import build_tasks
 
-    trial = {"kind": kind, "batch_size": 2, "input_size": [STRIDE, STRIDE], "options": guess.options}
+    trial = {"kind": kind, "batch_size": 2, "input_size": [STRIDE, STRIDE], "options": literal(guess.options)}
     trial["holdout"] = guess.holdout
     tree = OmegaConf.create({"tasks": {name: trial}, "backbone": {"options": {"model": MODEL}}})  # not built
     task = build_tasks(build_recipe(tree, plugins, name), plugins)[name]

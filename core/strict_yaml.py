@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 import yaml
@@ -11,6 +12,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, grammar_parser
 from omegaconf.grammar.gen.OmegaConfGrammarParser import OmegaConfGrammarParser
 
 from umbel.errors import ConfigError
+from umbel.literals import literal
 
 MAX_BYTES = 1_000_000
 MAX_LEVELS = 50
@@ -67,7 +69,7 @@ def check_tree(tree: DictConfig, where: str) -> None:
                 hint="recipes name registered things only: see `umbel plugins`",
             )
         if isinstance(value, str) and "${" in value:
-            for resolver in _resolvers(value):
+            for resolver in map(resolver_name, resolver_calls(value)):
                 if resolver not in RESOLVERS:
                     raise ConfigError(
                         f"resolver '{resolver}' is not allowed",
@@ -83,13 +85,14 @@ def as_written(tree: DictConfig, typed: Any) -> DictConfig:
         tree: the recipe as written.
         typed: the same with defaults, resolved.
     """
-    plain = OmegaConf.to_container(OmegaConf.structured(typed))
+    plain = literal(asdict(typed))
     for path, value in _interpolations(tree, ()):
         node: Any = plain
         for part in path[:-1]:
             node = node[part]
         node[path[-1]] = value
-    return OmegaConf.create(plain)  # type: ignore[return-value]
+    written: DictConfig = OmegaConf.create(plain)
+    return written
 
 
 def _interpolations(node: Any, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], str]]:
@@ -117,11 +120,16 @@ def _nodes(node: Any, prefix: str) -> Iterator[tuple[str, Any]]:
         yield prefix, node._value() if hasattr(node, "_value") else node
 
 
-def _resolvers(value: str) -> Iterator[str]:
-    """Names of the resolvers that an interpolation calls."""
+def resolver_calls(value: str) -> Iterator[Any]:
+    """The calls of resolvers in a text with interpolations, as omegaconf's grammar has them."""
     stack: list[Any] = [grammar_parser.parse(value)]
     while stack:
         node = stack.pop()
         if isinstance(node, OmegaConfGrammarParser.InterpolationResolverContext):
-            yield str(node.resolverName().getText())  # type: ignore[no-untyped-call]
+            yield node
         stack += list(getattr(node, "children", None) or ())
+
+
+def resolver_name(call: Any) -> str:
+    """Which resolver a call is of."""
+    return str(call.resolverName().getText())

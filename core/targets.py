@@ -9,9 +9,8 @@ from pathlib import Path
 
 from umbel.errors import CheckpointError, ConfigError, DataError, UmbelError
 from umbel.plugins import Plugins
+from umbel.run_folder import CHECKPOINTS, RECIPE_FILE
 
-RECIPE_FILE = "recipe.yaml"
-CHECKPOINTS = "checkpoints"
 RUNS = "runs"  # where trainings go without --out
 _SHOWN = 6
 

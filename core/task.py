@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-from umbel.types import Batch, FeatureSpec, Losses, Sample, Size, View
+from umbel.types import Batch, FeatureSpec, Losses, Sample, Size, Source, View
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -103,6 +103,15 @@ class Task(ABC, Generic[OptionsT]):
         Override it where classes are known without reading the samples.
         """
         return ()
+
+    def sources(self, dataset: Dataset[Sample]) -> Iterable[Source] | None:
+        """What each sample of `dataset(split)` is read from, in order, without reading an image; None: not known.
+
+        A run remembers it, so that `--resume` notices data that has changed. Of a data set that names no sources it
+        remembers the length, the files that are read by `umbel.read_text` and the like while it is opened once more,
+        and a few samples.
+        """
+        return None
 
     def augment(self, sample: Sample, rng: np.random.Generator) -> Sample:
         """Training view of a sample, of size `config.input_size`; every random choice comes from `rng`.

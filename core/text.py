@@ -16,6 +16,11 @@ def printable(text: str) -> str:
     return "".join(_escape(char) if unicodedata.category(char) in _UNFIT else char for char in text)
 
 
+def printable_lines(text: str) -> str:
+    """Text of any number of lines without characters that act on a terminal but for the line ends."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
 def csv_cell(text: str) -> str:
     """Text that a spreadsheet takes for text: what looks like a formula is quoted, as OWASP advises."""
     return f"'{text}" if text.startswith(_FORMULA) else text

@@ -8,14 +8,15 @@ from typing import Any
 
 from umbel.checkpoint.folder import LATEST
 from umbel.checkpoint.read import Checkpoint, find_checkpoint, open_checkpoint
-from umbel.checkpoint.state import load_weights
+from umbel.checkpoint.state import load_weights, trained_precision
 from umbel.checkpoint.tensors import load_tensors
 from umbel.config import Recipe
 from umbel.errors import CheckpointError, ConfigError
 from umbel.optim import build_optimizer
 from umbel.plugins import Plugins
 from umbel.recipe import load_recipe
-from umbel.run import CHECKPOINTS, RECIPE_FILE, build
+from umbel.run import build
+from umbel.run_folder import CHECKPOINTS, RECIPE_FILE
 from umbel.runtime.local import LocalRuntime
 from umbel.task import Task
 
@@ -47,7 +48,7 @@ def open_trained(
     else:
         opened = resolve_checkpoint(directory if is_run else None, checkpoint)
         tensors, where = opened.tensors("average") or opened.tensors("model"), str(opened.path)
-        trained_in = str(opened.state["precision"])
+        trained_in = trained_precision(opened)
     tasks, model = build(recipe, plugins, pretrained=False)
     load_weights(model, tensors, where)
     recipe.train.ema_decay = 0.0  # the weights to judge are the model's own now

@@ -18,7 +18,7 @@ from umbel.engine import fit
 from umbel.errors import InterruptedRunError
 from umbel.evaluation import evaluate
 from umbel.report.collect import FigureCollector
-from umbel.saving import save, save_before_leaving, settle, wait_before_leaving
+from umbel.saving import record, save, save_before_leaving, settle, wait_before_leaving
 from umbel.schedule.passes import passes_text
 from umbel.signals import StopRequest, StopRequestedError
 from umbel.types import Batch, Losses, Sample
@@ -64,35 +64,36 @@ def _train(run: Run, request: StopRequest, resumed: bool) -> dict[str, float]:
             hint="go on with --resume",
         )
 
-    def border(step: int, *, evaluation_due: bool, save_due: bool, again: bool = False) -> bool:
-        """Between two steps: evaluate, save, stop if a signal asks for it; whether the scores end the run."""
-        signal, scored = request.agreed(run.runtime), False
-        if evaluation_due or save_due or signal:
-            settle(run, tolerant=bool(signal) or step == run.total_steps)
+    def border(step: int, *, evaluation_due: bool, save_due: bool, saved: bool = False, again: bool = False) -> bool:
+        """Between two steps: save, evaluate, stop if a signal asks for it; whether the scores end the run.
+
+        What was trained is on disk before its last evaluation: a metric that fails, or a rank, must not cost it.
+        """
+        signal, scored, last = request.agreed(run.runtime), False, step == run.total_steps
         run.minutes = before + (time.perf_counter() - started) / 60
+        if not saved and (evaluation_due or save_due or signal):
+            settle(run, tolerant=bool(signal) or last)
+            save(run, step, evaluated=not evaluation_due, needed=last or bool(signal))
         if evaluation_due and not signal:
             try:
                 scores.update(_evaluate(run, step, request))
                 scored = True
             except StopRequestedError:
                 pass
-            except Exception:  # a metric that fails must not cost the training before it
-                if run.runtime.world_size == 1:  # other ranks may be anywhere in the evaluation
-                    save(run, step, None, evaluated=False, needed=True)
-                raise
             signal = request.agreed(run.runtime)
             run.minutes = before + (time.perf_counter() - started) / 60
         if scored and not again:
             run.early_stop.update(_main_scores(run, scores), step)
+            record(run, step, scores, needed=last or bool(run.early_stop.reason) or bool(signal))
         ended = bool(run.early_stop.reason)
-        done = ended or step == run.total_steps
-        if evaluation_due or save_due or signal:
-            missing = evaluation_due and not scored
-            save(run, step, scores if scored else None, evaluated=not missing, needed=done or bool(signal))
-            if not signal and (late := request.agreed(run.runtime)):  # it has come meanwhile
-                settle(run)
-                signal = "" if run.failed_saves else late
-        if signal and not (done and scored):
+        if signal and not scored:
+            settle(run, tolerant=True)
+            if run.failed_saves:  # of what was saved while it was evaluated
+                save(run, step, evaluated=not evaluation_due, needed=True)
+        elif not signal and (evaluation_due or save_due) and (late := request.agreed(run.runtime)):  # it came meanwhile
+            settle(run)
+            signal = "" if run.failed_saves else late
+        if signal and not (scored and (ended or last)):
             stop(signal, step)
         return ended
 
@@ -111,7 +112,7 @@ def _train(run: Run, request: StopRequest, resumed: bool) -> dict[str, float]:
             yield composite
 
     def after_step(step: int, losses: dict[str, Losses], lr: float) -> bool:
-        _tell(run, lambda: hook.umbel_step_finished(run=run, step=step, losses=losses, lr=lr))
+        tell(run, lambda: hook.umbel_step_finished(run=run, step=step, losses=losses, lr=lr))
         evaluation_due = step == run.total_steps or bool(config.eval_every and step % config.eval_every == 0)
         save_due = bool(config.save_every and step % config.save_every == 0)
         return border(step, evaluation_due=evaluation_due, save_due=save_due)
@@ -119,10 +120,10 @@ def _train(run: Run, request: StopRequest, resumed: bool) -> dict[str, float]:
     signal = request.agreed(run.runtime)
     if signal:  # it came while the run was prepared
         if not resumed:
-            save(run, start, None, evaluated=True, needed=True)
+            save(run, start, evaluated=True, needed=True)
         stop(signal, start)
     if not run.evaluated:
-        border(start, evaluation_due=True, save_due=False)
+        border(start, evaluation_due=True, save_due=False, saved=True)
     trained = {name: run.tasks[name] for name in run.train_data}
     if not run.early_stop.reason:
         log.info("plan of %d steps: %s", run.total_steps, passes_text(run.plan, run.batches, run.total_steps))
@@ -146,9 +147,10 @@ def _train(run: Run, request: StopRequest, resumed: bool) -> dict[str, float]:
         log.info("ended at step %d of %d: %s", done, run.total_steps, run.early_stop.reason)
     log.info("in %d steps: %s", done, passes_text(run.plan, run.batches, done))
     if config.balancer.name != FIXED:
-        log.info("factors of '%s' at the end: %s", config.balancer.name, factors_text(run.runtime.model.balancer))
+        with run.runtime.whole(run.runtime.model.balancer):
+            log.info("factors of '%s' at the end: %s", config.balancer.name, factors_text(run.runtime.model.balancer))
     if not scores:
-        border(done, evaluation_due=True, save_due=False, again=True)
+        border(done, evaluation_due=True, save_due=False, saved=True, again=True)
     return scores
 
 
@@ -163,11 +165,11 @@ def _evaluate(run: Run, step: int, request: StopRequest) -> dict[str, float]:
     if run.runtime.world_size == 1:  # several ranks finish it: one alone must not leave
         data = {name: Interruptible(dataset, request) for name, dataset in data.items()}
     scores = evaluate(run.runtime, run.tasks, data, run.recipe.score, run.collector)
-    _tell(run, lambda: run.hook.umbel_evaluated(run=run, step=step, scores=scores))
+    tell(run, lambda: run.hook.umbel_evaluated(run=run, step=step, scores=scores))
     return scores
 
 
-def _tell(run: Run, call: Callable[[], object]) -> None:
+def tell(run: Run, call: Callable[[], object]) -> None:
     """Tell the observers; one that cannot write, as on a full disk, costs a warning and not the training."""
     try:
         call()

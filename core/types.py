@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     from torch import Tensor
 
@@ -58,6 +60,21 @@ class Sample:
     target: Any
     id: str
     size: Size
+
+
+class Source(NamedTuple):
+    """What a sample is read from, known without reading it.
+
+    Args:
+        id: as the sample's.
+        files: the files that are read for it: the image, and a label where that is a file of its own.
+        label: what is known of the label from elsewhere, such as a class or boxes: JSON types, dataclasses, arrays and
+            containers of them; None where the files say all.
+    """
+
+    id: str
+    files: tuple[str | Path, ...] = ()
+    label: Any = None
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,9 @@ from umbel.report.figures import (
     TableFigure,
     picture,
 )
-from umbel.report.record import RECORD_FILE, Record, write_record
+from umbel.report.record import Record, write_record
+from umbel.run_folder import RECORD_FILE
+from umbel.secrets import NO_SECRETS
 
 NAMES = [
     "<script>alert(1)</script>",
@@ -68,5 +70,5 @@ def write_run(folder: Path, names: list[str], score: float = 0.5) -> Path:
         environment={"device": "CPU", "Python": names[1]},
         plugins=[["task", names[0], "umbel", "1.0"]],
     )
-    write_record(folder / RECORD_FILE, record)
+    write_record(folder / RECORD_FILE, record, NO_SECRETS)
     return folder

@@ -12,7 +12,8 @@ from umbel.checkpoint.state import capture
 from umbel.checkpoint.write import write_checkpoint
 from umbel.plugins import Plugins
 from umbel.recipe import load_recipe
-from umbel.run import CHECKPOINTS, build, build_runtime
+from umbel.run import build, build_runtime
+from umbel.run_folder import CHECKPOINTS
 
 CLASSES = ("sky", "road", "car")
 TASKS = f"""

@@ -5,10 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+
+from umbel.calls.guard import guard_class
+from umbel.calls.trunk_rules import BALANCER
 
 
 class Balancer(nn.Module, ABC):
@@ -37,6 +40,10 @@ class Balancer(nn.Module, ABC):
     Options: ClassVar[type]
     lr_scale: float = 1.0
     gradient_every: int = 0
+
+    def __init_subclass__(cls, **given: Any) -> None:
+        super().__init_subclass__(**given)
+        guard_class(cls, Balancer, BALANCER)
 
     def __init__(self, options: object, tasks: tuple[str, ...]) -> None:
         super().__init__()

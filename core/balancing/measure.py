@@ -50,7 +50,9 @@ def show_step(
     balancer = runtime.model.balancer
     if type(balancer).observe is Balancer.observe:  # it does not look: spare the processes their exchange
         return
-    balancer.observe(_mean_over_ranks(runtime, losses, shares), _mean_over_ranks(runtime, norms, shares))
+    seen = _mean_over_ranks(runtime, losses, shares), _mean_over_ranks(runtime, norms, shares)
+    with runtime.whole(balancer):
+        balancer.observe(*seen)
 
 
 def _mean_over_ranks(runtime: Runtime, values: Mapping[str, Tensor], shares: Mapping[str, float]) -> dict[str, Tensor]:

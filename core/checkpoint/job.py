@@ -1,4 +1,4 @@
-"""One save: what is checked, written, and pointed to."""
+"""One save: what is checked and written."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from umbel.checkpoint.finite import refuse_non_finite
-from umbel.checkpoint.write import point_to, write_checkpoint
+from umbel.checkpoint.write import write_checkpoint
 from umbel.errors import CheckpointError, TrainingError
 
 Outcome = tuple[TrainingError | None, CheckpointError | None]
@@ -26,7 +26,6 @@ class Job:
         tensors: file stem to named tensors.
         state: JSON types.
         parameters: names of the model's parameters, which must be finite.
-        pointers: the files that name it once it is written.
         keep: newest good checkpoints that stay.
         keep_every: steps between checkpoints that stay for ever; 0 for none.
     """
@@ -36,7 +35,6 @@ class Job:
     tensors: dict[str, Mapping[str, Tensor]]
     state: Mapping[str, Any]
     parameters: Collection[str]
-    pointers: Collection[str]
     keep: int
     keep_every: int
 
@@ -49,11 +47,7 @@ class Job:
         try:
             refuse_non_finite(self.tensors, self.parameters, self.step)
             checked()
-            folder = write_checkpoint(
-                self.root, self.step, self.tensors, self.state, keep=self.keep, keep_every=self.keep_every
-            )
-            for pointer in self.pointers:
-                point_to(self.root, pointer, folder)
+            write_checkpoint(self.root, self.step, self.tensors, self.state, keep=self.keep, keep_every=self.keep_every)
         except TrainingError as error:
             return error, None
         except CheckpointError as error:

@@ -10,6 +10,8 @@ from umbel.checkpoint.read import Checkpoint
 from umbel.errors import CheckpointError
 from umbel.runtime.base import Runtime
 
+PRECISIONS = ("fp32", "bf16")
+
 
 def capture(runtime: Runtime) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
     """Whole tensors by file, and the JSON state of a runtime; every rank must call it, rank 0 gets the tensors.
@@ -22,6 +24,18 @@ def capture(runtime: Runtime) -> tuple[dict[str, dict[str, Tensor]], dict[str, A
         tensors["average"] = runtime.average_weights()
         state["average_steps"] = runtime.average.steps
     return tensors, state
+
+
+def trained_precision(checkpoint: Checkpoint) -> str:
+    """The precision that a checkpoint was trained in, "fp32" or "bf16"; CheckpointError where it does not say."""
+    precision = checkpoint.state.get("precision")
+    if precision not in PRECISIONS:
+        raise CheckpointError(
+            f"says precision {precision!r} in its state, which is none of {', '.join(PRECISIONS)}",
+            where=str(checkpoint.path),
+            hint="it was written by another version, or is damaged: choose another checkpoint",
+        )
+    return str(precision)
 
 
 def restore(runtime: Runtime, checkpoint: Checkpoint) -> None:

@@ -54,9 +54,7 @@ def write_checkpoint(
     Raises:
         CheckpointError: if the disk refuses; earlier checkpoints are untouched and nothing half-written is left.
     """
-    final = checkpoint_folder(root, step)
-    temporary = root / f"{final.name}.tmp-{uuid.uuid4().hex[:8]}"
-    replaced = root / f"{final.name}.old-{uuid.uuid4().hex[:8]}"
+    final, temporary = checkpoint_folder(root, step), temporary_folder(root, step)
     streams = {f"{stem}.safetensors": partial(safetensors_blocks, named) for stem, named in tensors.items()}
     checksums = None
     try:
@@ -69,30 +67,52 @@ def write_checkpoint(
         if fill is not None:
             fill(temporary)
             files = _flush_files(temporary, sizes)
-        content = json.dumps(state, indent=1, allow_nan=False).encode()
-        _write_durably(temporary / STATE, [content])
-        files[STATE] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
         files |= {name: {"bytes": size, "sha256": checksums.of(name)} for name, size in sizes.items()}
-        manifest: dict[str, Any] = {"umbel": umbel.__version__, "step": step, "files": files}
-        manifest["sha256"] = own_checksum(manifest)
-        _write_durably(temporary / MANIFEST, [json.dumps(manifest, indent=1).encode()])
-        _flush_folder(temporary)
-        if final.exists():
-            os.rename(final, replaced)
-        os.rename(temporary, final)
-        _flush_folder(root)
+        commit(temporary, final, step, state, files)
     except OSError as error:
-        with suppress(OSError):  # under either name it is found
-            if replaced.exists() and not final.exists():
-                os.rename(replaced, final)
         shutil.rmtree(temporary, ignore_errors=True)
-        raise _refusal(final, error) from None
+        raise refusal(final, error) from None
     finally:
         if checksums is not None:
             checksums.stop()
     point_to(root, LATEST, final)
     retire(root, final, keep, keep_every)
     return final
+
+
+def temporary_folder(root: Path, step: int) -> Path:
+    """A new name under which nobody takes a folder for a checkpoint; what an interrupted save leaves is removed."""
+    return root / f"{checkpoint_folder(root, step).name}.tmp-{uuid.uuid4().hex[:8]}"
+
+
+def commit(temporary: Path, final: Path, step: int, state: Mapping[str, Any], files: Mapping[str, Any]) -> None:
+    """Complete a folder by its state and manifest, and rename it into place; OSError leaves what was there.
+
+    Args:
+        temporary: holds the other files, flushed.
+        final: name of the checkpoint, which one of the same step may have.
+        step: optimizer steps done.
+        state: JSON types.
+        files: bytes and SHA-256 of the other files, by name.
+    """
+    replaced = final.with_name(f"{final.name}.old-{uuid.uuid4().hex[:8]}")
+    content = json.dumps(state, indent=1, allow_nan=False).encode()
+    _write_durably(temporary / STATE, [content])
+    entry = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    manifest: dict[str, Any] = {"umbel": umbel.__version__, "step": step, "files": {**files, STATE: entry}}
+    manifest["sha256"] = own_checksum(manifest)
+    _write_durably(temporary / MANIFEST, [json.dumps(manifest, indent=1).encode()])
+    _flush_folder(temporary)
+    try:
+        if final.exists():
+            os.rename(final, replaced)
+        os.rename(temporary, final)
+        _flush_folder(final.parent)
+    except OSError:
+        with suppress(OSError):  # under either name it is found
+            if replaced.exists() and not final.exists():
+                os.rename(replaced, final)
+        raise
 
 
 def point_to(root: Path, name: str, checkpoint: Path) -> None:
@@ -108,10 +128,11 @@ def point_to(root: Path, name: str, checkpoint: Path) -> None:
     except OSError as error:
         with suppress(OSError):  # a disk that has become read-only does not delete either
             temporary.unlink(missing_ok=True)
-        raise _refusal(root / name, error) from None
+        raise refusal(root / name, error) from None
 
 
-def _refusal(path: Path, error: OSError) -> CheckpointError:
+def refusal(path: Path, error: OSError) -> CheckpointError:
+    """What is said of a disk that does not take what is written to a path."""
     return CheckpointError(
         f"cannot be saved: {error.strerror or error}", where=str(path), hint="earlier checkpoints are untouched"
     )

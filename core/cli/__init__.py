@@ -13,7 +13,8 @@ import sys
 import click
 
 from umbel import __version__
-from umbel.errors import DataError, UmbelError
+from umbel.errors import DataError, ElsewhereError, UmbelError
+from umbel.output import installed, stdout_lost
 from umbel.shortage import explain
 from umbel.text import printable
 
@@ -25,13 +26,6 @@ def cli() -> None:
 
     Add --debug to any command to see the traceback of an error.
     """
-
-
-class _PrintableFormatter(logging.Formatter):
-    """Names of files and classes are others' text: none of it acts on the terminal."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return "\n".join(printable(line) for line in super().format(record).split("\n"))
 
 
 def build_cli() -> click.Group:
@@ -48,12 +42,14 @@ def build_cli() -> click.Group:
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point of the console script and of `python -m umbel`."""
-    given = without_local_rank(sys.argv[1:] if arguments is None else arguments)
+    with installed(for_ever=arguments is None):
+        _main(without_local_rank(sys.argv[1:] if arguments is None else arguments))
+
+
+def _main(given: list[str]) -> None:
     debug = "--debug" in given
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_PrintableFormatter("%(message)s"))
     level = logging.INFO if os.environ.get("RANK", "0") == "0" else logging.WARNING
-    logging.basicConfig(level=level, handlers=[handler])
+    logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
     try:
         code = build_cli().main(
             [argument for argument in given if argument != "--debug"], prog_name="umbel", standalone_mode=False
@@ -62,6 +58,8 @@ def main(arguments: list[str] | None = None) -> None:
             from umbel.ranks import leave
 
             leave(code if isinstance(code, int) else 0)
+        if not code and (lost := stdout_lost()) is not None:
+            raise DataError(f"cannot be written: {getattr(lost, 'strerror', None) or lost}", where="stdout")
         if isinstance(code, int):  # what a verb's Exit asks for
             sys.exit(code)
     except click.ClickException as error:
@@ -72,14 +70,14 @@ def main(arguments: list[str] | None = None) -> None:
         if hint:
             click.echo(hint, err=True)
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        sys.exit(0)
     except (click.Abort, KeyboardInterrupt, Exception) as error:  # one line for the user, a traceback on request
         if debug:
             raise
         message, code = _explain(error)
         rank = f"rank {os.environ.get('RANK', '0')}: " if several_processes() else ""
-        click.echo(printable(f"umbel: {rank}{getattr(error, 'label', 'error')}: {' '.join(message.split())}"), err=True)
+        if not isinstance(error, ElsewhereError):
+            line = f"umbel: {rank}{getattr(error, 'label', 'error')}: {' '.join(message.split())}"
+            click.echo(printable(line), err=True)
         if rank:
             from umbel.ranks import leave
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from umbel.cli.say import say
 from umbel.cli.targets import RECIPE, RUN, look_early
 
 
@@ -16,9 +17,17 @@ from umbel.cli.targets import RECIPE, RUN, look_early
 @click.option("--mode", type=click.Choice(["frozen", "adapter", "joint"]), default="frozen", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the grown run; default: a new one in runs/.")
 @click.option("--resume", is_flag=True, help="Go on from the newest checkpoint in --out, with the same arguments.")
+@click.option("--accept-changes", is_flag=True, help="With --resume: although data, batch_size or deepspeed changed.")
 @click.option("--checkpoint", default="latest", show_default=True, metavar="NAME")
 def add_task(
-    run: Path, recipe: str, overrides: tuple[str, ...], mode: str, out: Path | None, resume: bool, checkpoint: str
+    run: Path,
+    recipe: str,
+    overrides: tuple[str, ...],
+    mode: str,
+    out: Path | None,
+    resume: bool,
+    accept_changes: bool,
+    checkpoint: str,
 ) -> None:
     """Add the tasks of RECIPE that a trained RUN does not have, and train them.
 
@@ -35,13 +44,17 @@ def add_task(
         check_out(out, resume=resume)
     look_early(recipe, overrides)
     from umbel.cli.tables import scores_table, text_table
-    from umbel.cli.train import new_directory
+    from umbel.cli.train import run_directory
     from umbel.growth.add import add_tasks
     from umbel.plugins import Plugins
     from umbel.ranks import launched
 
-    directory = out or new_directory(Path("runs"), f"{run.name}-grown")
-    verdicts, scores = add_tasks(run, recipe, overrides, mode, directory, checkpoint, Plugins.discover(), resume=resume)
+    several = launched().world_size > 1
+    with run_directory(out, Path("runs"), f"{run.name}-grown", several=several) as directory:
+        verdicts, scores = add_tasks(
+            run, recipe, overrides, mode, directory, checkpoint, Plugins.discover(),
+            resume=resume, accept_changes=accept_changes,
+        )  # fmt: skip
     if not launched().leads:
         return
     click.echo(scores_table(scores))
@@ -52,6 +65,6 @@ def add_task(
         for v in verdicts
     ]  # fmt: skip
     click.echo(text_table(("old task", "before", "after", "change", "gate"), rows))
-    click.echo(f"run: {directory}", err=True)
+    say(f"run: {directory}", err=True)
     if not all(verdict.passed for verdict in verdicts):
         raise click.exceptions.Exit(1)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from umbel.cli.say import say
 from umbel.cli.targets import RECIPE, look_early
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def check(
         for row in report.tasks
     ]  # fmt: skip
     click.echo(text_table(header, rows))
+    click.echo("s/step: forward and backward of that task alone, the second time")
     click.echo(f"{report.parameters:,} parameters ({report.backbone_parameters:,} in the backbone), {report.precision}")
     click.echo(f"{report.total_steps} steps of {report.images_per_step} images")
     echo_statistics(typed, found)
@@ -79,9 +81,11 @@ def check(
 def draw_samples(recipe: Recipe, found: Plugins, folder: Path) -> None:
     """Draw augmented training samples of every task with their labels and print the files."""
     from umbel.data.loader import load_datasets
-    from umbel.pictures import write_sheet
+    from umbel.pictures import SHEETS, sheet_name, write_sheet
     from umbel.run import build_tasks
+    from umbel.written import refuse_foreign
 
     tasks = build_tasks(recipe, found)
+    refuse_foreign(folder, [sheet_name(task) for task in tasks.values()], SHEETS)
     for name, dataset in load_datasets(tasks, "train").items():
-        click.echo(write_sheet(tasks[name], dataset, recipe.train.seed, folder))
+        say(write_sheet(tasks[name], dataset, recipe.train.seed, folder))

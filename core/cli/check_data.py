@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from umbel.text import printable
+from umbel.cli.say import say
+from umbel.output import tolerant
 
 if TYPE_CHECKING:
     from umbel.config import Recipe
+    from umbel.inspection.check import DataReport
     from umbel.plugins import Plugins
 
 
@@ -26,23 +28,34 @@ def print_data_report(recipe: Recipe, plugins: Plugins, workers: int, json_file:
         json_file: where to write the report as JSON too; "-" prints it in place of the text.
     """
     from umbel.data.files import write_json
-    from umbel.inspection.check import check_data
     from umbel.inspection.report import to_json, to_text
+    from umbel.written import write_new
+
+    if json_file is not None and json_file != "-":
+        with write_new(Path(json_file), "report on data"):
+            report = _checked(recipe, plugins, workers)
+            write_json(Path(json_file), to_json(report))
+    else:
+        report = _checked(recipe, plugins, workers)
+    if json_file == "-":
+        click.echo(json.dumps(to_json(report), indent=1))
+    else:
+        say(*to_text(report).split("\n"))
+    return report.exit_code
+
+
+def _checked(recipe: Recipe, plugins: Plugins, workers: int) -> DataReport:
+    from umbel.inspection.check import check_data
     from umbel.run import build_tasks
 
     report = check_data(build_tasks(recipe, plugins), workers, _progress if sys.stderr.isatty() else None)
     if sys.stderr.isatty():
         click.echo(err=True)
-    if json_file == "-":
-        click.echo(json.dumps(to_json(report), indent=1))
-        return report.exit_code
-    if json_file is not None:
-        write_json(Path(json_file), to_json(report))
-    for line in to_text(report).split("\n"):
-        click.echo(printable(line))
-    return report.exit_code
+    return report
 
 
 def _progress(done: int, total: int) -> None:
     if done == total or done % 50 == 0:
-        click.echo(f"\rread {done:,} of {total:,} samples", nl=False, err=True)
+        bar = tolerant(sys.stderr)  # goes back to the start of its line
+        bar.write(f"\rread {done:,} of {total:,} samples")
+        bar.flush()

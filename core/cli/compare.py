@@ -44,15 +44,18 @@ def compare(
     from umbel.compare.models import JOINT, make_plan, train_or_reuse
     from umbel.compare.result import as_text, summarise
     from umbel.data.files import write_json
+    from umbel.lock import hold
+    from umbel.written import write_new
 
     if quiet:
         logging.getLogger().setLevel(logging.WARNING)
-    plan = make_plan(recipe, overrides, chosen, steps, folder)
-    scores = {(model.name, model.seed): train_or_reuse(plan, model, quiet=quiet) for model in plan.models}
-    first = {model.name: model.directory for model in plan.models if model.seed == chosen[0]}
-    cost = measure_cost(first.pop(JOINT), first)
-    result = summarise(plan, chosen, scores, cost)
-    write_json(folder / "compare.json", result)
+    with hold(folder, "umbel compare"), write_new(folder / "compare.json", "comparison"):
+        plan = make_plan(recipe, overrides, chosen, steps, folder)
+        scores = {(model.name, model.seed): train_or_reuse(plan, model, quiet=quiet) for model in plan.models}
+        first = {model.name: model.directory for model in plan.models if model.seed == chosen[0]}
+        cost = measure_cost(first.pop(JOINT), first)
+        result = summarise(plan, chosen, scores, cost)
+        write_json(folder / "compare.json", result)
     click.echo(json.dumps(result, indent=1) if as_json else as_text(result))
 
 

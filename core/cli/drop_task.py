@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from umbel.cli.say import say
 from umbel.cli.targets import RUN, look_early
 
 
@@ -31,5 +32,6 @@ def drop_task(run: Path, names: tuple[str, ...], out: Path | None, checkpoint: s
     for name in names:
         if name not in had:
             raise ConfigError(f"no task '{name}'", where="drop-task", hint=f"the run has {', '.join(had)}")
-    parameters = extract(run, [name for name in had if name not in names], folder, checkpoint, plugins)
-    click.echo(f"{folder}: {', '.join(name for name in had if name not in names)}; {parameters:,} values")
+    kept = [name for name in had if name not in names]
+    parameters = extract(run, kept, folder, checkpoint, plugins, "umbel drop-task")
+    say(f"{folder}: {', '.join(kept)}; {parameters:,} values")

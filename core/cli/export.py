@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from umbel.cli.say import say
 from umbel.cli.targets import RUN, look_early
 
 
@@ -31,6 +32,8 @@ def export(
     Programs are run beside torch on random images: the exit code is 1 if an output differs by more than 1e-4 of its
     largest value, or a decoded prediction differs.
     """
+    import logging
+
     from umbel.targets import check_folder
 
     folder = out or run / "export" / target
@@ -38,23 +41,31 @@ def export(
     look_early(run)
     from umbel.api import load
     from umbel.cli.tables import text_table
-    from umbel.export.bundle import export_model, read_scores
+    from umbel.errors import DataError
+    from umbel.evaluation import read_scores
+    from umbel.export.bundle import export_model
     from umbel.plugins import Plugins
     from umbel.recipe import load_recipe
-    from umbel.run import RECIPE_FILE
+    from umbel.run_folder import RECIPE_FILE, SCORES_FILE
     from umbel.trained import select_tasks
 
     trained = load(run, checkpoint, ["train.device=cpu"])
     tasks = select_tasks(trained.tasks, [name.strip() for name in (names or "").split(",") if name.strip()])
     inside = run / RECIPE_FILE
     _, tree = load_recipe(str(inside if inside.is_file() else run), (), Plugins.discover())
+    scores: dict[str, float] = {}
+    if (run / SCORES_FILE).exists():
+        try:
+            scores = read_scores(run / SCORES_FILE)
+        except DataError as error:  # the model is what matters
+            logging.getLogger(__name__).warning("%s; the card has no scores", error)
     done = export_model(
         trained.runtime.model, trained.recipe, tree, tasks, folder,
-        target=target, name=run.resolve().name, scores=read_scores(run), opset=opset, size=size,
+        target=target, name=run.resolve().name, scores=scores, opset=opset, size=size,
     )  # fmt: skip
     for file in done.files:
-        click.echo(folder / file)
-    click.echo(f"{done.parameters:,} parameters; free dimensions: {', '.join(done.dynamic) or 'none'}")
+        say(folder / file)
+    say(f"{done.parameters:,} parameters; free dimensions: {', '.join(done.dynamic) or 'none'}")
     if done.parity:
         rows = [
             (p.output, "x".join(map(str, p.shape)), f"{p.difference:.1e}", "equal" if p.predictions else "DIFFERENT")

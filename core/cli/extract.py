@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from umbel.cli.say import say
 from umbel.cli.targets import RUN, look_early
 
 
@@ -25,4 +26,4 @@ def extract(run: Path, listed: str, out: Path, checkpoint: str) -> None:
 
     names = [name.strip() for name in listed.split(",") if name.strip()]
     parameters = write_bundle(run, names, out, checkpoint, Plugins.discover())
-    click.echo(f"{out}: {', '.join(names)}; {parameters:,} values")
+    say(f"{out}: {', '.join(names)}; {parameters:,} values")

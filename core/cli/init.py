@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from umbel.cli.say import say
+from umbel.text import printable
 
 if TYPE_CHECKING:
     from umbel.plugins import Plugins
@@ -45,10 +49,13 @@ def init(
     from umbel.plugins import Plugins
     from umbel.recipe_text import recipe_text
     from umbel.starting import parse_task, start_task
+    from umbel.written import write_new
 
     found = Plugins.discover()
     asking = not yes and _is_terminal()
-    if out.exists() and not yes and not (asking and click.confirm(f"{out} exists. Replace it?", err=True)):
+    shown = printable(str(out))
+    agreed = yes or (out.exists() and asking and click.confirm(f"{shown} exists. Replace it?", err=True))
+    if os.path.lexists(out) and not agreed:
         raise ConfigError("exists already", where=str(out), hint="give --yes to replace it, or another --out")
     starts: dict[str, Start] = {}
     for text in given:
@@ -59,14 +66,15 @@ def init(
     if not starts:
         raise ConfigError("no task is given", where="--task", hint="for example --task road=data/road")
     chosen = None if weights == "none" else weights or f"{model}.in1k"
-    write_bytes(out, recipe_text(list(starts.values()), model, chosen, steps).encode())
-    click.echo(out)
+    with write_new(out, "new recipe", replace=agreed):
+        write_bytes(out, recipe_text(list(starts.values()), model, chosen, steps).encode())
+    say(out)
     if pictures is not None:
         from umbel.cli.check import draw_samples
         from umbel.recipe import load_recipe
 
         draw_samples(load_recipe(str(out), (), found)[0], found, pictures)
-    click.echo(f"next: umbel check {out}; umbel train {out}", err=True)
+    say(f"next: umbel check {out}; umbel train {out}", err=True)
 
 
 def _add(starts: dict[str, Start], start: Start) -> None:
@@ -81,7 +89,7 @@ def _add(starts: dict[str, Start], start: Start) -> None:
     held = start.guess.holdout
     said = f"; no validation split: {100 * held:g} % held out (holdout: {held:g})" if held else ""
     found = f"{start.kind}, layout {start.guess.layout}, {counts}, {len(start.classes)} classes"
-    click.echo(f"{start.name}: {found}{said}", err=True)
+    say(f"{start.name}: {found}{said}", err=True)
 
 
 def _ask(starts: dict[str, Start], found: Plugins) -> None:
@@ -96,7 +104,7 @@ def _ask(starts: dict[str, Start], found: Plugins) -> None:
             name = click.prompt("Name of the task", default=task_name(Path(text)), err=True)
             _add(starts, start_task(name, Path(text).expanduser(), None, found))
         except UmbelError as error:
-            click.echo(str(error), err=True)
+            say(error, err=True)
 
 
 def _is_terminal() -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from umbel.cli.say import say
 from umbel.scaffolding import KINDS
 
 
@@ -28,9 +29,10 @@ def new_task(name: str, kind: str, out: Path) -> None:
     from umbel.scaffolding import write_plugin
 
     for path in write_plugin(name, kind, out):
-        click.echo(path)
+        say(path)
     taken = [o.plugin.distribution for o in Plugins.discover().offers("task") if o.name == name]
     if taken:
-        click.echo(f"note: {taken[0]} offers a task of that name; recipes then write umbel-{name}/{name}", err=True)
+        say(f"note: {taken[0]} offers a task of that name; recipes then write umbel-{name}/{name}", err=True)
     folder = out / f"umbel-{name.replace('_', '-')}"
-    click.echo(f"next: pip install -e {folder} && pytest {folder} && umbel train {folder}/recipe.yaml", err=True)
+    install = f"pip install -e '{folder}[test]'"
+    say(f"next: {install} && pytest {folder} && umbel train {folder}/recipe.yaml", err=True)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from umbel.cli.say import say
+
 if TYPE_CHECKING:
     from umbel.plugins import Plugins
 
@@ -33,11 +35,11 @@ def plugins(as_json: bool) -> None:
         click.echo(text_table(("role", "name", "distribution", "version"), rows))
         for plugin in broken:
             reason = " ".join(plugin["error"].split())
-            click.echo(f"broken: {plugin['id']} {plugin['version']}: {reason}", err=True)
+            say(f"broken: {plugin['id']} {plugin['version']}: {reason}", err=True)
         for name in found.blocked:
-            click.echo(f"blocked: {name}", err=True)
+            say(f"blocked: {name}", err=True)
         for name, message in report["other_api_messages"].items():
-            click.echo(f"not loaded: {name} {message}", err=True)
+            say(f"not loaded: {name} {message}", err=True)
     if broken:
         raise click.exceptions.Exit(1)
 

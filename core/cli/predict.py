@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from umbel.cli.say import say
 from umbel.cli.targets import RUN, look_early
 
 FORMATS = ("pictures", "json", "coco", "masks")
@@ -76,8 +77,8 @@ def predict(
     predictor = Predictor(trained.runtime, select_tasks(trained.tasks, names), confidence, wanted, size)
     outcome = predict_files(predictor, paths, out, formats, batch)
     for path in outcome.written:
-        click.echo(path)
+        say(path)
     if outcome.failed:
         for error in outcome.failed:
-            click.echo(f"not predicted: {error}", err=True)
+            say(f"not predicted: {error}", err=True)
         raise click.exceptions.Exit(1)

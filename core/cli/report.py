@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from umbel.cli.say import say
 from umbel.cli.targets import RUN
 
 
@@ -28,6 +29,6 @@ def report(runs: tuple[Path, ...], out: Path | None, evaluate: bool, checkpoint:
     for run in runs if evaluate else ():
         rebuild_figures(run, checkpoint)
     if len(runs) == 1:
-        click.echo(write_report(runs[0], out))
+        say(write_report(runs[0], out))
     else:
-        click.echo(write_comparison(runs, out or Path("comparison.html")))
+        say(write_comparison(runs, out or Path("comparison.html")))

@@ -26,13 +26,19 @@ def show(recipe: str | None, overrides: tuple[str, ...], schema: str | None) -> 
         return
     if recipe is None:
         raise click.UsageError("give a RECIPE, or --schema KIND")
+    import yaml
     from omegaconf import OmegaConf
 
     from umbel.recipe import load_recipe
     from umbel.strict_yaml import as_written
+    from umbel.text import printable_lines
 
     typed, tree = load_recipe(recipe, overrides, found)
-    click.echo(OmegaConf.to_yaml(as_written(tree, typed)).rstrip())
+    written = as_written(tree, typed)
+    text = OmegaConf.to_yaml(written).rstrip()
+    if printable_lines(text) != text:  # a name acts on the terminal: YAML has escapes of its own
+        text = yaml.safe_dump(OmegaConf.to_container(written), sort_keys=False).rstrip()
+    click.echo(text)
 
 
 def _schema(name: str, found: object) -> str:

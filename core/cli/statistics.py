@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from umbel.cli.say import say
+
 if TYPE_CHECKING:
     from umbel.config import Recipe
     from umbel.data.statistics import Statistic
@@ -25,12 +27,12 @@ def echo_statistics(recipe: Recipe, found: Plugins) -> None:
                     _echo_table(f"{name}, {called}", table)
                 findings += [f"note: {name}, {called}: {finding}" for finding in table.findings]
     if findings:
-        click.echo("\n" + "\n".join(findings))
+        say("", *findings)
 
 
 def _echo_table(what: str, table: Statistic) -> None:
     from umbel.cli.tables import text_table
 
     cells = [[f"{cell:.4f}" if isinstance(cell, float) else str(cell) for cell in row] for row in table.rows]
-    click.echo(f"\n{what}: {table.title}")
+    say("", f"{what}: {table.title}")
     click.echo(text_table(table.columns, cells))

@@ -49,7 +49,7 @@ def look_early(target: str | Path, overrides: Sequence[str] = ()) -> None:
 
     from umbel.plugins import Plugins
     from umbel.recipe import check_recipe
-    from umbel.targets import RECIPE_FILE
+    from umbel.run_folder import RECIPE_FILE
 
     inside = Path(target) / RECIPE_FILE
     check_recipe(str(inside if inside.is_file() else target), overrides, Plugins.discover())

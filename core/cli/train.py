@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 
 import click
 
+from umbel.cli.say import say
 from umbel.cli.targets import RECIPE, look_early
 
 
@@ -17,8 +22,16 @@ from umbel.cli.targets import RECIPE, look_early
 @click.option("--quiet", "-q", is_flag=True, help="No progress on stderr; scores and warnings only.")
 @click.option("--json", "json_lines", is_flag=True, help="Progress and scores as JSON lines on stdout.")
 @click.option("--exact", is_flag=True, help="With --resume: never from an older one because the newest is damaged.")
+@click.option("--accept-changes", is_flag=True, help="With --resume: although data, batch_size or deepspeed changed.")
 def train(
-    recipe: str, overrides: tuple[str, ...], out: Path | None, resume: bool, exact: bool, quiet: bool, json_lines: bool
+    recipe: str,
+    overrides: tuple[str, ...],
+    out: Path | None,
+    resume: bool,
+    exact: bool,
+    accept_changes: bool,
+    quiet: bool,
+    json_lines: bool,
 ) -> None:
     """Train RECIPE (a file or a name), evaluate it, and print the scores.
 
@@ -38,6 +51,8 @@ def train(
         raise ConfigError("--resume needs the run's folder", hint="add --out DIR")
     if exact and not resume:
         raise ConfigError("--exact says how to resume", hint="add --resume")
+    if accept_changes and not resume:
+        raise ConfigError("--accept-changes says how to resume", hint="add --resume")
     if out is not None:
         check_out(out, resume=resume)
     look_early(recipe, overrides)
@@ -47,25 +62,60 @@ def train(
     from umbel.ranks import launched
     from umbel.signals import stop_signals
 
-    directory = out or new_directory(Path("runs"), Path(recipe).stem)
+    several = launched().world_size > 1
     if quiet:
         logging.getLogger().setLevel(logging.WARNING)
-    with stop_signals(launched=launched().world_size > 1):  # from here on: to prepare a run may take minutes
+    with (
+        run_directory(out, Path("runs"), Path(recipe).stem, several=several) as directory,
+        stop_signals(launched=several),  # from here on: to prepare a run may take minutes
+    ):
         scores = api.train(
-            recipe, overrides, out=directory, resume=resume, exact=exact, quiet=quiet, json_lines=json_lines
-        )
+            recipe, overrides, out=directory, resume=resume, exact=exact, quiet=quiet, json_lines=json_lines,
+            accept_changes=accept_changes,
+        )  # fmt: skip
     if not launched().leads:
         return
     if not json_lines:
         click.echo(scores_table(scores))
     if not quiet:
-        click.echo(f"run: {directory}", err=True)
+        say(f"run: {directory}", err=True)
 
 
-def new_directory(parent: Path, name: str) -> Path:
-    """The first of parent/name, parent/name-2, ... that does not exist."""
-    candidate, number = parent / name, 1
-    while candidate.exists():
-        number += 1
-        candidate = parent / f"{name}-{number}"
-    return candidate
+@contextmanager
+def run_directory(out: Path | None, parent: Path, name: str, *, several: bool) -> Iterator[Path]:
+    """The folder of a run: `out`, or the first of parent/name, parent/name-2, ... that this command could make.
+
+    Args:
+        out: what the user has said.
+        parent: folder of all runs.
+        name: of the new one.
+        several: a launcher started this process as one of several; they cannot tell each other yet who makes it.
+    """
+    if out is not None:
+        yield out
+        return
+    for number in count(1):
+        candidate = parent / (name if number == 1 else f"{name}-{number}")
+        if os.path.lexists(candidate) or (not several and not _made(candidate)):
+            continue
+        try:
+            yield candidate
+        finally:
+            if not several:
+                with suppress(OSError):  # it holds something, as it should
+                    candidate.rmdir()
+        return
+
+
+def _made(folder: Path) -> bool:
+    """Make a folder; False if another has just done so."""
+    from umbel.errors import DataError
+
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir()
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise DataError(f"cannot be written: {error.strerror}", where=str(folder)) from None
+    return True

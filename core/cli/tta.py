@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,9 +58,31 @@ def tta(
     wanted = _scales(listed) if listed else None
     look_early(target, overrides)
 
+    from umbel.lock import hold_around
+    from umbel.written import write_new
+
+    source = Path(target) / "recipe.yaml" if Path(target).is_dir() else Path(target)
+    with ExitStack() as stack:  # what is in the way is said before anything is computed
+        for path, what in ((csv_file, "table"), (json_file, "table"), (recipe_file, "chosen recipe")):
+            if path is not None:
+                stack.enter_context(hold_around(path, "umbel tta"))
+                stack.enter_context(write_new(path, what, inputs=[source]))
+        _compare(target, overrides, names, limit, checkpoint, budget, wanted, (csv_file, json_file, recipe_file))
+
+
+def _compare(
+    target: str,
+    overrides: tuple[str, ...],
+    names: tuple[str, ...],
+    limit: int | None,
+    checkpoint: str,
+    budget: float | None,
+    wanted: list[float] | None,
+    files: tuple[Path | None, Path | None, Path | None],
+) -> None:
     from umbel.api import load
     from umbel.data.loader import load_datasets
-    from umbel.run import RECIPE_FILE
+    from umbel.run_folder import RECIPE_FILE
     from umbel.trained import select_tasks
     from umbel.tta.report import write_csv, write_recipe, write_rows_json
     from umbel.tta.search import search
@@ -83,6 +106,7 @@ def tta(
         else:
             shown = tables[name] = evaluate_variants(trained.runtime, task, variants[name], datasets[name], limit)
         click.echo(_table(name, shown, mains[name]) + "\n")
+    csv_file, json_file, recipe_file = files
     if csv_file is not None:
         write_csv(csv_file, tables, mains)
     if json_file is not None:

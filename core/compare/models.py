@@ -13,13 +13,14 @@ from omegaconf import DictConfig, OmegaConf
 
 from umbel.api import train
 from umbel.config import Recipe
-from umbel.data.files import read_json
 from umbel.data.loader import batches_per_pass, load_datasets
-from umbel.errors import ConfigError, DataError
+from umbel.errors import ConfigError
+from umbel.evaluation import read_scores
 from umbel.plugins import Plugins
 from umbel.recipe import load_recipe, read_tree
 from umbel.resume import changed_keys
-from umbel.run import CHECKPOINTS, RECIPE_FILE, SCORES_FILE, build_tasks
+from umbel.run import build_tasks
+from umbel.run_folder import CHECKPOINTS, RECIPE_FILE, SCORES_FILE
 from umbel.schedule.config import PROPORTIONAL, TEMPERATURE
 from umbel.schedule.passes import steps_per_epoch
 from umbel.schedule.plan import check_plan
@@ -138,17 +139,10 @@ def train_or_reuse(plan: Plan, model: Planned, *, quiet: bool) -> dict[str, floa
     finished = model.directory / SCORES_FILE
     if finished.is_file():
         log.info("%s: already trained", model.directory)
-        return _scores(finished)
+        return read_scores(finished)
     started = (model.directory / CHECKPOINTS).is_dir() and any((model.directory / CHECKPOINTS).glob("step-*"))
     train(plan.recipe, model.overrides, out=model.directory, resume=started, quiet=quiet)
-    return _scores(finished)
-
-
-def _scores(path: Path) -> dict[str, float]:
-    stored = read_json(path)
-    if not isinstance(stored, dict):
-        raise DataError("is not a file of scores", where=str(path), hint="remove the run and compare again")
-    return {str(key): float("nan") if value is None else float(value) for key, value in stored.items()}
+    return read_scores(finished)
 
 
 def _differences(saved: Any, tree: DictConfig) -> list[str]:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from typing import Any
 
-from umbel.errors import DataError, UmbelError
-from umbel.signals import StopRequestedError
+from torch.utils.data import Dataset
 
-_LONGEST = 300  # characters of a message: some libraries put whole arrays into theirs
+from umbel.calls.fault import passes, spoilt
+from umbel.calls.guard import verify
+from umbel.calls.owner import owner_of
+from umbel.calls.task_rules import STORED
+from umbel.errors import UmbelError
+from umbel.task import Task
+from umbel.types import Sample
+
+READ = "dataset()[index]"
 
 
 class WorkerTraceback(Exception):
@@ -25,36 +31,43 @@ class WorkerTraceback(Exception):
 
 
 @contextmanager
-def blame(task: str, sample: int | str) -> Iterator[None]:
-    """Within it every error is the fault of one sample: a DataError with that of the data set as its cause.
+def blame(task: Task[Any], sample: int | str, method: str = READ) -> Iterator[None]:
+    """Within it every error is the fault of one sample: a DataError with that of the task as its cause.
 
     UmbelErrors pass, since they say what is wrong. So does MemoryError: it depends on the machine and not on the
     sample, and another one in its place would make two runs differ.
 
     Args:
-        task: task name.
+        task: whose data.
         sample: its number in the data set, or what else names it.
+        method: what is called of the task.
 
     Raises:
         DataError: with the kind of the error, its message, and the line that raised it.
     """
     try:
         yield
-    except (UmbelError, StopRequestedError, MemoryError):
-        raise
     except Exception as error:
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        said = " ".join(str(error).split())[:_LONGEST]
-        blamed = DataError(
-            f"cannot be used: {type(error).__name__}: {said} ({Path(last.filename).name}:{last.lineno})",
-            where=f"task '{task}', sample {sample}",
-        )
-        blamed.trace = traceback.format_exc()
-        raise blamed from error
+        if passes(error):
+            raise
+        raise spoilt(owner_of(task), method, error, str(sample)) from error
+
+
+def read_sample(task: Task[Any], dataset: Dataset[Sample], index: int) -> Sample:
+    """A sample of a task's data as stored.
+
+    Raises:
+        DataError: it cannot be read.
+        PluginError: what the data set gives is no Sample with an image.
+    """
+    with blame(task, index):
+        stored = dataset[index]
+    verify(task, READ, STORED, stored, sample=f"sample {index}")
+    return stored
 
 
 def with_cause(error: UmbelError) -> UmbelError:
     """An error from a worker with the cause that it had there, for people who ask for the traceback."""
-    if isinstance(error, DataError) and error.trace and error.__cause__ is None:
+    if error.trace and error.__cause__ is None:
         error.__cause__ = WorkerTraceback(error.trace)
     return error

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from umbel.data.trace import note_opened
 from umbel.errors import DataError
 
 RETRY_AFTER = (0.5, 5.0)  # seconds; three tries within six
@@ -36,13 +37,15 @@ def read_bytes(path: Path) -> bytes:
             raise DataError(
                 "is a pipe or device, not a file", where=str(path), kind="no-file"
             )  # reading it might never end
-        return _read_patiently(path)
+        data = _read_patiently(path)
     except FileNotFoundError:
         raise DataError("no such file", kind="missing", where=str(path), hint=_nearest_folder(path)) from None
     except IsADirectoryError:
         raise DataError("is a folder, not a file", where=str(path), kind="no-file") from None
     except (OSError, ValueError) as error:
         raise DataError(f"cannot be read: {error}", where=str(path), kind="unreadable") from None
+    note_opened(path, data)
+    return data
 
 
 def _read_patiently(path: Path) -> bytes:

@@ -8,7 +8,10 @@ from typing import Any
 
 from torch.utils.data import DataLoader, Dataset
 
-from umbel.data.blame import blame, with_cause
+from umbel.calls.fault import of_samples
+from umbel.calls.guard import verify
+from umbel.calls.task_rules import AUGMENTED
+from umbel.data.blame import blame, read_sample, with_cause
 from umbel.data.deaths import deaths, deaths_noticed_at_fetch
 from umbel.data.faults import defer_faults
 from umbel.data.holdout import open_split
@@ -46,7 +49,8 @@ class TrainingView(Dataset[Loaded | UmbelError]):
         bad: list[BadSample] = []
         try:
             samples = [self._good_sample(key, bad) if self.substitute else self.sample(key) for key in keys]
-            return Loaded(self.task.collate(samples), tuple(bad))
+            with of_samples([sample.id for sample in samples]):
+                return Loaded(self.task.collate(samples), tuple(bad))
         except UmbelError as error:
             return error
 
@@ -59,21 +63,15 @@ class TrainingView(Dataset[Loaded | UmbelError]):
         return self._checked(first_good(self._augmented, self.seed, self.task.name, key, length, bad))
 
     def _augmented(self, key: SampleKey) -> tuple[Sample, Sample]:
-        with blame(self.task.name, key.index):
-            stored = self.dataset[key.index]
-            name = f"{key.index} ({stored.id})"
+        stored = read_sample(self.task, self.dataset, key.index)
         rng = keyed_generator(self.seed, self.task.name, "augment", key.epoch, key.index)
-        with blame(self.task.name, name):
+        with blame(self.task, f"{key.index} ({stored.id})", "augment"):
             return stored, self.task.augment(stored, rng)
 
     def _checked(self, pair: tuple[Sample, Sample]) -> Sample:
         """The second of a stored and an augmented sample; a size it must not have is a fault of the task."""
         stored, augmented = pair
-        if augmented.image.shape[:2] != tuple(self.task.config.input_size):
-            raise DataError(
-                f"augment() made an image of {augmented.image.shape[:2]}, not {self.task.config.input_size}",
-                where=f"task '{self.task.name}', sample {stored.id}",
-            )
+        verify(self.task, "augment", AUGMENTED, augmented, sample=f"sample {stored.id}")
         return augmented
 
 
@@ -150,6 +148,23 @@ def _lower(task: str) -> str:
 def dataset_length(dataset: Dataset[Sample]) -> int:
     """Number of samples of a map-style data set."""
     return len(dataset)  # type: ignore[arg-type]
+
+
+def first_batch(task: Task[Any], dataset: Dataset[Sample], seed: int, *, substitute: bool = False) -> Batch:
+    """The batch that a task's training starts with in one process, read in this process.
+
+    Args:
+        task: the task.
+        dataset: its training data.
+        seed: run seed.
+        substitute: a sample that cannot be read gives way to another, as in training; none is counted.
+    """
+    stream = KeyedStream(task.name, dataset_length(dataset), seed)
+    view = TrainingView(task, dataset, seed, substitute=substitute)
+    loaded = view[stream.keys(0, task.config.batch_size)]
+    if isinstance(loaded, UmbelError):
+        raise with_cause(loaded)
+    return loaded.batch
 
 
 def load_datasets(tasks: Mapping[str, Task[Any]], split: str, *, defer: bool = False) -> dict[str, Dataset[Sample]]:

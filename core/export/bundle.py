@@ -13,16 +13,20 @@ from safetensors.torch import save
 
 import umbel
 from umbel.config import Recipe
-from umbel.data.files import read_json, to_jsonable, write_bytes, write_json
+from umbel.data.files import to_jsonable, write_bytes, write_json
 from umbel.errors import ConfigError, DataError
 from umbel.export.card import model_card
 from umbel.export.graph import INPUT, ExportGraph, keep_tasks, output_names
 from umbel.export.parity import Parity, compare
 from umbel.export.programs import trace, write_onnx, write_torch
+from umbel.learnt import write_learnt_backbone, write_learnt_options
+from umbel.lock import enclosing_run, hold
 from umbel.model import MultiTaskModel
+from umbel.secrets import Secrets
 from umbel.task import Task
 from umbel.trained import WEIGHTS
 from umbel.types import Size
+from umbel.written import writing
 
 TARGETS = ("onnx", "torch_export", "safetensors")
 SPEC = "umbel.json"
@@ -73,8 +77,27 @@ def export_model(
         size: height and width of the traced input; the largest input size of the tasks if None.
 
     Raises:
-        ConfigError: the size does not fit, or ONNX is not installed.
+        ConfigError: the size does not fit, ONNX is not installed, or a file is in the way that umbel did not write.
     """
+    names = _files(target)
+    with hold(enclosing_run(out) or out, "umbel export"), writing(out, names, f"export to {target}"):
+        return _export(model, recipe, tree, tasks, out, target, name, scores, opset, size)
+
+
+def _files(target: str) -> tuple[str, ...]:
+    """What an export may write."""
+    own = {
+        "onnx": ("model.onnx", "model.onnx.data"),
+        "torch_export": ("model.pt2",),
+        "safetensors": (WEIGHTS, "recipe.yaml"),
+    }
+    return (*own[target], SPEC, "README.md")
+
+
+def _export(
+    model: MultiTaskModel, recipe: Recipe, tree: Any, tasks: Mapping[str, Task[Any]], out: Path, target: str, name: str,
+    scores: Mapping[str, Any], opset: int | None, size: Size | None,
+) -> Exported:  # fmt: skip
     trunk = model.backbone.summary()
     traced_size = size or _largest_size(tasks)
     _check_size(traced_size, max(model.backbone.spec.strides))
@@ -112,19 +135,12 @@ def export_model(
         },
         "parity": [asdict(entry) for entry in done.parity],
     }  # fmt: skip
-    write_json(out / SPEC, spec)
+    secrets = Secrets.of(tree)
+    write_json(out / SPEC, secrets.conceal(spec))
     done.files += [SPEC, "README.md"]
-    write_bytes(out / "README.md", model_card(name, tasks, scores, trunk, done.files[:-1]).encode())
+    card = model_card(name, tasks, scores, trunk, done.files[:-1], secrets)
+    write_bytes(out / "README.md", card.encode())
     return done
-
-
-def read_scores(run: Path) -> dict[str, Any]:
-    """The scores of a run's folder; none if it was not evaluated."""
-    try:
-        content = read_json(run / "scores.json")
-    except DataError:
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _export_program(
@@ -158,11 +174,8 @@ def _recipe_of(tree: Any, model: MultiTaskModel, tasks: Mapping[str, Task[Any]])
     for task in list(kept.tasks):
         if task not in tasks:
             del kept.tasks[task]
-    for name, task in tasks.items():
-        for key, value in task.learnt_options().items():
-            OmegaConf.update(kept, f"tasks.{name}.options.{key}", value, force_add=True)
-    for key, value in model.backbone.learnt_options().items():
-        OmegaConf.update(kept, f"backbone.options.{key}", value, force_add=True)
+    write_learnt_options(kept, tasks)
+    write_learnt_backbone(kept, model.backbone)
     kept.pop("score", None)  # a formula may name a task that is gone
     return kept
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from umbel.secrets import NO_SECRETS, Secrets
 from umbel.task import Task
 
 LOADING = """```python
@@ -19,7 +20,12 @@ result.to_json()
 
 
 def model_card(
-    name: str, tasks: Mapping[str, Task[Any]], scores: Mapping[str, Any], trunk: str, files: list[str]
+    name: str,
+    tasks: Mapping[str, Task[Any]],
+    scores: Mapping[str, Any],
+    trunk: str,
+    files: list[str],
+    secrets: Secrets = NO_SECRETS,
 ) -> str:
     """README.md with a YAML head that has a model index.
 
@@ -29,9 +35,11 @@ def model_card(
         scores: by "task/metric"; null where a metric is undefined.
         trunk: what the backbone is, in a few words.
         files: the other files of the folder.
+        secrets: what is not told.
     """
     from huggingface_hub import EvalResult, ModelCardData
 
+    trunk, scores = secrets.conceal(trunk), secrets.conceal(scores)
     results = [
         EvalResult(
             task_type=task.hub_tag,
@@ -57,7 +65,9 @@ def model_card(
             for key, value in scores.items()
             if key.startswith(f"{task_name}/") and isinstance(value, (int, float))
         )
-        classes = ", ".join(task.class_list()[:30]) + (" ..." if len(task.class_list()) > 30 else "")
+        classes = ", ".join(secrets.conceal(list(task.class_list()[:30]))) + (
+            " ..." if len(task.class_list()) > 30 else ""
+        )
         lines.append(f"| {task_name} | {task.config.kind} | {classes or '-'} | {listed or 'not evaluated'} |")
     lines += [
         "",

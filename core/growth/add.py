@@ -17,18 +17,21 @@ from umbel.growth.config import ADAPTER
 from umbel.growth.gate import Verdict, judge
 from umbel.growth.merge import grown_tree
 from umbel.growth.structure import fill_from
+from umbel.learnt import write_learnt_backbone
 from umbel.observers import register_observers
 from umbel.plugins import Plugins
 from umbel.recipe import build_recipe, load_recipe, parse_overrides, read_tree
-from umbel.run import CHECKPOINTS, RECIPE_FILE, prepare, train
+from umbel.run import prepare, train
+from umbel.run_folder import CHECKPOINTS, RECIPE_FILE, RUN, new_or_resumed
 from umbel.trained import open_trained
+from umbel.written import write_new
 
 GATE_FILE = "gate.json"
 
 
 def add_tasks(
     run: Path, recipe: str, overrides: Sequence[str], mode: str, out: Path, checkpoint: str, plugins: Plugins,
-    *, resume: bool = False,
+    *, resume: bool = False, accept_changes: bool = False,
 ) -> tuple[list[Verdict], dict[str, float]]:  # fmt: skip
     """Train new tasks on top of a trained run.
 
@@ -41,6 +44,7 @@ def add_tasks(
         checkpoint: which of the run's checkpoints, see `umbel.trained.open_trained`.
         plugins: where kinds are looked up.
         resume: go on from the newest checkpoint in `out`, to the same verdicts.
+        accept_changes: with `resume`, go on with data that has changed.
 
     Returns:
         A verdict on each old task, and the scores of all tasks.
@@ -48,6 +52,14 @@ def add_tasks(
     Raises:
         UmbelError: naming what is wrong; nothing is written then.
     """
+    with new_or_resumed(out, "umbel add-task", resume=resume):
+        return _add_tasks(run, recipe, overrides, mode, out, checkpoint, plugins, resume, accept_changes)
+
+
+def _add_tasks(
+    run: Path, recipe: str, overrides: Sequence[str], mode: str, out: Path, checkpoint: str, plugins: Plugins,
+    resume: bool, accept_changes: bool,
+) -> tuple[list[Verdict], dict[str, float]]:  # fmt: skip
     if not resume and (out / CHECKPOINTS).exists():
         raise ConfigError("already holds a run", where=str(out), hint="resume it, or choose another folder")
     old, tasks, runtime = open_trained(str(run), (), checkpoint, plugins)
@@ -63,19 +75,19 @@ def add_tasks(
         mode,
         recipe,
     )
-    for key, value in runtime.model.backbone.learnt_options().items():
-        OmegaConf.update(tree, f"backbone.options.{key}", value, force_add=True)
+    write_learnt_backbone(tree, runtime.model.backbone)
     if OmegaConf.select(tree, "train.precision", default="auto") == "auto":
         OmegaConf.update(tree, "train.precision", runtime.precision, force_add=True)
     typed = build_recipe(tree, plugins, recipe)
     before = evaluate(runtime, tasks, load_datasets(tasks, "val"), old.score)
     fill = partial(fill_from, tensors=runtime.model.state_dict(), kept=tuple(tasks), where=str(run))
-    grown = prepare(typed, tree, plugins, out, fill=fill)
+    grown = prepare(typed, tree, plugins, out, fill=fill, trial=not resume)
     mains = {name: task.main_metric for name, task in tasks.items()}
     del runtime
     register_observers(plugins)
-    scores = train(grown, resume=resume)
+    scores = train(grown, resume=resume, accept_changes=accept_changes)
     verdicts = judge(mains, before, scores, typed.growth.max_drop)
     if grown.leads:
-        write_json(out / GATE_FILE, [asdict(verdict) for verdict in verdicts])
+        with write_new(out / GATE_FILE, RUN, replace=resume):
+            write_json(out / GATE_FILE, [asdict(verdict) for verdict in verdicts])
     return verdicts, scores

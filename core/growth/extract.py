@@ -11,14 +11,18 @@ from umbel.checkpoint.write import write_checkpoint
 from umbel.errors import ConfigError
 from umbel.export.graph import keep_tasks as keep_parts
 from umbel.growth.merge import keep_tasks
+from umbel.learnt import write_learnt_backbone
+from umbel.lock import hold
 from umbel.plugins import Plugins
 from umbel.recipe import load_recipe
-from umbel.run import CHECKPOINTS, RECIPE_FILE
+from umbel.run_folder import CHECKPOINTS, RECIPE_FILE, refuse_taken, written_at_once
 from umbel.score import check_formula
 from umbel.trained import open_trained, resolve_checkpoint
 
 
-def extract(run: Path, names: Sequence[str], out: Path, checkpoint: str, plugins: Plugins) -> int:
+def extract(
+    run: Path, names: Sequence[str], out: Path, checkpoint: str, plugins: Plugins, command: str = "umbel extract"
+) -> int:
     """Write a bundle of a trained run with a subset of its tasks: recipe and weights, for evaluate, predict and export.
 
     Args:
@@ -27,6 +31,7 @@ def extract(run: Path, names: Sequence[str], out: Path, checkpoint: str, plugins
         out: folder to make; it must not hold a run.
         checkpoint: see `umbel.trained.open_trained`.
         plugins: where kinds are looked up.
+        command: what `out` is held for.
 
     Returns:
         Number of parameters of the smaller model.
@@ -34,8 +39,13 @@ def extract(run: Path, names: Sequence[str], out: Path, checkpoint: str, plugins
     Raises:
         ConfigError: for a task that the run does not have, for none, or if `out` holds a run.
     """
-    if (out / CHECKPOINTS).exists():
-        raise ConfigError("already holds a run", where=str(out), hint="choose another folder")
+    refuse_taken(out)
+    with hold(out, command):
+        refuse_taken(out)
+        return _extract(run, names, out, checkpoint, plugins)
+
+
+def _extract(run: Path, names: Sequence[str], out: Path, checkpoint: str, plugins: Plugins) -> int:
     recipe, tasks, runtime = open_trained(str(run), (), checkpoint, plugins)
     for name in names:
         if name not in tasks:
@@ -43,8 +53,7 @@ def extract(run: Path, names: Sequence[str], out: Path, checkpoint: str, plugins
     if not names:
         raise ConfigError("no task would be left", where=str(run), hint=f"the run has {', '.join(tasks)}")
     tree = keep_tasks(load_recipe(str(run / RECIPE_FILE), (), plugins)[1], names)
-    for key, value in runtime.model.backbone.learnt_options().items():
-        OmegaConf.update(tree, f"backbone.options.{key}", value, force_add=True)
+    write_learnt_backbone(tree, runtime.model.backbone)
     OmegaConf.update(tree, "train.ema_decay", 0.0, force_add=True)
     OmegaConf.update(tree, "train.precision", runtime.precision, force_add=True)
     try:
@@ -54,8 +63,8 @@ def extract(run: Path, names: Sequence[str], out: Path, checkpoint: str, plugins
     opened = resolve_checkpoint(run, checkpoint)
     keep_parts(runtime.model, names)
     tensors = {k: value for k, value in runtime.model.state_dict().items() if not k.startswith("balancer.")}
-    out.mkdir(parents=True, exist_ok=True)
-    OmegaConf.save(tree, out / RECIPE_FILE, resolve=False)
+    with written_at_once(out):
+        OmegaConf.save(tree, out / RECIPE_FILE, resolve=False)
     state = {**opened.state, "best": {}}
     state.pop("average_steps", None)
     write_checkpoint(out / CHECKPOINTS, opened.step, {"model": tensors}, state)

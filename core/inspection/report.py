@@ -9,6 +9,7 @@ from typing import Any
 
 from umbel.cli.tables import text_table
 from umbel.inspection.check import DataReport
+from umbel.text import printable
 
 FORMAT = 1
 LINES_A_KIND = 20  # of each kind in the text; JSON has all
@@ -42,7 +43,7 @@ def _lines(report: DataReport) -> Iterator[str]:
             continue
         place = "/".join(part for part in (finding.task, finding.split) if part)
         remedy = f" ({finding.remedy})" if finding.remedy else ""
-        yield f"{finding.severity} {finding.kind} [{place}] {finding.file}: {finding.message}{remedy}"
+        yield printable(f"{finding.severity} {finding.kind} [{place}] {finding.file}: {finding.message}{remedy}")
     if shown:
         kinds = {(finding.severity, finding.kind): finding for finding in reversed(report.findings)}
         rows = [

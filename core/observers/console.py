@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -14,6 +15,8 @@ from umbel.observers.live import LiveView
 from umbel.observers.memory import memory_text
 from umbel.observers.pace import PaceMeter, images_per_step
 from umbel.observers.text import duration_text, losses_text, scores_text
+from umbel.output import tolerant
+from umbel.text import printable
 from umbel.types import Losses
 
 if TYPE_CHECKING:
@@ -28,17 +31,17 @@ class ConsoleObserver:
     """
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(stderr=True, highlight=False, markup=False)
+        self.console = console or Console(file=tolerant(sys.stderr), highlight=False, markup=False)
         self.view: LiveView | None = None
         self.meter: PaceMeter | None = None
 
     @hookimpl
     def umbel_run_started(self, run: Run) -> None:
         self.meter = PaceMeter(images_per_step(run), run.runtime.steps_done, run.total_steps, time.perf_counter())
-        names = ", ".join(f"{name} ({len(data)})" for name, data in run.train_data.items())  # type: ignore[arg-type]
+        names = ", ".join(f"{printable(name)} ({len(data)})" for name, data in run.train_data.items())  # type: ignore[arg-type]
         millions = count_parameters(run.runtime.model) / 1e6
         self.console.print(
-            f"{run.directory}: {run.total_steps} steps, {names}, {millions:.1f} M parameters, "
+            f"{printable(str(run.directory))}: {run.total_steps} steps, {names}, {millions:.1f} M parameters, "
             f"{run.runtime.device.type} {run.runtime.precision}",
             soft_wrap=True,
         )
@@ -61,13 +64,14 @@ class ConsoleObserver:
         rate = f"{sum(pace.rates.values()):.1f} images/s"
         epoch = f"epoch {step / max(1, run.epoch_steps):.1f}"
         parts = (losses_text(losses), f"lr {lr:.2e}", epoch, rate, memory, f"{duration_text(pace.left)} left")
-        self.console.print(f"step {step}/{run.total_steps}  {'  '.join(filter(None, parts))}", soft_wrap=True)
+        line = printable("  ".join(filter(None, parts)))
+        self.console.print(f"step {step}/{run.total_steps}  {line}", soft_wrap=True)
 
     @hookimpl
     def umbel_evaluated(self, run: Run, step: int, scores: Mapping[str, float]) -> None:
         if self.view is not None:
             self.view.show_scores(scores)
-        self.console.print(f"evaluated at step {step}: {scores_text(scores)}", soft_wrap=True)
+        self.console.print(f"evaluated at step {step}: {printable(scores_text(scores))}", soft_wrap=True)
 
     @hookimpl
     def umbel_run_finished(self, run: Run, error: BaseException | None) -> None:

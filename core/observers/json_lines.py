@@ -12,6 +12,7 @@ from umbel.evaluation import scores_to_json
 from umbel.hooks import hookimpl
 from umbel.observers.memory import memory_text
 from umbel.observers.pace import PaceMeter, images_per_step
+from umbel.output import speak_to_machines, tolerant
 from umbel.types import Losses
 
 if TYPE_CHECKING:
@@ -26,7 +27,9 @@ class JsonLinesObserver:
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        self.stream = stream or sys.stdout
+        self.stream = tolerant(stream or sys.stdout)
+        if stream is None:
+            speak_to_machines()
         self.meter: PaceMeter | None = None
 
     @hookimpl
@@ -68,11 +71,11 @@ class JsonLinesObserver:
 
     @hookimpl
     def umbel_evaluated(self, run: Run, step: int, scores: Mapping[str, float]) -> None:
-        self._write("evaluated", {"step": step, "scores": scores_to_json(scores)})
+        self._write("evaluated", {"step": step, "scores": run.secrets.conceal(scores_to_json(scores))})
 
     @hookimpl
     def umbel_run_finished(self, run: Run, error: BaseException | None) -> None:
-        reason = None if error is None else f"{type(error).__name__}: {error}"
+        reason = None if error is None else run.secrets.conceal(f"{type(error).__name__}: {error}")
         best = scores_to_json({key: value for key, (value, _) in run.best.items()})
         self._write(
             "finished",

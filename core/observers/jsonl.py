@@ -39,11 +39,13 @@ class JsonlObserver:
             name: scores_to_json({"total": float(value.total)} | {k: float(loss) for k, loss in value.parts.items()})
             for name, value in losses.items()
         }
-        self._append({"step": step, "lr": lr, "losses": values})
+        self._append({"step": step, "lr": lr, "losses": run.secrets.conceal(values)})
 
     @hookimpl
     def umbel_evaluated(self, run: Run, step: int, scores: Mapping[str, float]) -> None:
-        self._append({"step": step, "minutes": round(run.minutes, 3), "scores": scores_to_json(scores)})
+        self._append(
+            {"step": step, "minutes": round(run.minutes, 3), "scores": run.secrets.conceal(scores_to_json(scores))}
+        )
 
     def _append(self, entry: dict[str, Any]) -> None:
         with self.path.open("a", encoding="utf-8") as file:
@@ -54,5 +56,5 @@ def _step(line: str) -> float:
     """The step of a line; infinite for one that was cut when its writer was stopped."""
     try:
         return int(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return math.inf

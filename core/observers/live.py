@@ -12,6 +12,7 @@ from rich.text import Text
 
 from umbel.observers.pace import Pace
 from umbel.observers.text import duration_text
+from umbel.text import printable
 
 
 class LiveView:
@@ -71,7 +72,7 @@ class LiveView:
         for task in self.tasks:
             rate = pace.rates.get(task, 0.0)
             cells = (task, self.losses.get(task, ""), f"{rate:.1f}", self.scores.get(task, ""))
-            body.add_row(*(Text(cell) for cell in cells))
+            body.add_row(*(Text(printable(cell)) for cell in cells))
         score = f"score {self.scores['']}" if self.scores.get("") else ""
         total = ("all", "", f"{sum(pace.rates.values()):.1f}", score)
         body.add_row(*(Text(cell, style="bold") for cell in total))

@@ -19,12 +19,13 @@ class ReportObserver:
     @hookimpl
     def umbel_run_finished(self, run: Run, error: BaseException | None) -> None:
         from umbel.report.rebuild import write_report
-        from umbel.report.record import RECORD_FILE, record_run, write_record
+        from umbel.report.record import record_run, write_record
+        from umbel.run_folder import RECORD_FILE
 
         if run.runtime.rank != 0:
             return
         try:
-            write_record(run.directory / RECORD_FILE, record_run(run, error))
+            write_record(run.directory / RECORD_FILE, record_run(run, error), run.secrets)
             write_report(run.directory)
         except Exception as fault:
             log.warning("report: not written: %s: %s", type(fault).__name__, fault)

@@ -27,18 +27,18 @@ class TensorBoardObserver:
 
     @hookimpl
     def umbel_step_finished(self, run: Run, step: int, losses: Mapping[str, Losses], lr: float) -> None:
-        if step % run.recipe.train.log_every:
+        if self.writer is None or step % run.recipe.train.log_every:
             return
         for name, value in losses.items():
             self.writer.add_scalar(f"train/{name}/loss", float(value.total), step)
             for part, loss in value.parts.items():
-                self.writer.add_scalar(f"train/{name}/{part}", float(loss), step)
+                self.writer.add_scalar(run.secrets.conceal(f"train/{name}/{part}"), float(loss), step)
         self.writer.add_scalar("train/lr", lr, step)
 
     @hookimpl
     def umbel_evaluated(self, run: Run, step: int, scores: Mapping[str, float]) -> None:
-        for key, value in scores.items():
-            self.writer.add_scalar(key, value, step)
+        for key, value in scores.items() if self.writer is not None else ():
+            self.writer.add_scalar(run.secrets.conceal(key), value, step)
 
     @hookimpl
     def umbel_run_finished(self, run: Run, error: BaseException | None) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._pytree import tree_leaves, tree_map
 
+from umbel.calls.make import make
 from umbel.config import Recipe
 from umbel.data.loader import CompositeLoader, load_datasets
 from umbel.errors import ConfigError, DataError, UmbelError
@@ -42,8 +43,8 @@ def build_empty(recipe: Recipe, plugins: Plugins) -> tuple[dict[str, Task[Any]],
     """Tasks and model of a recipe whose weights have shapes and no data; the mode is to be on where they are used."""
     with torch.device("meta"):
         tasks = build_tasks(recipe, plugins)
-        backbone_class = plugins.backbone_class(recipe.backbone.name, "backbone.name")
-        backbone = backbone_class(recipe.backbone.options)  # type: ignore[call-arg]
+        trunk = plugins.find("backbone", recipe.backbone.name, "backbone.name")
+        backbone = make(trunk, trunk.name, "backbone.name", recipe.backbone.options)
         model = build_model(backbone, tasks, recipe.train.seed)
     if recipe.train.channels_last:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

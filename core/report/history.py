@@ -44,7 +44,7 @@ def read_history(path: Path) -> History:
     for text in read_lines(path) if path.exists() else []:
         try:
             _take(history, json.loads(text))
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
             continue
     return history
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from umbel.data.files import read_text
 from umbel.errors import CheckpointError
 from umbel.report.history import History, read_history
-from umbel.report.record import RECORD_FILE, Record, read_record
+from umbel.report.record import Record, read_record
+from umbel.run_folder import RECORD_FILE
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,14 @@ from umbel.observers.pace import images_per_step
 from umbel.report.data import describe_data
 from umbel.report.environment import describe_environment, describe_plugins
 from umbel.report.figures import Figure, figure_from_json, figure_to_json
-from umbel.secrets import conceal
+from umbel.secrets import Secrets
 
 if TYPE_CHECKING:
     from umbel.run import Run
 
-RECORD_FILE = "report.json"
 _FIGURES = ("figures", "data")
+_TOLD = ("state", "faults", "environment", "plugins")  # text for people; the rest is names of the recipe, and numbers
+_NOT_TOLD = ("figure", "jpeg")  # of a figure: which it is, and what no text stands in
 
 
 @dataclass
@@ -78,7 +79,7 @@ def record_run(run: Run, error: BaseException | None) -> Record:
     data = {name: describe_data(task) for name, task in run.tasks.items()}
     figures = run.collector.figures() if run.collector is not None and error is None else {}
     return Record(
-        state="finished" if error is None else conceal(f"stopped: {type(error).__name__}: {error}", run.tree),
+        state="finished" if error is None else f"stopped: {type(error).__name__}: {error}",
         steps=[run.runtime.steps_done, run.total_steps],
         minutes=run.minutes,
         parameters=sizes,
@@ -88,17 +89,21 @@ def record_run(run: Run, error: BaseException | None) -> Record:
         figures=figures,
         data=data,
         images=dict(run.collector.images) if run.collector is not None else {},
-        faults=conceal(dict(run.collector.faults), run.tree) if run.collector is not None else {},
+        faults=dict(run.collector.faults) if run.collector is not None else {},
         environment=describe_environment(run.runtime.device, run.runtime.precision),
         plugins=describe_plugins(run.plugins),
     )
 
 
-def write_record(path: Path, record: Record) -> None:
-    """Write report.json."""
+def write_record(path: Path, record: Record, secrets: Secrets) -> None:
+    """Write report.json, without what the recipe takes from the environment."""
     stored = dict(vars(record))
     for key in _FIGURES:
-        stored[key] = {name: [figure_to_json(one) for one in figures] for name, figures in stored[key].items()}
+        stored[key] = {
+            name: [_concealed(figure_to_json(one), secrets) for one in figures] for name, figures in stored[key].items()
+        }
+    for key in _TOLD:
+        stored[key] = _concealed(stored[key], secrets)
     write_json(path, _without_nan(stored))
 
 
@@ -117,6 +122,13 @@ def read_record(path: Path) -> Record:
         return Record(**known)
     except (AttributeError, TypeError, ValueError) as error:
         raise DataError(f"is not a report's record: {error}", where=where, hint="remove it and report again") from None
+
+
+def _concealed(value: Any, secrets: Secrets) -> Any:
+    """Texts without secrets; keys are those of figures, tasks and tables."""
+    if isinstance(value, dict):
+        return {key: item if key in _NOT_TOLD else _concealed(item, secrets) for key, item in value.items()}
+    return [_concealed(item, secrets) for item in value] if isinstance(value, (list, tuple)) else secrets.conceal(value)
 
 
 def _without_nan(value: Any) -> Any:

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from umbel.model import MultiTaskModel
 from umbel.types import Batch
@@ -63,8 +63,16 @@ class Runtime(Protocol):
     def rows(self, values: list[int]) -> list[list[int]]:
         """What every rank gave, by rank; every rank must call it with as many numbers."""
 
+    def gather(self, values: Tensor) -> list[Tensor]:
+        """What every rank gave, by rank: 1-dimensional CPU tensors of one type, each of its own length; every rank
+        must call it."""
+
     def lr(self) -> float:
         """Learning rate of the next step, before group factors."""
+
+    def whole(self, module: nn.Module) -> AbstractContextManager[Any]:
+        """Inside the block a module's own parameters are whole here, as in `forward`, also for a backward pass; every
+        rank must enter it."""
 
     def evaluating(self) -> AbstractContextManager[None]:
         """Inside the block the model is in eval mode, without gradients, with the weights that are to be judged."""

@@ -8,7 +8,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -67,6 +67,7 @@ class DeepSpeedRuntime:
         self.memory_format = torch.channels_last if recipe.train.channels_last else torch.contiguous_format
         self.sizes: dict[str, Size] = {name: task.input_size for name, task in recipe.tasks.items()}
         self.steps_done = 0
+        _check_shapes(model)
         model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # shards are flat
         deepspeed = _import_deepspeed(self.device)
         config = engine_config(recipe, ranks.world_size)
@@ -132,8 +133,15 @@ class DeepSpeedRuntime:
     def rows(self, values: list[int]) -> list[list[int]]:
         return self.ranks.rows(values)
 
+    def gather(self, values: Tensor) -> list[Tensor]:
+        return self.ranks.gather(values)
+
     def lr(self) -> float:
         return self.optim.lr * self._factor()
+
+    def whole(self, module: nn.Module) -> AbstractContextManager[Any]:
+        parameters = list(module.parameters())
+        return self.shards.whole(parameters) if parameters else nullcontext()
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
@@ -206,15 +214,21 @@ class DeepSpeedRuntime:
 
     @contextmanager
     def _averaged(self) -> Iterator[None]:
-        """The model holds the averaged weights inside the block, on all ranks."""
-        if self.average is None:
-            yield
-            return
-        self.average.swap()
-        self.shards.publish()
+        """The model holds the averaged weights inside the block, on all ranks.
+
+        An error of one of several ranks ends the job: the others may be anywhere, so nothing is put back with them.
+        """
+        self._swap_average()
         try:
             yield
-        finally:
+        except BaseException:
+            if self.world_size == 1:
+                self._swap_average()
+            raise
+        self._swap_average()
+
+    def _swap_average(self) -> None:
+        if self.average is not None:
             self.average.swap()
             self.shards.publish()
 
@@ -244,6 +258,17 @@ class _Autocast(nn.Module):
         runtime = self._runtime[0]
         with torch.autocast(runtime.device.type, torch.bfloat16, enabled=runtime.precision == "bf16"):
             return self.model(images, task)
+
+
+def _check_shapes(model: nn.Module) -> None:
+    """Raise ConfigError for a parameter of a head, backbone or balancer that DeepSpeed fails on with a traceback."""
+    named = [name for name, parameter in model.named_parameters() if not parameter.ndim]
+    if named:
+        raise ConfigError(
+            f"DeepSpeed can neither send nor shard {', '.join(named[:4])}: a parameter without dimensions",
+            where="deepspeed",
+            hint="give it the shape (1,), or train in one process without a deepspeed block",
+        )
 
 
 def _import_deepspeed(device: torch.device) -> Any:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from umbel.checkpoint.state import load_weights
 from umbel.config import OptimConfig, TrainConfig
@@ -113,8 +113,14 @@ class LocalRuntime:
     def rows(self, values: list[int]) -> list[list[int]]:
         return [values]
 
+    def gather(self, values: Tensor) -> list[Tensor]:
+        return [values]
+
     def lr(self) -> float:
         return self.optim.lr * self._factor()
+
+    def whole(self, module: nn.Module) -> AbstractContextManager[None]:
+        return nullcontext()
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""The contract of tasks and backbones as pytest classes, for plugins to subclass in their tests. Needs pytest.
+"""The contract of tasks and backbones as pytest classes, for plugins to subclass in their tests. pytest runs them.
 
 Only tests import this package; umbel itself does not.
 """

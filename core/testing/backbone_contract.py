@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-import pytest
 import torch
 from omegaconf import OmegaConf
 from torch import Tensor
@@ -13,6 +12,7 @@ from umbel.backbone import Backbone
 from umbel.testing.check_data import check_options
 from umbel.testing.fault import ContractFault, expect
 from umbel.testing.isolation import global_randomness_untouched
+from umbel.testing.runner import pytest
 from umbel.testing.same import difference
 from umbel.types import FeatureSpec, Size
 

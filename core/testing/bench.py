@@ -14,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from umbel.config import TaskConfig, TtaConfig
 from umbel.data.loader import dataset_length
 from umbel.inference import image_tensor
+from umbel.literals import literal
 from umbel.model import MultiTaskModel, build_model
 from umbel.randomness import keyed_generator
 from umbel.task import Task
@@ -47,7 +48,7 @@ class Bench:
         """A fresh instance, its options checked as a recipe's are."""
         options = self.contract.task.Options
         try:
-            merged = OmegaConf.merge(OmegaConf.structured(options), self.options, dict(changes or {}))
+            merged = OmegaConf.merge(OmegaConf.structured(options), literal(self.options), literal(changes or {}))
             missing = sorted(OmegaConf.missing_keys(merged))
             expect(
                 not missing, f"write_data() gives no value for {', '.join(missing)}, which {options.__name__} requires"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
+import os
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,24 @@ def check_samples(bench: Bench) -> None:
             not found,
             f"dataset('{split}') gives other samples when it is read again: {found}; randomness belongs in augment()",
         )
+
+
+def check_sources(bench: Bench) -> bool:
+    """Where a task names the sources of its samples, they are those of the samples; False where it names none."""
+    for split in SPLITS:
+        dataset, samples = bench.task.dataset(split), bench.samples(split)
+        found = bench.task.sources(dataset)
+        if found is None:
+            return False
+        sources = list(found)
+        length = dataset_length(dataset)
+        expect(len(sources) == length, f"sources() names {len(sources)} for the {length} samples of '{split}'")
+        pairs = [(source.id, sample.id) for source, sample in zip(sources, samples, strict=False)]
+        others = [pair for pair in pairs if pair[0] != pair[1]]
+        expect(not others, f"sources() of '{split}' calls samples otherwise than they are called: {others[:1]}")
+        lost = [str(path) for source in sources[: len(samples)] for path in source.files if not os.path.exists(path)]
+        expect(not lost, f"sources() of '{split}' names {', '.join(lost[:3])}, which is not there")
+    return True
 
 
 def _check_sample(sample: Any, split: str) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar
 
-import pytest
-
 from umbel.task import Task
-from umbel.testing import check_data, check_predictions, check_training
+from umbel.testing import check_data, check_predictions, check_ranks, check_training
 from umbel.testing.bench import Bench
 from umbel.testing.fault import expect
+from umbel.testing.runner import pytest
 from umbel.types import Sample, Size, View
 
 
@@ -70,6 +69,10 @@ class TaskContract:
     def test_samples_are_whole_and_repeat(self, bench: Bench) -> None:
         check_data.check_samples(bench)
 
+    def test_sources(self, bench: Bench) -> None:
+        if not check_data.check_sources(bench):
+            pytest.skip("the task names no sources: a resumed run notices less of what changes in its data")
+
     def test_augmentation_is_a_function_of_its_key(self, bench: Bench) -> None:
         check_data.check_augment(bench)
 
@@ -116,6 +119,12 @@ class TaskContract:
 
     def test_metric_adds_up(self, bench: Bench) -> None:
         check_predictions.check_metric(bench)
+
+    def test_no_rank_waits_for_another(self, bench: Bench) -> None:
+        check_ranks.check_company(bench)
+
+    def test_ranks_with_uneven_shares_score_as_one(self, bench: Bench) -> None:
+        check_ranks.check_shares(bench)
 
     def test_main_metric_is_higher_for_better(self, bench: Bench) -> None:
         if self.ideal(bench.task, bench.samples("val")[0], View(self.input_size)) is None:

@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 from umbel.config import TtaConfig
 from umbel.data.files import write_bytes, write_json
 from umbel.evaluation import scores_to_json
+from umbel.literals import literal
 from umbel.recipe import parse_overrides
 from umbel.text import csv_cell
 from umbel.tta.table import Row
@@ -75,5 +76,5 @@ def write_recipe(path: Path, parent: str | Path, overrides: Sequence[str], chose
     """
     where = os.path.relpath(parent, path.resolve().parent) if Path(parent).is_file() else str(parent)
     tasks: dict[str, Any] = {name: {"tta": asdict(tta)} for name, tta in chosen.items()}
-    tree = OmegaConf.merge({"defaults": where}, parse_overrides(overrides), {"tasks": tasks})
+    tree = OmegaConf.merge({"defaults": literal(where)}, parse_overrides(overrides), {"tasks": tasks})
     write_bytes(path, OmegaConf.to_yaml(tree).encode())

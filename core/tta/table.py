@@ -9,6 +9,7 @@ from typing import Any
 from torch.utils.data import Dataset
 
 from umbel.config import TtaConfig, TtaVariant
+from umbel.data.blame import read_sample
 from umbel.data.loader import dataset_length
 from umbel.evaluation import compute_scores
 from umbel.inference import image_tensor
@@ -70,7 +71,7 @@ def evaluate_variants(
     images = length if limit is None else min(limit, length)
     with runtime.evaluating():
         for number in range(images):
-            sample = dataset[number * length // images]
+            sample = read_sample(task, dataset, number * length // images)
             image = image_tensor(sample.image, runtime.device)
             size: Size = (int(image.shape[-2]), int(image.shape[-1]))
             members = [Member(*pair, pair[0].views(size)) for pair in zip(tasks, groups, strict=True)]

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+from umbel.calls.make import remake
 from umbel.config import TtaConfig, TtaVariant
 from umbel.recipe import change_options
 from umbel.task import Task
@@ -31,7 +32,7 @@ def with_variant(task: Task[Any], variant: TtaVariant) -> Task[Any]:
     where = f"tasks.{task.name}.tta_variants: {variant.name}"
     options = change_options(task.options, variant.options, where)
     config = dataclasses.replace(task.config, tta=variant.tta, options=options)
-    return type(task)(task.name, config, options)
+    return remake(task, task.name, config, options)
 
 
 def decode_groups(tasks: Sequence[Task[Any]]) -> list[int]:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from umbel.calls.task_rules import expect_as_many
 from umbel.runtime.base import Runtime
 from umbel.task import Task
 from umbel.types import Size, View
@@ -71,7 +72,7 @@ class ImageViews:
         if key not in self._restored:
             output = self._output(view, member.task.name)
             started = self._now()
-            (prediction,) = member.task.decode(output, view)
+            (prediction,) = expect_as_many(member.task, member.task.decode(output, view), 1)
             self._restored[key] = member.task.restore(prediction, view, self.size)
             self._seconds[key] = self._now() - started
             self._decodes[view] -= 1

@@ -27,6 +27,7 @@ def score(submission: Path, truth: str, split: str, formula: str | None, as_json
     """
     import json
 
+    from umbel import say
     from umbel.recipes.challenge.grade import grade
     from umbel.recipes.challenge.truth import open_truth
 
@@ -36,4 +37,4 @@ def score(submission: Path, truth: str, split: str, formula: str | None, as_json
         click.echo(json.dumps(scores, indent=1))
         return
     for key, value in scores.items():
-        click.echo(f"{key:24} {value:.6f}")
+        say(f"{key:24} {value:.6f}")

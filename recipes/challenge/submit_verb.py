@@ -43,6 +43,17 @@ def submit(
         raise click.UsageError("give IMAGES or --data")
     if data is None and split not in ("train", "val"):
         raise click.UsageError(f"the split {split!r} needs --data: a run's own data has train and val")
+    from umbel import say, writing
+
+    with writing(out.parent, [out.name], "submission"):
+        _submit(run, images, split, data, out, names, list_form, compat_road, checkpoint, overrides)
+    say(out)
+
+
+def _submit(
+    run: str, images: tuple[Path, ...], split: str, data: Path | None, out: Path, names: tuple[str, ...],
+    list_form: bool, compat_road: bool, checkpoint: str, overrides: tuple[str, ...],
+) -> None:  # fmt: skip
     from umbel import load, load_datasets
     from umbel.recipes.challenge.collect import collect, sections_of
     from umbel.recipes.challenge.images import of_dataset, of_layout, of_paths
@@ -58,4 +69,3 @@ def submit(
         else:
             chosen[section] = (name, of_dataset(load_datasets({name: trained.tasks[name]}, split)[name]))
     write_submission(out, collect(trained, chosen, compat_road=compat_road), list_form=list_form)
-    click.echo(out)

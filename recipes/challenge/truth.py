@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from umbel import DataError, Recipe, Task, open_tasks
+from umbel import DataError, Recipe, Task, literal, open_tasks
 
 _LAYOUT = {  # what must be there for a section; kind and format of the task that reads it
     "seg": ("seg/label/{split}", "segmentation", "challenge"),
@@ -26,7 +26,7 @@ def open_truth(truth: str, split: str) -> tuple[Recipe, dict[str, Task[Any]]]:
     if not folder.is_dir() or (folder / "recipe.yaml").is_file():
         return open_tasks(truth)
     tasks = {
-        section: {"kind": kind, "input_size": [32, 32], "options": {"format": format, "root": truth}}
+        section: {"kind": kind, "input_size": [32, 32], "options": {"format": format, "root": literal(truth)}}
         for section, (wanted, kind, format) in _LAYOUT.items()
         if (folder / wanted.format(split=split)).exists()
     }

@@ -20,6 +20,14 @@ def demo(out: Path, seed: int, quick: bool, data_only: bool) -> None:
 
     What is there already is used again: finished data sets, an interrupted run, a finished run.
     """
+    from umbel import hold
+
+    with hold(out, "umbel demo"):
+        _demo(out, seed, quick, data_only)
+
+
+def _demo(out: Path, seed: int, quick: bool, data_only: bool) -> None:
+    from umbel import say
     from umbel.recipes.streets.dataset import Counts, render_dataset
     from umbel.recipes.streets.showcase import check_reusable, draw_examples, train_or_reuse
 
@@ -33,13 +41,13 @@ def demo(out: Path, seed: int, quick: bool, data_only: bool) -> None:
 
     render_dataset(out / "data", seed=seed, counts=counts, processes=os.cpu_count() or 1, progress=show)
     if data_only:
-        click.echo(out / "data")
+        say(out / "data")
         return
     scores = train_or_reuse(out / "run", overrides)
     for key, value in scores.items():
         click.echo(f"{key:24} {value:.4f}")
     for path in draw_examples(out / "run", out / "pictures"):
-        click.echo(path)
+        say(path)
 
 
 def _overrides(out: Path, seed: int, quick: bool) -> dict[str, str | int]:

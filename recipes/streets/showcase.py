@@ -12,13 +12,16 @@ from umbel import (
     Sample,
     Task,
     Trained,
+    hold,
     load,
     put_label,
     read_json,
+    read_scores,
     resize_image,
     train,
     write_image,
     write_json,
+    writing,
 )
 
 COLUMNS = 4
@@ -37,19 +40,22 @@ def train_or_reuse(run: Path, overrides: Sequence[str]) -> dict[str, float]:
     """Scores of the demonstration's run: read if it has ended, gone on with if it was interrupted, else trained."""
     check_reusable(run, overrides)
     if (run / "scores.json").is_file():
-        scores: dict[str, float] = read_json(run / "scores.json")
-        return scores
-    write_json(run / OVERRIDES, list(overrides))
-    return train("demo", overrides, out=run, resume=(run / "checkpoints" / "latest").is_file())
+        return read_scores(run / "scores.json")
+    with hold(run, "umbel demo"):
+        resume = (run / "checkpoints" / "latest").is_file()
+        with writing(run, [OVERRIDES], "choices of the demonstration", replace=resume):
+            write_json(run / OVERRIDES, list(overrides))
+        return train("demo", overrides, out=run, resume=resume)
 
 
 def draw_examples(run: Path, out: Path) -> Iterator[Path]:
     """One sheet a task: validation images with the prediction above the truth; yields the files written."""
     trained = load(run)
-    for name, task in trained.tasks.items():
-        path = out / f"{name}.jpg"
-        write_image(path, _sheet(trained, name, task))
-        yield path
+    with writing(out, [f"{name}.jpg" for name in trained.tasks], "examples of the demonstration"):
+        for name, task in trained.tasks.items():
+            path = out / f"{name}.jpg"
+            write_image(path, _sheet(trained, name, task))
+            yield path
 
 
 def _sheet(trained: Trained, name: str, task: Task[object]) -> np.ndarray:

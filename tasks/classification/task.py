@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +23,7 @@ from umbel import (
     Sample,
     SampleReport,
     Size,
+    Source,
     Statistic,
     Task,
     View,
@@ -97,6 +98,9 @@ class Classification(Task[ClassificationOptions]):
 
     def classes_shown(self, dataset: ClassificationDataset, index: int) -> list[str]:  # type: ignore[override]
         return [self.class_names[dataset.records[index].label]]
+
+    def sources(self, dataset: ClassificationDataset) -> Iterator[Source]:  # type: ignore[override]  # its own
+        return (Source(record.id, (record.image,), record.label) for record in dataset.records)
 
     def inspect(self, dataset: ClassificationDataset, index: int) -> SampleReport:  # type: ignore[override]  # its own
         record = dataset.records[index]

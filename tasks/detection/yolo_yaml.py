@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -9,10 +10,11 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from umbel import DataError, read_class_names, resolve_under
+from umbel import DataError, read_class_names, read_text, resolve_under
 from umbel.tasks.detection.entries import read_small_file, refuse_twice
 
 MAX_BYTES = 2**20
+_DOLLAR = "\ue000"  # stands for it while omegaconf reads: a character of Unicode's private use
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,9 @@ def read_data_yaml(path: Path) -> YoloSet:
     """
     read_small_file(path, MAX_BYTES)  # bounded, and there
     try:
-        tree = OmegaConf.load(path)  # plain types only, no repeated keys, few aliases
-        content = OmegaConf.to_container(tree, resolve=False) if isinstance(tree, DictConfig) else None
+        text = io.StringIO(read_text(path).replace("${", _DOLLAR + "{"))  # no name is an interpolation
+        tree = OmegaConf.load(text)  # plain types only, no repeated keys, few aliases
+        content = _with_dollars(OmegaConf.to_container(tree)) if isinstance(tree, DictConfig) else None
     except Exception as error:  # the YAML library raises many kinds
         raise DataError(f"is not valid YAML: {' '.join(str(error).split())[:200]}", where=str(path)) from None
     if not isinstance(content, dict):
@@ -67,6 +70,14 @@ def read_data_yaml(path: Path) -> YoloSet:
     splits = {split: content[split] for split in ("train", "val") if content.get(split) is not None}
     places = {split: tuple(_place(entry, split, base, path) for entry in _listed(splits[split])) for split in splits}
     return YoloSet(names, places, base)
+
+
+def _with_dollars(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {_with_dollars(key): _with_dollars(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_dollars(item) for item in value]
+    return value.replace(_DOLLAR, "$") if isinstance(value, str) else value
 
 
 def _names(content: dict[Any, Any], path: Path) -> tuple[str, ...]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -44,6 +46,13 @@ class Drawing:
     outlines: tuple[Outline, ...]
     fill: int
     line_width: int = 1
+
+    def content(self) -> Any:
+        outlines = tuple((outline.value, outline.points, outline.closed) for outline in self.outlines)
+        return (outlines, self.fill, self.line_width)
+
+    def files(self) -> tuple[Path, ...]:
+        return ()
 
     def read(self, size: Size) -> np.ndarray:
         """(H, W) uint8."""

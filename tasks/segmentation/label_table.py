@@ -37,6 +37,11 @@ class LabelTable:
                 self._ids[value] = target
         self._unchanged = bool((self._ids[self._allowed] == np.flatnonzero(self._allowed)).all())
 
+    @property
+    def meaning(self) -> str:
+        """What every label value becomes, as text."""
+        return f"{sorted(self.values.items())} {self._ids.tolist()}"
+
     def __call__(self, labels: np.ndarray, where: str) -> np.ndarray:
         """(H, W) integers to (H, W) uint8 class ids; DataError for a value that means nothing."""
         if labels.dtype != np.uint8:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -24,6 +24,12 @@ class Labels(Protocol):
     def values(self) -> np.ndarray:
         """(V,) the label values in it, told without the image; DataError if that fails."""
 
+    def content(self) -> Any:
+        """What they are made of, but for the files of `files`: what `umbel.Source` takes for a label."""
+
+    def files(self) -> tuple[Path, ...]:
+        """The files of their own."""
+
 
 @dataclass(frozen=True)
 class Mask:
@@ -34,6 +40,12 @@ class Mask:
     @property
     def where(self) -> str:
         return str(self.path)
+
+    def content(self) -> None:
+        return None
+
+    def files(self) -> tuple[Path, ...]:
+        return (self.path,)
 
     def read(self, size: Size) -> np.ndarray:
         labels = read_label_map(self.path)

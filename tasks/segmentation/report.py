@@ -33,7 +33,7 @@ class SegmentationReporter(Reporter):
         self.metric.update([prediction], [sample.target])
         self.confusion += self.metric.confusion
         if self.metric.confusion.any():  # an image without a labelled pixel is neither good nor bad
-            self.ranking.add(float(self.metric.compute()["miou_present"]), sample, prediction)
+            self.ranking.add(float(self.metric.scores()["miou_present"]), sample, prediction)
 
     def figures(self) -> list[Figure]:
         self.metric.reset()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from umbel import (
     Sample,
     SampleReport,
     Size,
+    Source,
     Statistic,
     Task,
     View,
@@ -128,6 +129,13 @@ class Segmentation(Task[SegmentationOptions]):
         labels = dataset.records[index].labels
         ids = dataset.table(labels.values(), labels.where).tolist()
         return [self.class_names[k] for k in ids if k < len(self.class_names)]
+
+    def sources(self, dataset: SegmentationDataset) -> Iterator[Source]:  # type: ignore[override]  # its own
+        """Masks by their files, drawn labels by what is drawn; both with what their values mean."""
+        meaning = dataset.table.meaning
+        for record in dataset.records:
+            labels = record.labels
+            yield Source(record.id, (record.image, *labels.files()), (meaning, labels.content()))
 
     def inspect(self, dataset: SegmentationDataset, index: int) -> SampleReport:  # type: ignore[override]  # its own
         return inspect_record(dataset.records[index], dataset.table, self.class_names)

@@ -19,7 +19,7 @@ from umbel.checkpoint.read import find_checkpoint
 from umbel.checkpoint.state import capture
 from umbel.data.loader import CompositeLoader
 from umbel.engine import train_step
-from umbel.errors import TrainingError
+from umbel.errors import PluginError, TrainingError
 from umbel.guard import Guard
 from umbel.observers.jsonl import JsonlObserver
 from umbel.plugins import Plugin, Plugins
@@ -224,7 +224,7 @@ def test_run_that_skips_is_resumed_to_the_bit_and_logs_valid_json(
     whole = start("whole")
     assert whole.guard.skipped >= 3
     assert caplog.text.count("skipped a step") == whole.guard.skipped
-    with pytest.raises(RuntimeError, match="stopped"):
+    with pytest.raises(PluginError, match="stopped"):
         start("broken", stop=True)
     resumed = start("broken", resume=True)
     assert equal(everything(resumed), everything(whole))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -62,3 +63,21 @@ def test_loss_that_is_not_finite_is_found(
         TrainingError, match=r"samples bright-\d+, .*the loss of task 'first' is nan on its first batch"
     ):
         preflight(recipe, tree, plugins)
+
+
+def test_first_call_is_not_what_a_step_takes(
+    recipe_file: Path, new_plugins: NewPlugins, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loss, called = BrightTask.loss, []
+
+    def slow_at_first(self: BrightTask, output: Tensor, targets: Tensor) -> Losses:
+        if self.name not in called:
+            called.append(self.name)
+            time.sleep(1.0)
+        return loss(self, output, targets)
+
+    monkeypatch.setattr(BrightTask, "loss", slow_at_first)
+    plugins = new_plugins()
+    report = preflight(*load_recipe(str(recipe_file), (), plugins), plugins)
+    assert called == ["first", "second"]
+    assert all(task.seconds < 0.9 for task in report.tasks)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from forgery import forge
 from safetensors.torch import load_file
 from safetensors.torch import save as serialize
 
-from umbel.checkpoint.verify import own_checksum
 from umbel.errors import CheckpointError, ConfigError
 from umbel.resume import changed_keys
 from umbel.run import Run
@@ -30,8 +29,8 @@ def test_a_task_or_an_option_called_like_a_free_key_is_compared(name: str) -> No
 
 def test_free_keys_are_free_where_they_belong() -> None:
     def tree(value: int) -> dict[str, object]:
-        task = {"workers": value, "batch_size": value, "tta": {"hflip": value}}
-        train = {"device": value, "save_every": value, "accumulate": value}
+        task = {"workers": value, "tta": {"hflip": value}}
+        train = {"device": value, "save_every": value}
         return {"score": value, "tasks": {"a": task}, "train": train}
 
     assert not list(changed_keys(tree(1), tree(2)))
@@ -52,15 +51,6 @@ def test_saved_recipe_that_is_gone_is_missed(launch: Launch) -> None:
     Path(run.directory / "recipe.yaml").unlink()
     with pytest.raises(CheckpointError, match=r"recipe\.yaml: is gone"):
         launch("a", "train.save_every=3", "optim.lr=0.5", resume=True)
-
-
-def forge(folder: Path, name: str, content: bytes) -> None:
-    """Another content of a file of a checkpoint, with a manifest that agrees with it."""
-    (folder / name).write_bytes(content)
-    manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["files"][name] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    manifest["sha256"] = own_checksum(manifest)
-    (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,12 +13,14 @@ from typing import Any
 import pytest
 import torch
 from toys import TOY_RECIPE, ToyPlugin
+from whole_state import differing, whole_state
 
 from umbel import hookimpl
+from umbel import training as training_module
 from umbel.checkpoint import job as job_module
 from umbel.checkpoint import write as write_module
 from umbel.checkpoint.read import find_checkpoint
-from umbel.errors import CheckpointError
+from umbel.errors import CheckpointError, PluginError
 from umbel.plugins import Plugin, Plugins
 from umbel.recipe import load_recipe
 from umbel.run import Run, prepare, train
@@ -63,11 +64,12 @@ def test_folders_are_the_same_to_the_byte(
 
 
 class Disk:
-    """Writes the checkpoint of a step once the training has come to a later step, or once `gate` is set."""
+    """Writes the checkpoint of a step once the training has done the next one, or once `gate` is set."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, last: int) -> None:
         self.events: list[str] = []
         self.gate = threading.Event()
+        self.done = [threading.Event() for _ in range(12)]  # by step
         self.last = last
         self.error: BaseException | None = None  # is raised in the last step
         write = write_module.write_checkpoint
@@ -75,9 +77,8 @@ class Disk:
         def write_later(root: Path, step: int, *given: Any, **options: Any) -> Path:
             self.events.append(f"begin {step}")
             if threading.current_thread().name == "checkpoint":
-                assert self.gate.wait(120)
-                self.gate.clear()
-            time.sleep(0.1)
+                while not self.gate.is_set() and not self.done[step + 1].is_set():
+                    self.done[step + 1].wait(0.01)
             folder = write(root, step, *given, **options)
             self.events.append(f"end {step}")
             return folder
@@ -91,8 +92,7 @@ class Disk:
             if not isinstance(self.error, KeyboardInterrupt):
                 self.gate.set()
             raise self.error
-        if step % 2:
-            self.gate.set()
+        self.done[step].set()
 
 
 def without_begin(events: list[str]) -> list[str]:
@@ -119,7 +119,7 @@ def test_training_waits_if_it_is_told_to(launch: Launch, monkeypatch: pytest.Mon
 def test_error_waits_for_the_checkpoint(launch: Launch, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     disk = Disk(monkeypatch, 3)
     disk.error = RuntimeError("of a plugin")
-    with pytest.raises(RuntimeError, match="of a plugin"):
+    with pytest.raises(PluginError, match="of a plugin"):
         launch("failed", "train.save_every=2", observer=disk)
     assert without_begin(disk.events) == ["step 1", "step 2", "step 3", "end 2"]
     assert find_checkpoint(tmp_path / "failed" / "checkpoints").step == 2
@@ -134,7 +134,7 @@ def test_error_is_not_hidden_by_a_refusal(
     disk = Disk(monkeypatch, 3)
     disk.error = RuntimeError("of a plugin")
     monkeypatch.setattr(job_module, "write_checkpoint", refuse)
-    with caplog.at_level(logging.WARNING), pytest.raises(RuntimeError, match="of a plugin"):
+    with caplog.at_level(logging.WARNING), pytest.raises(PluginError, match="of a plugin"):
         launch("failed", "train.save_every=2", observer=disk)
     assert "disk full" in caplog.text
 
@@ -174,6 +174,70 @@ def test_run_that_stops_early_has_its_last_checkpoint(launch: Launch) -> None:
     run = launch("early", "train.eval_every=2", "train.early_stop={mode: all, patience: 1, min_delta: 1.0}")
     assert run.runtime.steps_done < 12
     assert find_checkpoint(run.checkpoints).step == run.runtime.steps_done
+
+
+class Evaluations:
+    """What is on disk when an evaluation begins; the one of a step may fail."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, fail_at: int = 0) -> None:
+        self.found: list[tuple[int, Any, int]] = []
+        self.fail_at = fail_at
+        self.steps: list[int] = []
+        evaluate = training_module.evaluate
+
+        def watched(runtime: Any, tasks: Any, data: Any, formula: str, *given: Any) -> Any:
+            step = runtime.steps_done
+            if self.root is not None and step == 4:
+                found = find_checkpoint(self.root)
+                weights = (found.path / "model.safetensors").stat().st_ino
+                self.found.append((found.step, found.state["evaluated"], weights))
+            if step == self.fail_at:
+                raise ValueError("a metric fails")
+            return evaluate(runtime, tasks, data, formula, *given)
+
+        self.root: Path | None = None
+        monkeypatch.setattr(training_module, "evaluate", watched)
+
+    @hookimpl
+    def umbel_run_started(self, run: Run) -> None:
+        self.root = run.checkpoints
+
+    @hookimpl
+    def umbel_step_finished(self, step: int) -> None:
+        self.steps.append(step)
+
+
+@pytest.mark.parametrize("later", ["true", "false"])
+def test_last_checkpoint_is_there_before_the_last_evaluation(
+    launch: Launch, monkeypatch: pytest.MonkeyPatch, later: str
+) -> None:
+    watch = Evaluations(monkeypatch)
+    settings = ("train.steps=4", "train.save_every=0", "train.eval_every=2", f"train.save_async={later}")
+    run = launch("a", *settings, observer=watch)
+    ((step, evaluated, weights),) = watch.found
+    assert (step, evaluated) == (4, False)
+    last = find_checkpoint(run.checkpoints)
+    assert (last.step, last.state["evaluated"], last.state["best"]) == (4, True, run.best)
+    assert (last.path / "model.safetensors").stat().st_ino == weights  # they were not written again
+    assert {int(step) for _, step in run.best.values()} <= {2, 4}
+
+
+@pytest.mark.parametrize("fail_at", [2, 4])
+def test_evaluation_that_fails_is_made_up_for_without_a_step(
+    launch: Launch, monkeypatch: pytest.MonkeyPatch, fail_at: int
+) -> None:
+    settings = ("train.steps=4", "train.save_every=0", "train.eval_every=2")
+    straight = launch("straight", *settings)
+    with monkeypatch.context() as patch, pytest.raises(ValueError, match="a metric fails"):
+        launch("broken", *settings, observer=Evaluations(patch, fail_at))
+    with monkeypatch.context() as patch:
+        watch = Evaluations(patch)
+        resumed = launch("broken", *settings, observer=watch, resume=True)
+    assert watch.steps == list(range(fail_at + 1, 5))
+    left, right = (whole_state(find_checkpoint(run.checkpoints).path) for run in (resumed, straight))
+    assert differing(left, right) == []
+    pointers = [{p.name: p.read_text() for p in run.checkpoints.glob("best*")} for run in (resumed, straight)]
+    assert pointers[0] == pointers[1]
 
 
 def test_nothing_is_copied_for_a_save_at_the_end(launch: Launch, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,7 +64,7 @@ def test_nonsense_task_predicts_files(launch: Launch, new_plugins: NewPlugins, t
     assert [str(path.relative_to(out)) for path in written] == [
         "second/a-1.jpg", "second/b.jpg", "second/a-2.jpg", "second.json"
     ]  # fmt: skip
-    assert sorted(str(path.relative_to(out)) for path in out.rglob("*.*")) == sorted(
+    assert sorted(str(path.relative_to(out)) for path in out.rglob("[!.]*.*")) == sorted(
         str(path.relative_to(out)) for path in written
     )
     results = json.loads((out / "second.json").read_text())

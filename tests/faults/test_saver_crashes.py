@@ -21,6 +21,7 @@ import pytest
 import torch
 from separate import CONTEXT, start
 
+from umbel.checkpoint.amend import amend_checkpoint
 from umbel.checkpoint.background import Background
 from umbel.checkpoint.folder import checkpoint_folders
 from umbel.checkpoint.job import Job
@@ -29,7 +30,20 @@ from umbel.checkpoint.snapshot import Snapshot
 from umbel.checkpoint.write import point_to, write_checkpoint
 from umbel.errors import CheckpointError
 
-CALLS = ("mkdir", "open", "fsync", "rename", "replace", "unlink", "rmdir", "close", "write", "remove", "scandir")
+CALLS = (
+    "mkdir",
+    "open",
+    "fsync",
+    "link",
+    "rename",
+    "replace",
+    "unlink",
+    "rmdir",
+    "close",
+    "write",
+    "remove",
+    "scandir",
+)
 DIED = 57
 
 
@@ -51,8 +65,12 @@ class Lender:
 
 def save_in_background(root: Path, step: int) -> None:
     tensors = {"model": {"w": torch.full((64,), float(step))}, "optimizer": {"m": torch.zeros(64)}}
-    job = Job(root, step, {**tensors}, {"step": step}, {"w"}, ["best"], 2, 0)
+    job = Job(root, step, {**tensors}, {"step": step}, {"w"}, 2, 0)
     assert Background(job, Lender(), Snapshot()).result() == (None, None)
+
+
+def amend(root: Path, step: int) -> None:
+    amend_checkpoint(root, step, {"step": step}, keep=2, keep_every=0)
 
 
 @contextmanager
@@ -129,12 +147,14 @@ def calls_of_a_save(tmp_path: Path, step: int) -> list[str]:
 
 
 @pytest.mark.parametrize("after", [False, True])
-@pytest.mark.parametrize("again", [False, True])
-@pytest.mark.parametrize("save_last", [save, save_in_background])
+@pytest.mark.parametrize(
+    ("save_last", "again"),
+    [(save, False), (save, True), (save_in_background, False), (save_in_background, True), (amend, True)],
+)
 def test_dying_at_any_call_leaves_a_loadable_checkpoint(
     tmp_path: Path, after: bool, again: bool, save_last: Callable[[Path, int], None]
 ) -> None:
-    """The third save, which also deletes the first; or, again, the second, which replaces itself."""
+    """The last save, which also deletes the first; or, again, the third, which replaces itself; or what changes it."""
     count = len(calls_of_a_save(tmp_path, 4)) + 20
     died = 0
     for number in range(1, count):
@@ -228,6 +248,28 @@ def test_two_hundred_kills_at_random_moments(tmp_path: Path) -> None:
         assert torch.equal(found.tensors("model")["w"], torch.full((50_000,), float(found.step)))
         step = found.step
     assert step >= 200
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_state_is_changed_and_the_tensors_are_the_same_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    def refuse(*given: object) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    save(tmp_path, 1)
+    before = {path.name: path.stat().st_ino for path in (tmp_path / "step-00000001").iterdir()}
+    if not links:  # as on a memory stick
+        monkeypatch.setattr(os, "link", refuse)
+    folder = amend_checkpoint(tmp_path, 1, {"evaluated": True}, keep=2, keep_every=0)
+    found = find_checkpoint(tmp_path)
+    assert found.path == folder == tmp_path / "step-00000001"
+    assert found.state == {"step": 1, "evaluated": True}
+    assert torch.equal(found.tensors("model")["w"], torch.ones(64))
+    after = {path.name: path.stat().st_ino for path in folder.iterdir()}
+    assert after.keys() == before.keys()
+    assert links == (after["model.safetensors"] == before["model.safetensors"])
+    assert {path.name for path in tmp_path.iterdir()} == {"step-00000001", "latest", "best"}
 
 
 def test_no_space_is_said_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

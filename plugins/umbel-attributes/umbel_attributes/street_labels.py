@@ -18,15 +18,20 @@ COLUMNS = ("file", "signs", "nearest_sign", "nearest_height")
 @click.argument("data", type=click.Path(path_type=Path))
 def street_labels(data: Path) -> None:
     """Write DATA/det/scene_{train,val}.csv: number of signs, kind and height of the nearest, gaps without one."""
-    for split in ("train", "val"):
-        rows = label_rows(umbel.read_json(data / "det" / "annotations" / f"{split}.json"))
-        text = io.StringIO()
-        writer = csv.writer(text)
-        writer.writerow(COLUMNS)
-        writer.writerows(rows)
-        path = data / "det" / f"scene_{split}.csv"
-        umbel.write_bytes(path, text.getvalue().encode())
-        click.echo(path)
+    files = {split: f"scene_{split}.csv" for split in ("train", "val")}
+    with umbel.writing(data / "det", files.values(), "street labels"):
+        for split, name in files.items():
+            _write(data, split, data / "det" / name)
+
+
+def _write(data: Path, split: str, path: Path) -> None:
+    rows = label_rows(umbel.read_json(data / "det" / "annotations" / f"{split}.json"))
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(COLUMNS)
+    writer.writerows(rows)
+    umbel.write_bytes(path, text.getvalue().encode())
+    umbel.say(path)
 
 
 def label_rows(coco: dict[str, Any]) -> list[tuple[str, int, str, str]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +23,7 @@ from torch.utils.data import Dataset
 from torchmetrics import Metric
 
 import umbel
-from umbel import ConfigError, DataError, FeatureSpec, Losses, Sample, Size, Task, View, option
+from umbel import ConfigError, DataError, FeatureSpec, Losses, Sample, Size, Source, Task, View, option
 
 GAP = -1  # of a class id in a batch; a missing number is NaN
 
@@ -107,28 +107,29 @@ class AttributesMetric(Metric):
     The spread is the error of always saying the training median, so that skill 0 is knowing nothing and 1 is perfect.
     """
 
-    sums_A: Tensor
-    counts_A: Tensor
+    values: list[Tensor]  # of an image: (1, A) hits or absolute errors, NaN where the table has a gap
 
     def __init__(self, categorical: Sequence[str], spreads: dict[str, float]) -> None:
         super().__init__()
         self.categorical, self.spreads = tuple(categorical), spreads
         self.names = [*categorical, *spreads]
-        self.add_state("sums_A", torch.zeros(len(self.names), dtype=torch.float64), "sum")
-        self.add_state("counts_A", torch.zeros(len(self.names), dtype=torch.float64), "sum")
+        self.add_state("values", [], "cat")
 
     def update(self, predictions: Sequence[dict[str, Tensor]], targets: Sequence[dict[str, Any]]) -> None:
         for prediction, target in zip(predictions, targets, strict=True):
+            values = torch.full((1, len(self.names)), torch.nan, dtype=torch.float64)
             for index, name in enumerate(self.names):
                 if target[name] is None:
                     continue
                 found = prediction[name]
                 hit = float(int(found.argmax()) == target[name]) if name in self.categorical else 0.0
-                self.sums_A[index] += hit if name in self.categorical else abs(float(found) - target[name])
-                self.counts_A[index] += 1
+                values[0, index] = hit if name in self.categorical else abs(float(found) - target[name])
+            self.values.append(values)
 
     def compute(self) -> dict[str, Tensor]:
-        means = dict(zip(self.names, self.sums_A / self.counts_A, strict=True))  # NaN where the table has gaps only
+        nothing = torch.zeros(0, len(self.names), dtype=torch.float64)
+        of_all = torch.cat([nothing, *self.values]).nanmean(0)  # NaN where the table has gaps only
+        means = dict(zip(self.names, of_all, strict=True))
         scores = {f"acc_{name}" if name in self.categorical else f"mae_{name}": mean for name, mean in means.items()}
         skills = [mean if name in self.categorical else 1 - mean / self.spreads[name] for name, mean in means.items()]
         return {"skill": torch.stack(skills).nanmean(), **scores}
@@ -200,6 +201,10 @@ class Attributes(Task[AttributesOptions]):
 
     def dataset(self, split: str) -> AttributeImages:
         return AttributeImages(self, split)
+
+    def sources(self, dataset: AttributeImages) -> Iterator[Source]:  # type: ignore[override]  # its own
+        pairs = zip(dataset.files, dataset.targets, strict=True)
+        return (Source(file, (dataset.folder / file,), target) for file, target in pairs)
 
     def head(self, features: FeatureSpec) -> AttributesHead:
         widths = {name: len(names) for name, names in self.classes.items()} | dict.fromkeys(self.scales, 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 from torchmetrics import Metric
 
 import umbel
-from umbel import FeatureSpec, Losses, Sample, Size, Task, View, option
+from umbel import FeatureSpec, Losses, Sample, Size, Source, Task, View, option
 
 
 @dataclass
@@ -46,6 +46,12 @@ class DepthMaps(Dataset[Sample]):
 
     def __len__(self) -> int:
         return len(self.stems)
+
+    def sources(self) -> Iterator[Source]:
+        return (
+            Source(stem, (self.root / "images" / f"{stem}.jpg", self.root / "depth" / f"{stem}.png"))
+            for stem in self.stems
+        )
 
     def __getitem__(self, index: int) -> Sample:
         stem, options = self.stems[index], self.options
@@ -79,11 +85,11 @@ class DepthHead(nn.Module):
 class DepthMetric(Metric):
     """AbsRel, RMSE in metres, and delta1: the share of pixels within a factor of 1.25; means over images."""
 
-    sums: Tensor  # the three, and the number of images
+    rows: list[Tensor]  # of an image with known depth: (1, 3)
 
     def __init__(self) -> None:
         super().__init__()
-        self.add_state("sums", torch.zeros(4, dtype=torch.float64), "sum")
+        self.add_state("rows", [], "cat")
 
     def update(self, predictions: Sequence[Tensor], targets: Sequence[np.ndarray]) -> None:
         for prediction, target in zip(predictions, targets, strict=True):
@@ -92,10 +98,10 @@ class DepthMetric(Metric):
                 found, true = prediction.double().numpy()[known], target[known].astype(np.float64)
                 relative, rmse = np.abs(found - true) / true, np.sqrt(np.mean((found - true) ** 2))
                 close = np.mean(np.maximum(found / true, true / found) < 1.25)
-                self.sums += torch.tensor([relative.mean(), rmse, close, 1.0], dtype=torch.float64)
+                self.rows.append(torch.tensor([[relative.mean(), rmse, close]], dtype=torch.float64))
 
     def compute(self) -> dict[str, Tensor]:
-        return dict(zip(("abs_rel", "rmse", "delta1"), self.sums[:3] / self.sums[3], strict=True))
+        return dict(zip(("abs_rel", "rmse", "delta1"), torch.cat([torch.zeros(0, 3), *self.rows]).mean(0), strict=True))
 
 
 class Depth(Task[DepthOptions]):
@@ -104,6 +110,9 @@ class Depth(Task[DepthOptions]):
 
     def dataset(self, split: str) -> DepthMaps:
         return DepthMaps(self.options, split)
+
+    def sources(self, dataset: DepthMaps) -> Iterator[Source]:  # type: ignore[override]  # its own
+        return dataset.sources()
 
     def head(self, features: FeatureSpec) -> DepthHead:
         return DepthHead(features, self.options.width)

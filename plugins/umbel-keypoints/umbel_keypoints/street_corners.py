@@ -16,10 +16,12 @@ NAMES = ("top_left", "top_right", "bottom_right", "bottom_left")
 @click.argument("data", type=click.Path(path_type=Path))
 def street_corners(data: Path) -> None:
     """Write DATA/det/keypoints_{train,val}.json, COCO keypoints: four corners of each picture's nearest sign."""
-    for split in ("train", "val"):
-        path = data / "det" / f"keypoints_{split}.json"
-        umbel.write_json(path, corners(umbel.read_json(data / "det" / "annotations" / f"{split}.json")))
-        click.echo(path)
+    files = {split: f"keypoints_{split}.json" for split in ("train", "val")}
+    with umbel.writing(data / "det", files.values(), "street corners"):
+        for split, name in files.items():
+            path = data / "det" / name
+            umbel.write_json(path, corners(umbel.read_json(data / "det" / "annotations" / f"{split}.json")))
+            umbel.say(path)
 
 
 def corners(coco: dict[str, Any]) -> dict[str, Any]:

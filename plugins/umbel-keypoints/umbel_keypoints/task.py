@@ -6,7 +6,7 @@ Legend: B images, K points, h and w cells of the finest level. Points are x, y i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +21,7 @@ from torch.utils.data import Dataset
 from torchmetrics import Metric
 
 import umbel
-from umbel import DataError, FeatureSpec, Losses, Sample, Size, Task, View, option
+from umbel import DataError, FeatureSpec, Losses, Sample, Size, Source, Task, View, option
 
 
 @dataclass
@@ -129,12 +129,12 @@ class KeypointsHead(nn.Module):
 class KeypointsMetric(Metric):
     """pck, the share of labelled points found within `threshold` diagonals, and oks, exp(-d^2 / 2 threshold^2)."""
 
-    sums: Tensor  # correct points, similarities, labelled points
+    values: list[Tensor]  # of an image: (P, 2), whether each labelled point is correct, and its similarity
 
     def __init__(self, threshold: float) -> None:
         super().__init__()
         self.threshold = threshold
-        self.add_state("sums", torch.zeros(3, dtype=torch.float64), "sum")
+        self.add_state("values", [], "cat")
 
     def update(self, predictions: Sequence[Points], targets: Sequence[Points]) -> None:
         for prediction, target in zip(predictions, targets, strict=True):
@@ -143,10 +143,11 @@ class KeypointsMetric(Metric):
                 away = (prediction.points_K2 - target.points_K2).double().norm(dim=1)[labelled] / target.diagonal
                 similar = torch.exp(-away.square() / (2 * self.threshold**2))
                 correct = (away <= self.threshold).double()
-                self.sums += torch.stack([correct.sum(), similar.sum(), labelled.sum().double()])
+                self.values.append(torch.stack([correct, similar], 1))
 
     def compute(self) -> dict[str, Tensor]:
-        return {"pck": self.sums[0] / self.sums[2], "oks": self.sums[1] / self.sums[2]}
+        pck, oks = torch.cat([torch.zeros(0, 2, dtype=torch.float64), *self.values]).mean(0)
+        return {"pck": pck, "oks": oks}
 
 
 class Keypoints(Task[KeypointsOptions]):
@@ -170,6 +171,10 @@ class Keypoints(Task[KeypointsOptions]):
 
     def dataset(self, split: str) -> KeypointImages:
         return KeypointImages(self.options, split, len(self.names))
+
+    def sources(self, dataset: KeypointImages) -> Iterator[Source]:  # type: ignore[override]  # its own
+        pairs = zip(dataset.files, dataset.targets, strict=True)
+        return (Source(file, (dataset.folder / file,), target) for file, target in pairs)
 
     def head(self, features: FeatureSpec) -> KeypointsHead:
         return KeypointsHead(features, len(self.names), self.options.width)

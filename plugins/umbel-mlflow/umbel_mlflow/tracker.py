@@ -13,6 +13,8 @@ from mlflow.entities import Metric, Param
 from mlflow.tracking import MlflowClient
 from omegaconf import OmegaConf
 
+from umbel import writing
+
 if TYPE_CHECKING:
     from umbel import Run
 
@@ -63,7 +65,8 @@ class Tracker:
             experiment = client.get_experiment_by_name(name)
             number = experiment.experiment_id if experiment else client.create_experiment(name)
             self.id = client.create_run(number, run_name=run.directory.name).info.run_id
-            known.write_text(self.id, encoding="ascii")
+            with writing(run.directory, [ID_FILE], "MLflow's id of the run"):
+                known.write_text(self.id, encoding="ascii")
             parameters = [Param(key, value[:LONGEST]) for key, value in flat(run.tree).items()]
             for start in range(0, len(parameters), BATCH):
                 client.log_batch(self.id, params=parameters[start : start + BATCH])

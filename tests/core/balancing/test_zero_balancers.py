@@ -1,4 +1,4 @@
-"""Balancers under DeepSpeed train as they do locally: ZeRO stages 0 to 2, on one and two ranks."""
+"""Balancers under DeepSpeed train as they do locally: ZeRO stages 0 to 3, on one and two ranks."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from toy_balancer import ToyBalancers
 from toys import ToyPlugin
 
 from umbel import balancing
@@ -36,7 +37,9 @@ SETTINGS = (
 BALANCERS = {
     "loss_scale": ("train.balancer.name=loss_scale",),
     "uncertainty": ("train.balancer.name=uncertainty",),
+    "shares": ("train.balancer.name=shares",),
 }
+NOTHING_WHOLE = {"stage3_param_persistence_threshold": 0}  # else every rank keeps weights as small as these
 
 
 def batches(world_size: int) -> tuple[str, ...]:
@@ -49,6 +52,7 @@ def local_weights(recipe_file: Path, tmp_path: Path) -> Callable[..., dict[str, 
         plugins = Plugins()
         plugins.register(ToyPlugin(), Plugin("toy-tasks", "1.0", "toys"))
         plugins.register(balancing, Plugin("umbel", "0", "balancers"))
+        plugins.register(ToyBalancers(), Plugin("toy-balancers", "1.0", "toys"))
         run = prepare(*load_recipe(str(recipe_file), overrides, plugins), plugins, tmp_path / "local")
         train(run)
         return dict(run.runtime.model.state_dict())
@@ -95,9 +99,29 @@ def test_measured_gradients_are_refused_before_training(recipe_file: Path) -> No
         build_runtime(recipe, *build(recipe, plugins, pretrained=False), 8)
 
 
+def test_parameter_without_dimensions_is_refused_by_name(recipe_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plugins = Plugins()
+    plugins.register(ToyPlugin(), Plugin("toy-tasks", "1.0", "toys"))
+    plugins.register(ToyBalancers(), Plugin("toy-balancers", "1.0", "toys"))
+    overrides = (*SETTINGS, "train.balancer.name=shares", "deepspeed.zero_optimization.stage=1")
+    recipe, _ = load_recipe(str(recipe_file), overrides, plugins)
+    tasks, model = build(recipe, plugins, pretrained=False)
+    model.balancer.offset = torch.nn.Parameter(torch.zeros(()))
+    with pytest.raises(ConfigError, match=r"balancer\.offset: a parameter without dimensions.*shape \(1,\)"):
+        build_runtime(recipe, tasks, model, 8)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", list(BALANCERS))
-@pytest.mark.parametrize(("stage", "world_size"), [(0, 2), (1, 1), (1, 2), (2, 1), (2, 2)])
+@pytest.mark.parametrize(
+    ("name", "stage", "world_size", "zero"),
+    [
+        *((name, stage, 2, {}) for name in BALANCERS for stage in (0, 1, 2, 3)),
+        ("uncertainty", 1, 1, {}),
+        ("uncertainty", 3, 1, {}),
+        ("uncertainty", 3, 2, NOTHING_WHOLE),
+        ("shares", 3, 2, NOTHING_WHOLE),
+    ],
+)
 def test_balancer_is_the_same_under_zero(
     local_weights: Callable[..., dict[str, torch.Tensor]],
     recipe_file: Path,
@@ -105,11 +129,12 @@ def test_balancer_is_the_same_under_zero(
     name: str,
     stage: int,
     world_size: int,
+    zero: dict[str, int],
 ) -> None:
     expected = local_weights(*SETTINGS, *BALANCERS[name], *batches(1))
-    zero = f"deepspeed.zero_optimization.stage={stage}"
+    block = [f"deepspeed.zero_optimization.{key}={value}" for key, value in {"stage": stage, **zero}.items()]
     found = distributed(
-        recipe_file, tmp_path / "w.safetensors", world_size, *SETTINGS, *BALANCERS[name], *batches(world_size), zero
+        recipe_file, tmp_path / "w.safetensors", world_size, *SETTINGS, *BALANCERS[name], *batches(world_size), *block
     )
     assert found.keys() == expected.keys()
     assert any(key.startswith("balancer.") for key in found)

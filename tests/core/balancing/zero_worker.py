@@ -7,9 +7,11 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
+from toy_balancer import ToyBalancers
 from toys import ToyPlugin
 
 from umbel import balancing
+from umbel.balancing.balancer import factors_text
 from umbel.data.loader import CompositeLoader, load_datasets
 from umbel.engine import fit
 from umbel.optim import build_optimizer
@@ -27,6 +29,7 @@ def main(recipe_file: str, out: str, *overrides: str) -> None:
     plugins = Plugins()
     plugins.register(ToyPlugin(), Plugin("toy-tasks", "1.0", "toys"))
     plugins.register(balancing, Plugin("umbel", "0", "balancers"))
+    plugins.register(ToyBalancers(), Plugin("toy-balancers", "1.0", "toys"))
     recipe, _ = load_recipe(recipe_file, overrides, plugins)
     ranks = launched()
     join(ranks, torch.device("cpu"), 120.0)
@@ -37,6 +40,8 @@ def main(recipe_file: str, out: str, *overrides: str) -> None:
     data = load_datasets(tasks, "train")
     batches = CompositeLoader(tasks, data, 0, 0, steps, ranks.rank, ranks.world_size, plan=plan)
     fit(runtime, tasks, batches, seed=0, start=0, after_step=lambda step, losses, lr: False)
+    with runtime.whole(model.balancer):
+        print(factors_text(model.balancer), flush=True)
     weights = runtime.weights()
     if ranks.leads:
         Path(out).parent.mkdir(parents=True, exist_ok=True)

@@ -25,6 +25,7 @@ from umbel.signals import StopRequestedError
 from umbel.types import Batch, Sample
 
 BAD = 4
+TASK = BrightTask("a", TaskConfig(kind="bright", batch_size=1, input_size=(8, 8)), BrightOptions())
 Fault = Callable[[], object]
 
 
@@ -130,13 +131,13 @@ def test_more_than_the_budget_are_listed_by_kind() -> None:
 
 @pytest.mark.parametrize("error", [ConfigError("no"), DataError("no", where="x"), MemoryError(), StopRequestedError()])
 def test_what_no_other_sample_would_help_passes(error: Exception) -> None:
-    with pytest.raises(type(error)) as caught, blame("a", 1):
+    with pytest.raises(type(error)) as caught, blame(TASK, 1):
         raise error
     assert caught.value is error
 
 
 def test_long_messages_are_cut() -> None:
-    with pytest.raises(DataError) as caught, blame("a", 1):
+    with pytest.raises(DataError) as caught, blame(TASK, 1):
         raise ValueError("lines\n" * 1000)
     assert len(str(caught.value)) < 450
     assert "\n" not in str(caught.value)

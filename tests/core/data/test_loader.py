@@ -13,7 +13,7 @@ from toys import BrightDataset, BrightOptions, BrightTask
 
 from umbel.config import TaskConfig
 from umbel.data.loader import CompositeLoader, TrainingView, batches_per_pass, load_datasets
-from umbel.errors import DataError
+from umbel.errors import DataError, PluginError
 from umbel.schedule.passes import steps_per_epoch
 from umbel.schedule.plan import CompositePlan, Plan
 from umbel.schedule.window import Window
@@ -144,7 +144,7 @@ def test_data_error_of_a_worker_arrives_as_itself(workers: int) -> None:
 
 @pytest.mark.parametrize(("kind", "message"), [(WrongSize, r"\(4, 8\), not \(16, 8\)"), (FloatImages, "float32")])
 def test_augment_that_breaks_the_contract_is_named(kind: type[BrightTask], message: str) -> None:
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(PluginError, match=message):
         load([toy("a", 2, 6, 0, kind)], 0, 1)
 
 

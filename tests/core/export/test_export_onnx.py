@@ -32,6 +32,7 @@ def test_weights_of_a_subset_load_and_predict_the_same(run: Path, tmp_path: Path
     code, _ = export(capsys, str(run), "--to", "safetensors", "--tasks", "signs,vehicles", "--out", str(out))
     assert code == 0
     assert sorted(path.name for path in out.iterdir()) == [
+        ".umbel-written.json",
         "README.md",
         "model.safetensors",
         "recipe.yaml",
