@@ -36,6 +36,7 @@ _HOME = {
     "Finding": "umbel.inspection.finding",
     "Guess": "umbel.starting",
     "HOLDOUT": "umbel.starting",
+    "IMAGE_SUFFIXES": "umbel.data.listing",
     "Losses": "umbel.types",
     "Part": "umbel.data.holdout",
     "PluginError": "umbel.errors",
@@ -61,11 +62,14 @@ _HOME = {
     "check_unique": "umbel.options",
     "class_balance": "umbel.data.statistics",
     "encode_image": "umbel.data.images",
+    "find_split": "umbel.data.splits",
+    "find_val_or_test": "umbel.data.splits",
     "hold": "umbel.lock",
     "hookimpl": "umbel.hooks",
     "image_sizes": "umbel.data.statistics",
+    "is_hidden": "umbel.data.listing",
     "keyed_generator": "umbel.randomness",
-    "list_images": "umbel.data.files",
+    "list_images": "umbel.data.listing",
     "literal": "umbel.literals",
     "load": "umbel.api",
     "load_datasets": "umbel.data.loader",
@@ -90,6 +94,7 @@ _HOME = {
     "resolve_under": "umbel.data.files",
     "round_up": "umbel.types",
     "say": "umbel.cli.say",
+    "say_test_validates": "umbel.data.splits",
     "spread": "umbel.data.statistics",
     "tolerate": "umbel.data.faults",
     "train": "umbel.api",
@@ -118,7 +123,6 @@ if TYPE_CHECKING:
     from umbel.data.class_map import map_classes as map_classes
     from umbel.data.colour import ColourJitter as ColourJitter
     from umbel.data.faults import tolerate as tolerate
-    from umbel.data.files import list_images as list_images
     from umbel.data.files import read_class_names as read_class_names
     from umbel.data.files import read_json as read_json
     from umbel.data.files import read_lines as read_lines
@@ -134,7 +138,13 @@ if TYPE_CHECKING:
     from umbel.data.images import read_label_map as read_label_map
     from umbel.data.images import resize_image as resize_image
     from umbel.data.images import write_image as write_image
+    from umbel.data.listing import IMAGE_SUFFIXES as IMAGE_SUFFIXES
+    from umbel.data.listing import is_hidden as is_hidden
+    from umbel.data.listing import list_images as list_images
     from umbel.data.loader import load_datasets as load_datasets
+    from umbel.data.splits import find_split as find_split
+    from umbel.data.splits import find_val_or_test as find_val_or_test
+    from umbel.data.splits import say_test_validates as say_test_validates
     from umbel.data.statistics import Statistic as Statistic
     from umbel.data.statistics import class_balance as class_balance
     from umbel.data.statistics import image_sizes as image_sizes

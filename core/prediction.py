@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from umbel.data.files import list_images, write_bytes, write_json
+from umbel.data.files import write_bytes, write_json
 from umbel.data.images import encode_image, read_image
+from umbel.data.listing import collect_passed_over, describe_passed_over, list_images, say_passed_over
 from umbel.errors import ConfigError, DataError
 from umbel.exhaustion import MEMORY
 from umbel.lock import hold
@@ -62,7 +63,7 @@ def predict_files(
         ConfigError: no task can be written in one of the formats, or a file is in the way that umbel did not write.
         BusyError: another command is writing into `out`.
     """
-    files = input_files(paths)
+    files = input_files(paths, out)
     names = picture_stems(files)
     videos = [file for file in files if file.suffix.lower() in SUFFIXES]
     images = [file for file in files if file not in set(videos)]
@@ -225,8 +226,12 @@ def _check_formats(predictor: Predictor, formats: Sequence[str]) -> None:
             )
 
 
-def input_files(paths: Sequence[Path]) -> list[Path]:
-    """Files among the paths, those that patterns match and the images directly inside folders, each once, in order.
+def input_files(paths: Sequence[Path], out: Path | None = None) -> list[Path]:
+    """Files among the paths, those that patterns match and the images inside folders, each once, in order.
+
+    Args:
+        paths: see `predict_files`.
+        out: a folder inside them that is left out: it holds earlier predictions.
 
     Raises:
         DataError: a path is nothing of this.
@@ -234,9 +239,12 @@ def input_files(paths: Sequence[Path]) -> list[Path]:
     files: dict[Path, None] = {}
     for path in paths:
         if path.is_dir():
-            inside = list_images(path)
+            with collect_passed_over() as others:
+                inside = [file for file in list_images(path, nested=True) if out is None or not _below(file, out)]
             if not inside:
-                raise DataError("holds no images", where=str(path), hint=f"name its videos, as in {path / '*.mp4'}")
+                hint = describe_passed_over(others) or f"name its videos, as in {path / '*.mp4'}"
+                raise DataError("holds no images", where=str(path), hint=hint)
+            say_passed_over(str(path), others)
             files.update(dict.fromkeys(inside))
         elif path.exists():
             files[path] = None
@@ -247,6 +255,10 @@ def input_files(paths: Sequence[Path]) -> list[Path]:
                 raise DataError("no such file or folder", where=str(path))
             files.update(dict.fromkeys(map(Path, matches)))
     return list(files)
+
+
+def _below(file: Path, folder: Path) -> bool:
+    return folder.absolute() in file.absolute().parents
 
 
 def picture_stems(files: Sequence[Path]) -> dict[Path, str]:

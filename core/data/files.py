@@ -26,8 +26,6 @@ LONGEST_NAME, LONGEST_PATH = 255, 4095  # bytes that Linux takes
 ALLOW_OUTSIDE = "UMBEL_ALLOW_OUTSIDE_ROOT"
 log = logging.getLogger(__name__)
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
-
 
 def read_bytes(path: Path) -> bytes:
     """The content of a file; DataError names what is in the way. Errors that may pass are tried again."""
@@ -39,7 +37,7 @@ def read_bytes(path: Path) -> bytes:
             )  # reading it might never end
         data = _read_patiently(path)
     except FileNotFoundError:
-        raise DataError("no such file", kind="missing", where=str(path), hint=_nearest_folder(path)) from None
+        raise DataError("no such file", kind="missing", where=str(path), hint=nearest_folder(path)) from None
     except IsADirectoryError:
         raise DataError("is a folder, not a file", where=str(path), kind="no-file") from None
     except (OSError, ValueError) as error:
@@ -151,21 +149,6 @@ def to_jsonable(value: Any) -> Any:
     return value
 
 
-def list_images(folder: Path) -> list[Path]:
-    """Image files directly inside a folder, sorted by name, without hidden ones; DataError if it cannot be listed."""
-    if not folder.is_dir():
-        raise DataError("no such folder", kind="missing", where=str(folder), hint=_nearest_folder(folder))
-    try:
-        entries = sorted(folder.iterdir())
-    except OSError as error:
-        raise DataError(f"cannot be listed: {error.strerror}", where=str(folder), kind="unreadable") from None
-    return [
-        path
-        for path in entries
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and not path.is_dir()
-    ]
-
-
 def resolve_under(root: Path, name: str, *, source: str) -> Path:
     """The file `name` inside `root`, refusing names that lead out of it.
 
@@ -218,7 +201,8 @@ def _allowed_outside() -> list[str]:
     return [os.path.realpath(folder) for folder in folders if folder]
 
 
-def _nearest_folder(path: Path) -> str:
+def nearest_folder(path: Path) -> str:
+    """What is there of a path that does not exist, for the hint of an error."""
     try:
         for parent in path.parents:
             if parent.is_dir():

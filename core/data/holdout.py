@@ -10,6 +10,7 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from umbel.data.faults import defer_faults
+from umbel.data.listing import collect_passed_over, say_passed_over
 from umbel.errors import DataError
 from umbel.randomness import keyed_generator
 from umbel.task import Task
@@ -47,10 +48,16 @@ def open_split(task: Task[Any], split: str) -> Dataset[Sample]:
     Raises:
         DataError: the data cannot be read, or is too little to divide.
     """
-    if not task.config.holdout or split not in ("train", "val"):
-        return task.dataset(split)
-    with defer_faults() if split == "val" else nullcontext():
-        whole = task.dataset("train")
+    divided = task.config.holdout and split in ("train", "val")
+    with collect_passed_over() as others:
+        if not divided:
+            opened = task.dataset(split)
+        else:
+            with defer_faults() if split == "val" else nullcontext():
+                whole = task.dataset("train")
+    say_passed_over(f"tasks.{task.name}", others)
+    if not divided:
+        return opened
     return divide(task, whole)[split] if len(whole) else whole  # type: ignore[arg-type]  # map-style: it has a length
 
 

@@ -11,10 +11,12 @@ from torch.utils.data import DataLoader, Dataset
 
 from umbel.data.faults import collect_faults
 from umbel.data.holdout import Part, divide
+from umbel.data.listing import collect_passed_over
 from umbel.data.loader import dataset_length, start_worker
 from umbel.errors import DataError, UmbelError
 from umbel.inspection.finding import SEVERITIES, Finding
 from umbel.inspection.overlap import find_absent_classes, find_overlaps, find_unseen_classes
+from umbel.inspection.passed_over import passed_over_findings
 from umbel.inspection.sample import SampleResult, inspect_sample
 from umbel.shortage import explain
 from umbel.task import Task
@@ -123,7 +125,7 @@ def _open_all(task: Task[Any], findings: list[Finding]) -> dict[str, Dataset[Sam
 
 def _open(task: Task[Any], split: str, findings: list[Finding]) -> Dataset[Sample] | None:
     """The data set of a split, without its faulty entries, which are noted."""
-    with collect_faults() as faults:
+    with collect_faults() as faults, collect_passed_over() as others:
         dataset = None
         try:
             dataset = task.dataset(split)
@@ -135,6 +137,7 @@ def _open(task: Task[Any], split: str, findings: list[Finding]) -> Dataset[Sampl
     for fault in faults:
         found = Finding.of(fault)
         findings.append(Finding(found.kind, found.file or key, found.message, found.remedy, "error", task.name, split))
+    findings += [replace(found, task=task.name, split=split) for found in passed_over_findings(others)]
     if dataset is not None and not dataset_length(dataset):
         message = f"split '{split}' has no sample" + (" that can be used" if faults else "")
         findings.append(Finding("empty-split", key, message, "check its paths and lists", "error", task.name, split))

@@ -53,13 +53,13 @@ class Folders:
         for label, name in enumerate(names):
             if name not in found:
                 continue
-            images = list_images(folder / name)
+            images = list_images(folder / name, nested=True)
             with tolerate("empty-class"):
                 if not images:
                     raise DataError(
                         "no image in this class folder", where=str(folder / name), hint="add some, or drop the class"
                     )
-            records += [Record(image, label, f"{name}/{image.name}") for image in images]
+            records += [Record(image, label, image.relative_to(folder).as_posix()) for image in images]
         return records
 
 

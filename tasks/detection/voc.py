@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from umbel import DataError, list_images, read_lines, resolve_under, tolerate
+from umbel import DataError, list_images, read_lines, resolve_under, say_test_validates, tolerate
 from umbel.tasks.detection.entries import refuse_twice
 from umbel.tasks.detection.options import DetectionOptions
 from umbel.tasks.detection.records import Annotations, Box, Record, make_record
+from umbel.tasks.detection.voc_places import image_folder, split_list, split_name, xml_files, xml_folder
 from umbel.tasks.detection.voc_xml import VocImage, read_voc_xml
 
 SPLITS = ("train", "val")
@@ -17,22 +18,25 @@ SPLITS = ("train", "val")
 class Voc:
     """Lists: root/ImageSets/Main/{train,val}.txt of stems, root/Annotations/STEM.xml, root/JPEGImages/STEM.*.
 
-    Without a list: root/{train,val}/STEM.xml, the images beside them. An image is found by the stem of its XML file,
-    else by the file name in it. Stored classes are the names that occur in any split, sorted. Coordinates are taken as
+    Without a list: root/{train,val}/STEM.xml, the images beside them; `voc_places` has other usual places. An image is
+    found by the stem of its XML file, else by the file name in it. Stored classes are the names that occur in any split, sorted. Coordinates are taken as
     written: VOC's own count pixels from 1, but most tools count from 0.
     """
 
-    looks_for = "ImageSets/Main/train.txt or val.txt with a folder Annotations, or XML files in train or val"
+    looks_for = (
+        "ImageSets/Main/train.txt or val.txt with a folder Annotations, or XML files in train or val (also valid, "
+        "validation, dev), beside the images or in a folder annotations"
+    )
 
     def matches(self, options: DetectionOptions) -> bool:
-        folders = (_xml_folder(options, split) for split in self.splits(options))
-        return any(path.suffix.lower() == ".xml" for folder in folders for path in _entries(folder))
+        folders = (xml_folder(options, split) for split in self.splits(options))
+        return any(xml_files(folder) for folder in folders)
 
     def splits(self, options: DetectionOptions) -> list[str]:
-        return [split for split in SPLITS if _list(options, split) or _xml_folder(options, split).is_dir()]
+        return [split for split in SPLITS if split_list(options, split) or xml_folder(options, split).is_dir()]
 
     def read(self, options: DetectionOptions, split: str) -> Annotations:
-        folder = _xml_folder(options, split)
+        folder = xml_folder(options, split)
         found = _read_split(options, split)
         here = self.splits(options)
         others = [other for other in here if other != split]
@@ -44,20 +48,28 @@ class Voc:
         if len(here) < len(SPLITS):
             names |= set(options.class_map)  # they may occur in the split that is not here
         index = {name: k for k, name in enumerate(sorted(names))}
-        images = _image_folder(options, split)
+        images = image_folder(options, split)
+        say_test_validates(split_name(options, split) or "", Path(options.root))
         by_stem = _images_by_stem(images)
         records = []
         for path, image in found.items():
             with tolerate("missing-pair"):
-                records.append(_record(path, image, images, by_stem, index, options.difficult))
+                stem = path.relative_to(folder).with_suffix("").as_posix()
+                records.append(_record(path, stem, image, images, by_stem, index, options.difficult))
         refuse_twice((record.id for record in records), "image", folder)
         return Annotations(tuple(records), tuple(index), None, str(folder))
 
 
 def _record(
-    path: Path, image: VocImage, images: Path, by_stem: dict[str, Path], index: dict[str, int], difficult: str
+    path: Path,
+    stem: str,
+    image: VocImage,
+    images: Path,
+    by_stem: dict[str, Path],
+    index: dict[str, int],
+    difficult: str,
 ) -> Record:
-    file = by_stem.get(path.stem)
+    file = by_stem.get(stem)
     if file is None:
         if not image.file_name:
             raise DataError(f"has no image: {images} holds none of its stem, and it has no filename", where=str(path))
@@ -67,14 +79,14 @@ def _record(
         for number, entry in enumerate(image.objects, start=1)
         if not (entry.difficult and difficult == "drop")
     ]
-    return make_record(file, file.name, path, boxes, size=image.size)
+    return make_record(file, file.relative_to(images).as_posix(), path, boxes, size=image.size)
 
 
 def _read_split(options: DetectionOptions, split: str) -> dict[Path, VocImage]:
-    folder = _xml_folder(options, split)
-    listing = _list(options, split)
+    folder = xml_folder(options, split)
+    listing = split_list(options, split)
     if listing is None:
-        paths = sorted(path for path in _entries(folder) if path.suffix.lower() == ".xml")
+        paths = xml_files(folder)
         if not paths:
             raise DataError(
                 "holds no XML files" if folder.is_dir() else "no such folder",
@@ -96,7 +108,7 @@ def _read_split(options: DetectionOptions, split: str) -> dict[Path, VocImage]:
 def _stems(listing: Path, folder: Path) -> Sequence[str]:
     """The stems of a list; they may hold spaces, but what has no XML file is a line of several columns."""
     stems = []
-    known = {path.name for path in _entries(folder)}
+    known = {path.relative_to(folder).as_posix() for path in xml_files(folder)}
     for stem in read_lines(listing):
         with tolerate("annotation"):
             if len(stem.split()) > 1 and f"{stem}.xml" not in known:
@@ -108,39 +120,16 @@ def _stems(listing: Path, folder: Path) -> Sequence[str]:
     return stems
 
 
-def _list(options: DetectionOptions, split: str) -> Path | None:
-    """The list of a split; None where folders make the splits."""
-    given = options.train_list if split == "train" else options.val_list
-    path = Path(options.root) / (given or f"ImageSets/Main/{split}.txt")
-    return path if given or path.exists() else None
-
-
-def _xml_folder(options: DetectionOptions, split: str) -> Path:
-    default = "Annotations" if _list(options, split) else options.images(split) or split
-    return Path(options.root) / (options.annotations(split) or default)
-
-
-def _image_folder(options: DetectionOptions, split: str) -> Path:
-    default = "JPEGImages" if _list(options, split) else options.annotations(split) or split
-    return Path(options.root) / (options.images(split) or default)
-
-
 def _images_by_stem(folder: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
-    for path in list_images(folder):
+    for path in list_images(folder, nested=True):
+        stem = path.relative_to(folder).with_suffix("").as_posix()
         with tolerate("duplicate-stem"):
-            if path.stem in found:
+            if stem in found:
                 raise DataError(
-                    f"several images of stem {path.stem!r}: {found[path.stem].name}, {path.name}",
+                    f"several images of stem {stem!r}: {found[stem].name}, {path.name}",
                     where=str(folder),
                     hint="keep one",
                 )
-            found[path.stem] = path
+            found[stem] = path
     return found
-
-
-def _entries(folder: Path) -> list[Path]:
-    try:
-        return list(folder.iterdir())
-    except OSError:
-        return []

@@ -74,7 +74,7 @@ def _yaml(options: DetectionOptions, split: str) -> Path:
 def _images(place: Path, described: YoloSet) -> list[Path]:
     """Images of a folder, or those that a text file lists."""
     if place.is_dir():
-        return list_images(place)
+        return list_images(place, nested=True)
     names = [PurePosixPath(line).as_posix() for line in read_lines(place)]  # without "./"
     found = []
     for name in names:

@@ -122,12 +122,16 @@ def pair_files(
 
 
 def files_by_name(folder: Path, ending: str = "") -> dict[str, Path]:
-    """Image files whose stem has this ending, by the stem without it; DataError when two share one."""
+    """Image files whose stem has this ending, by the stem without it, after the subfolder where they are in one.
+
+    Raises:
+        DataError: two share a name.
+    """
     found: dict[str, Path] = {}
-    for path in list_images(folder):
+    for path in list_images(folder, nested=True):
         if not path.stem.endswith(ending):
             continue
-        name = path.stem.removesuffix(ending)
+        name = path.relative_to(folder).with_name(path.stem.removesuffix(ending) or path.stem).as_posix()
         with tolerate("duplicate-stem"):
             if name in found:
                 raise DataError(
