@@ -7,6 +7,7 @@ from typing import Protocol
 from umbel import pick_format
 from umbel.tasks.classification.folders import Folders
 from umbel.tasks.classification.image_list import ImageList
+from umbel.tasks.classification.one_hot import OneHot
 from umbel.tasks.classification.options import ClassificationOptions
 from umbel.tasks.classification.records import Record
 from umbel.tasks.classification.stanford_cars import StanfordCars
@@ -24,6 +25,9 @@ class Format(Protocol):
     def class_names(self, options: ClassificationOptions) -> list[str]:
         """The classes that the data set stores, before `class_map`."""
 
+    def has_val(self, options: ClassificationOptions) -> bool:
+        """Whether `root` has a validation split."""
+
     def read(self, options: ClassificationOptions, split: str) -> list[Record]:
         """The images of "train" or "val"; DataError names what is missing or broken."""
 
@@ -32,6 +36,7 @@ FORMATS: dict[str, Format] = {
     "folders": Folders(),
     "list": ImageList(),
     "csv": Table(),
+    "one_hot": OneHot(),
     "stanford_cars": StanfordCars(),
 }
 

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from umbel import DataError, read_class_names, read_lines, tolerate
+from umbel import (
+    DataError,
+    find_split,
+    find_val_or_test,
+    read_class_names,
+    read_lines,
+    say_test_validates,
+    tolerate,
+)
 from umbel.tasks.classification.options import ClassificationOptions
 from umbel.tasks.classification.records import Record, listed_records
 
@@ -34,8 +42,13 @@ class ImageList:
             raise DataError("lists no images", where=str(listings[0]), kind="empty-split")
         return [str(number) for number in range(max(ids) + 1)]
 
+    def has_val(self, options: ClassificationOptions) -> bool:
+        return _listing(options, "val").exists()
+
     def read(self, options: ClassificationOptions, split: str) -> list[Record]:
         listing = _listing(options, split)
+        if split == "val" and options.val == "val":
+            say_test_validates(listing.stem, _base(options))
         classes = len(self.class_names(options))
         entries = []
         for name, number in _entries(listing):
@@ -57,8 +70,24 @@ def _base(options: ClassificationOptions) -> Path:
 
 
 def _listing(options: ClassificationOptions, split: str) -> Path:
+    """The list of a split: the recipe's or, where that is not there, of another usual name; a test list with ids."""
+    base = _base(options)
     name = {"train": options.train, "val": options.val}[split]
-    return _base(options) / f"{name}.txt"
+    if name == split and not (base / f"{name}.txt").is_file():
+        if split == "train":
+            name = find_split(base, split, "{}.txt", _has_images) or name
+        else:
+            name = find_val_or_test(base, "{}.txt", _has_images, _has_ids) or name
+    return base / f"{name}.txt"
+
+
+def _has_images(listing: Path) -> bool:
+    return listing.is_file() and listing.with_suffix("").is_dir()
+
+
+def _has_ids(listing: Path) -> bool:
+    words = next(iter(read_lines(listing)), "").split()
+    return len(words) > 1 and words[-1].isascii() and words[-1].isdecimal()
 
 
 def _images(options: ClassificationOptions, split: str) -> Path:

@@ -12,7 +12,7 @@ class ClassificationOptions:
     """Data, head, loss and augmentation. The augmentation defaults are SPEC section 11's."""
 
     root: str = option(doc="folder of the data set")
-    format: str = option("auto", "layout of the data set: auto, folders, list, csv or stanford_cars")
+    format: str = option("auto", "layout of the data set: auto, folders, list, csv, one_hot or stanford_cars")
     train: str = option(
         "train", "folders: training images in one folder a class, under root; list, csv: name of the list"
     )

@@ -33,6 +33,9 @@ class StanfordCars:
     def class_names(self, options: ClassificationOptions) -> list[str]:
         return read_class_names(Path(options.root) / "devkit/cars_meta.mat")
 
+    def has_val(self, options: ClassificationOptions) -> bool:
+        return True  # the official test set
+
     def read(self, options: ClassificationOptions, split: str) -> list[Record]:
         root = Path(options.root)
         classes = len(self.class_names(options))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from umbel import DataError, read_lines, tolerate
+from umbel import DataError, find_split, find_val_or_test, read_lines, say_test_validates, tolerate
 from umbel.tasks.classification.options import ClassificationOptions
 from umbel.tasks.classification.records import Record, listed_records
 
@@ -24,15 +24,31 @@ class Table:
             {label for path in _tables(options).values() if path.is_file() for _, label in _rows(options, path)}
         )
 
+    def has_val(self, options: ClassificationOptions) -> bool:
+        return _tables(options)["val"].exists()
+
     def read(self, options: ClassificationOptions, split: str) -> list[Record]:
         path = _tables(options)[split]
+        if split == "val" and options.val == "val":
+            say_test_validates(path.stem, Path(options.root))
         ids = {name: number for number, name in enumerate(self.class_names(options))}
         return listed_records(Path(options.root), [(name, ids[label]) for name, label in _rows(options, path)], path)
 
 
 def _tables(options: ClassificationOptions) -> dict[str, Path]:
+    """The table of each split: the recipe's or, where that is not there, of another usual name; a test's with labels."""
     root = Path(options.root)
-    return {"train": root / f"{options.train}.csv", "val": root / f"{options.val}.csv"}
+    train, val = options.train, options.val
+    if train == "train" and not (root / "train.csv").is_file():
+        train = find_split(root, "train", "{}.csv", Path.is_file) or train
+    if val == "val" and not (root / "val.csv").is_file():
+        val = find_val_or_test(root, "{}.csv", Path.is_file, lambda path: _has_labels(options, path)) or val
+    return {"train": root / f"{train}.csv", "val": root / f"{val}.csv"}
+
+
+def _has_labels(options: ClassificationOptions, path: Path) -> bool:
+    header = next(iter(read_lines(path)), "").split(",")
+    return {options.image_column, options.label_column} <= {column.strip(' "') for column in header}
 
 
 def _rows(options: ClassificationOptions, path: Path) -> list[tuple[str, str]]:

@@ -8,9 +8,10 @@ from typing import Any
 
 from umbel import list_images
 from umbel.tasks.classification.folders import OTHER_TASKS, class_folders
+from umbel.tasks.classification.formats import FORMATS
 from umbel.tasks.classification.options import ClassificationOptions
 
-_SPLIT = re.compile(r"train|val|test", re.IGNORECASE)
+_SPLIT = re.compile(r"train|val|test|dev", re.IGNORECASE)
 
 
 def undivided(folder: Path, layout: str | None) -> dict[str, Any] | None:
@@ -23,11 +24,7 @@ def undivided(folder: Path, layout: str | None) -> dict[str, Any] | None:
     if layout is None:
         return {"format": "folders", "train": "."} if _is_class_tree(folder) else None
     options = ClassificationOptions(root=str(folder))
-    base = folder / "cls" if layout == "list" and (folder / "cls").is_dir() else folder
-    endings = {"folders": "", "list": ".txt", "csv": ".csv"}
-    if layout not in endings or (base / f"{options.val}{endings[layout]}").exists():
-        return None
-    return {"format": layout}
+    return None if FORMATS[layout].has_val(options) else {"format": layout}
 
 
 def _is_class_tree(folder: Path) -> bool:
@@ -38,6 +35,6 @@ def _is_class_tree(folder: Path) -> bool:
     names = class_folders(folder)
     if sum(_SPLIT.match(name) is not None for name in names) > 1 or OTHER_TASKS & set(names):
         return False
-    images = {name: len(list_images(folder / name)) for name in names}
+    images = {name: len(list_images(folder / name, nested=True)) for name in names}
     strange = [name for name in names if not images[name] and any((folder / name).iterdir())]
     return not strange and sum(count > 0 for count in images.values()) > 1

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from umbel import DataError, Size, read_json, resolve_under, tolerate
+from umbel import DataError, Size, read_json, resolve_under, say_test_validates, tolerate
+from umbel.tasks.detection.coco_places import annotation_file, holding, image_folders, split_name
 from umbel.tasks.detection.entries import first_key, get_field, refuse_twice, to_float
 from umbel.tasks.detection.options import DetectionOptions
 from umbel.tasks.detection.records import Annotations, Box, make_record
@@ -15,32 +16,35 @@ from umbel.tasks.detection.tt100k import FIRST_KEYS
 
 
 class Coco:
-    """root/annotations/{train,val}.json and the folders root/{train,val} of images; all names can be set."""
+    """root/annotations/{train,val}.json and the folders root/{train,val} of images; all names can be set.
 
-    looks_for = "annotations/train.json or annotations/val.json (train_annotations, val_annotations)"
+    Where they are not there, those that tools write are looked for: see `coco_places`.
+    """
+
+    looks_for = (
+        "annotations/train.json or annotations/val.json (train_annotations, val_annotations), also instances_train.json "
+        "or train/_annotations.coco.json"
+    )
 
     def matches(self, options: DetectionOptions) -> bool:
-        files = [path for path in (self._annotations(options, split) for split in ("train", "val")) if path.is_file()]
+        files = [path for path in (annotation_file(options, split) for split in ("train", "val")) if path.is_file()]
         return any(path.suffix.lower() == ".json" and first_key(path) not in FIRST_KEYS for path in files)
 
     def splits(self, options: DetectionOptions) -> list[str]:
-        return [split for split in ("train", "val") if self._annotations(options, split).exists()]
+        return [split for split in ("train", "val") if annotation_file(options, split).exists()]
 
     def read(self, options: DetectionOptions, split: str) -> Annotations:
-        images = Path(options.root) / (options.images(split) or split)
-        return read_coco(images, self._annotations(options, split))
-
-    def _annotations(self, options: DetectionOptions, split: str) -> Path:
-        return Path(options.root) / (options.annotations(split) or f"annotations/{split}.json")
+        say_test_validates(split_name(options, split) or "", Path(options.root))
+        return read_coco(image_folders(options, split), annotation_file(options, split))
 
 
-def read_coco(images: Path, path: Path) -> Annotations:
+def read_coco(images: Path | Sequence[Path], path: Path) -> Annotations:
     """Records of a COCO file; category ids, any integers, become 0..K-1 in ascending order.
 
     Images without boxes are kept. `iscrowd` is read; masks and keypoints are not.
 
     Args:
-        images: folder of the images.
+        images: folder of the images; of several the one that holds them.
         path: the JSON file.
 
     Raises:
@@ -53,6 +57,7 @@ def read_coco(images: Path, path: Path) -> Annotations:
     )
     categories = _with_fields(categories, {"id": int, "name": str}, path)
     pictures = _with_fields(pictures, {"id": (int, str), "file_name": str}, path)
+    categories = _without_group(categories, annotations)
     names = {entry["id"]: entry["name"] for entry in categories}
     refuse_twice((entry["id"] for entry in categories), "category id", path)
     refuse_twice((entry["name"] for entry in categories), "category name", path)
@@ -60,15 +65,26 @@ def read_coco(images: Path, path: Path) -> Annotations:
     refuse_twice((entry["file_name"] for entry in pictures), "file_name", path)
     ids = tuple(sorted(names))
     indices = {id: k for k, id in enumerate(ids)}
+    folder = images if isinstance(images, Path) else holding(images, [entry["file_name"] for entry in pictures])
     boxes = _boxes_by_image(annotations, {entry["id"] for entry in pictures}, indices, path)
     records = []
     for entry in pictures:
         with tolerate("annotation"):
-            file, size = resolve_under(images, entry["file_name"], source=str(path)), _size(entry, path)
+            file, size = resolve_under(folder, entry["file_name"], source=str(path)), _size(entry, path)
             records.append(
                 make_record(file, entry["file_name"], path, boxes.get(entry["id"], []), size=size, image_id=entry["id"])
             )
     return Annotations(tuple(records), tuple(names[id] for id in ids), ids, str(path))
+
+
+def _without_group(categories: list[Mapping[str, Any]], annotations: list[Any]) -> list[Mapping[str, Any]]:
+    """The categories but for the one that some tools add for all others together, unless a box is of it."""
+    groups = [entry for entry in categories if entry.get("supercategory") == "none"]
+    others = [entry for entry in categories if entry.get("supercategory") != "none"]
+    if len(groups) != 1 or not others or any(entry.get("supercategory") != groups[0]["name"] for entry in others):
+        return categories
+    used = any(isinstance(entry, dict) and entry.get("category_id") == groups[0]["id"] for entry in annotations)
+    return categories if used else others
 
 
 def _with_fields(

@@ -47,7 +47,8 @@ def _coco(folder: Path) -> dict[str, Any] | None:
     if len(files) != 1:
         return None
     ((path, names),) = files.items()
-    places = [path.parent, folder, *_folders(folder)]
+    inner = _folders(folder)
+    places = [path.parent, folder, *inner, *(below for place in inner for below in _folders(place))]
     images = max(places, key=lambda place: sum((place / name).is_file() for name in names))
     return {"format": "coco", "train_annotations": _below(path, folder), "train_images": _below(images, folder)}
 
@@ -79,9 +80,9 @@ def _yolo(folder: Path) -> dict[str, Any] | None:
 
 def _voc(folder: Path) -> dict[str, Any] | None:
     """A folder of XML files, the only one, and the folder with the image of the first: beside them or below FOLDER."""
-    listing = "ImageSets/Main/trainval.txt"
-    if (folder / listing).is_file():
-        return {"format": "voc", "train_list": listing}
+    for listing in ("ImageSets/Main/trainval.txt", "ImageSets/Main/default.txt"):
+        if (folder / listing).is_file():
+            return {"format": "voc", "train_list": listing}
     places = [folder, *_folders(folder)]
     holders = [place for place in places if next(place.glob("*.xml"), None) is not None]
     if len(holders) != 1:
