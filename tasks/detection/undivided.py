@@ -9,7 +9,7 @@ from typing import Any
 from umbel import DataError, list_images, read_json
 from umbel.tasks.detection.formats import FORMATS
 from umbel.tasks.detection.options import DetectionOptions
-from umbel.tasks.detection.yolo_yaml import read_description
+from umbel.tasks.detection.yolo_places import split_places
 
 _MOST_FILES = 8  # a folder of more JSON files has one an image, which is no COCO
 _TRIED = 20  # images of a COCO file that are looked for
@@ -28,12 +28,13 @@ def undivided(folder: Path, layout: str | None) -> dict[str, Any] | None:
     if layout is None:
         found = [options for options in (_coco(folder), _yolo(folder), _voc(folder)) if options is not None]
         return found[0] if len(found) == 1 else None
+    options = DetectionOptions(root=str(folder))
     if layout == "yolo":
-        places = read_description(folder / "data.yaml").places
-        if places:
-            return {"format": layout} if "train" in places and places.get("val") in (None, places["train"]) else None
+        train, val = (split_places(options, split)[0] for split in ("train", "val"))
+        if train or val:
+            return {"format": layout} if train and val in ((), train) else None
         return {"format": layout, "train_images": "images" if (folder / "images").is_dir() else "."}
-    splits = FORMATS[layout].splits(DetectionOptions(root=str(folder)))
+    splits = FORMATS[layout].splits(options)
     return {"format": layout} if "train" in splits and "val" not in splits else None
 
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from umbel import DataError, list_images, read_lines, resolve_under, tolerate
+from umbel import DataError, list_images, read_lines, say_test_validates, tolerate
 from umbel.tasks.detection.entries import read_small_file, refuse_twice
 from umbel.tasks.detection.options import DetectionOptions
 from umbel.tasks.detection.records import Annotations, Box, Record, make_record
+from umbel.tasks.detection.yolo_places import below, label_file, listed_image, names_file, split_places
 from umbel.tasks.detection.yolo_yaml import YoloSet, read_description
 
 MAX_BYTES = 4 * 2**20
+SUFFIXES = (".yaml", ".yml", ".txt", ".names", ".labels")  # of files that name the classes
 DIGITS = re.compile(r"-?[0-9]{1,9}")
 
 logger = logging.getLogger(__name__)
@@ -22,38 +24,38 @@ logger = logging.getLogger(__name__)
 class Yolo:
     """root/data.yaml; lines "class cx cy width height" with fractions of the image's sides.
 
-    In place of data.yaml a text file may name the classes (`train_annotations: classes.txt`), with `train_images`.
+    In place of data.yaml a text file may name the classes (`train_annotations: classes.txt`), with `train_images`;
+    `yolo_places` has the places that tools use where neither is given.
 
     The label file of .../images/a.jpg is .../labels/a.txt, or a.txt beside it where no folder is called images. An
     image without a label file has no boxes, but a split without any label file is refused.
     """
 
-    looks_for = "data.yaml (train_annotations, val_annotations)"
+    looks_for = "data.yaml (train_annotations, val_annotations), or images with labels/*.txt by split and a classes.txt"
 
     def matches(self, options: DetectionOptions) -> bool:
-        files = [_yaml(options, split) for split in ("train", "val")]
-        return any(path.suffix.lower() in (".yaml", ".yml", ".txt") and path.is_file() for path in files)
+        files = [names_file(options, split) for split in ("train", "val")]
+        if any(path.suffix.lower() in SUFFIXES and path.is_file() for path in files):
+            return True
+        return not options.train_annotations and bool(split_places(options, "train")[0])
 
     def splits(self, options: DetectionOptions) -> list[str]:
-        found = [split for split in ("train", "val") if _yaml(options, split).exists()]
-        return [
-            split for split in found if options.images(split) or split in read_description(_yaml(options, split)).places
-        ]
+        return [split for split in ("train", "val") if split_places(options, split)[0]]
 
     def read(self, options: DetectionOptions, split: str) -> Annotations:
-        path = _yaml(options, split)
+        path = names_file(options, split)
         described = read_description(path)
-        given = options.images(split)
-        places = (Path(options.root) / given,) if given else described.places.get(split)
+        places, name = split_places(options, split)
         if not places:
             raise DataError(f"has no {split!r}", where=str(path), hint=f"or set {split}_images")
+        say_test_validates(name, Path(options.root))
         images = [image for place in places for image in _images(place, described)]
         if not images:
             raise DataError("holds no images", where=", ".join(map(str, places)))
         root = Path(options.root)
-        ids = [_below(image, root).as_posix() for image in images]
+        ids = [below(image, root).as_posix() for image in images]
         refuse_twice(ids, "image", path)
-        labels = [_label_file(image, root) for image in images]
+        labels = [label_file(image, root) for image in images]
         unlabelled = sum(not label.is_file() for label in labels)
         if unlabelled == len(labels):
             raise DataError(
@@ -67,31 +69,15 @@ class Yolo:
         return Annotations(records, described.names, None, str(path))
 
 
-def _yaml(options: DetectionOptions, split: str) -> Path:
-    return Path(options.root) / (options.annotations(split) or "data.yaml")
-
-
 def _images(place: Path, described: YoloSet) -> list[Path]:
     """Images of a folder, or those that a text file lists."""
     if place.is_dir():
         return list_images(place, nested=True)
-    names = [PurePosixPath(line).as_posix() for line in read_lines(place)]  # without "./"
     found = []
-    for name in names:
+    for line in read_lines(place):
         with tolerate():
-            found.append(resolve_under(described.base, name, source=str(place)))
+            found.append(listed_image(described.base, line, place))
     return found
-
-
-def _label_file(image: Path, root: Path) -> Path:
-    parts = list(_below(image, root).parts[:-1])
-    if "images" in parts:
-        parts[len(parts) - 1 - parts[::-1].index("images")] = "labels"
-    return root.joinpath(*parts, f"{image.stem}.txt")
-
-
-def _below(path: Path, root: Path) -> Path:
-    return path.relative_to(root) if path.is_relative_to(root) else path
 
 
 def _record(image: Path, label: Path, id: str, names: Sequence[str]) -> Record:

@@ -23,7 +23,7 @@ class YoloSet:
 
     Args:
         names: classes by index.
-        places: for "train" and "val", where given, folders of images or files that list images.
+        places: for "train", "val" and "test", where given, folders of images or files that list images.
         base: the folder that lists are relative to.
     """
 
@@ -34,7 +34,7 @@ class YoloSet:
 
 def read_description(path: Path) -> YoloSet:
     """A data.yaml, or a text file with one class name a line; see `read_data_yaml`."""
-    if path.suffix.lower() != ".txt":
+    if path.suffix.lower() in (".yaml", ".yml"):
         return read_data_yaml(path)
     if not path.is_file():
         hint = "write one class name a line, in the order of the numbers in the labels"
@@ -67,9 +67,25 @@ def read_data_yaml(path: Path) -> YoloSet:
         raise DataError("holds no mapping with names, train and val", where=str(path))
     names = _names(content, path)
     base = _base(content.get("path"), path)
-    splits = {split: content[split] for split in ("train", "val") if content.get(split) is not None}
+    splits = {split: content[key] for split, key in _keys(content).items()}
     places = {split: tuple(_place(entry, split, base, path) for entry in _listed(splits[split])) for split in splits}
-    return YoloSet(names, places, base)
+    tests = _existing(content.get("test"), base, path)
+    return YoloSet(names, {**places, "test": tests} if tests else places, base)
+
+
+def _keys(content: dict[Any, Any]) -> dict[str, str]:
+    """The key of each split, where it has a value."""
+    keys = {"train": ("train", "training"), "val": ("val", "valid", "validation")}
+    found = {split: next((key for key in names if content.get(key) is not None), None) for split, names in keys.items()}
+    return {split: key for split, key in found.items() if key is not None}
+
+
+def _existing(entries: Any, base: Path, path: Path) -> tuple[Path, ...]:
+    """The places of a split that nobody may need, as far as they are there."""
+    try:
+        return tuple(_place(entry, "test", base, path) for entry in _listed(entries)) if entries else ()
+    except DataError:
+        return ()
 
 
 def _with_dollars(value: Any) -> Any:
