@@ -17,9 +17,7 @@ log = logging.getLogger(__name__)
 _said: set[str] = set()
 
 
-def find_split(
-    root: Path, split: str, pattern: str = "{}", accept: Callable[[Path], bool] = Path.exists, *, own: bool = False
-) -> str | None:
+def find_split(root: Path, split: str, pattern: str = "{}", accept: Callable[[Path], bool] = Path.exists) -> str | None:
     """The name by which a data set calls a split: its own or another usual one, in lower case, Capitals or UPPER CASE.
 
     Args:
@@ -27,7 +25,6 @@ def find_split(
         split: "train", "val" or "test".
         pattern: where the split is below `root`, "{}" standing for its name, such as "ImageSets/Main/{}.txt".
         accept: whether such a file or folder is one.
-        own: only the split's own name, in any case.
 
     Returns:
         The name, such as "valid"; None if there is none.
@@ -35,8 +32,7 @@ def find_split(
     Raises:
         DataError: the split's own name is not there, but several others are.
     """
-    names = SPLIT_NAMES[split][:1] if own else SPLIT_NAMES[split]
-    spelt = [spelling for name in names for spelling in (name, name.capitalize(), name.upper())]
+    spelt = [spelling for name in SPLIT_NAMES[split] for spelling in (name, name.capitalize(), name.upper())]
     if pattern == "{}" and not root.is_dir():
         return None
     found = [name for name in spelt if accept(root / pattern.format(name))]
@@ -53,7 +49,10 @@ def find_split(
 
 
 def find_val_or_test(
-    root: Path, pattern: str = "{}", accept: Callable[[Path], bool] = Path.exists, labelled: Callable[[Path], bool] = bool
+    root: Path,
+    pattern: str = "{}",
+    accept: Callable[[Path], bool] = Path.exists,
+    labelled: Callable[[Path], bool] | None = None,
 ) -> str | None:
     """The name of the validation split or, where there is none, of a test split that has labels.
 
@@ -61,10 +60,12 @@ def find_val_or_test(
         root: folder of the data set.
         pattern: see `find_split`.
         accept: see `find_split`.
-        labelled: whether a test split has labels: many are published without.
+        labelled: whether a test split has labels, as many have not; None: what is accepted has some.
     """
     found = find_split(root, "val", pattern, accept)
-    return found or find_split(root, "test", pattern, lambda path: accept(path) and labelled(path))
+    return found or find_split(
+        root, "test", pattern, lambda path: accept(path) and (labelled is None or labelled(path))
+    )
 
 
 def is_test_name(name: str) -> bool:

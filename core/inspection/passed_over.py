@@ -18,7 +18,7 @@ def passed_over_findings(found: Iterable[PassedOver]) -> list[Finding]:
         Finding(
             "passed-over",
             str(min(other.path for other in others)),
-            f"is passed over, with {len(others) - 1} more: {reason}" if len(others) > 1 else f"is passed over: {reason}",
+            f"is passed over: {reason}" + (f", as {len(others) - 1} more" if len(others) > 1 else ""),
             "convert it to JPEG or PNG, or take it out" if perhaps else "nothing, unless it is an image",
             "warning" if perhaps else "note",
         )

@@ -77,14 +77,14 @@ class Folders:
         with tolerate("class-list"):
             if unknown:
                 raise DataError(
-                    f"has the class{'es' * (len(unknown) > 1)} {', '.join(unknown)}, of which there is no training image",
+                    f"has images of {', '.join(unknown)}, of which there is no training image",
                     where=str(folder),
                     hint=f"{options.train}/ has {', '.join(train)}; leave it out by class_map: {{{unknown[0]}: null}}",
                 )
 
 
 def split_folder(options: ClassificationOptions, split: str) -> Path:
-    """The folder of a split, whether or not it is there: the recipe's or, where that is not there, of another usual name.
+    """The folder of a split, whether or not it is there: the recipe's or, for want of that, of another usual name.
 
     A test split validates where there is no other and its folders are called like those of training.
     """

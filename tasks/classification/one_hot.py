@@ -14,7 +14,7 @@ _IMAGE = "filename"  # title of the first column
 
 
 class OneHot:
-    """root/{train,valid}/_classes.csv with the header "filename, CLASS, CLASS ..." and one 1 a row; images beside it."""
+    """root/{train,valid}/_classes.csv with the header "filename, CLASS, CLASS" and one 1 a row, images beside it."""
 
     looks_for = "train/_classes.csv or valid/_classes.csv with a column filename and one a class"
 

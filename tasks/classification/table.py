@@ -36,7 +36,7 @@ class Table:
 
 
 def _tables(options: ClassificationOptions) -> dict[str, Path]:
-    """The table of each split: the recipe's or, where that is not there, of another usual name; a test's with labels."""
+    """The table of each split: the recipe's or, for want of that, of another usual name; a test's with labels."""
     root = Path(options.root)
     train, val = options.train, options.val
     if train == "train" and not (root / "train.csv").is_file():

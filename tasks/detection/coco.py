@@ -22,8 +22,8 @@ class Coco:
     """
 
     looks_for = (
-        "annotations/train.json or annotations/val.json (train_annotations, val_annotations), also instances_train.json "
-        "or train/_annotations.coco.json"
+        "annotations/train.json or annotations/val.json (train_annotations, val_annotations), "
+        "also instances_train.json or train/_annotations.coco.json"
     )
 
     def matches(self, options: DetectionOptions) -> bool:

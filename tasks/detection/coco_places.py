@@ -68,7 +68,10 @@ def _find(root: Path, split: str) -> tuple[str | None, str]:
         return next((pair for pair in found if pair[0]), (None, _OWN))
     for find in (find_split, None):  # a test split only where no pattern finds a validation split
         for pattern in _FILES:
-            name = find(root, split, pattern, is_coco) if find else find_val_or_test(root, pattern, is_coco, _has_labels)
+            if find:
+                name = find(root, split, pattern, is_coco)
+            else:
+                name = find_val_or_test(root, pattern, is_coco, _has_labels)
             if name:
                 return name, pattern
     return None, _OWN

@@ -19,8 +19,8 @@ class Voc:
     """Lists: root/ImageSets/Main/{train,val}.txt of stems, root/Annotations/STEM.xml, root/JPEGImages/STEM.*.
 
     Without a list: root/{train,val}/STEM.xml, the images beside them; `voc_places` has other usual places. An image is
-    found by the stem of its XML file, else by the file name in it. Stored classes are the names that occur in any split, sorted. Coordinates are taken as
-    written: VOC's own count pixels from 1, but most tools count from 0.
+    found by the stem of its XML file, else by the file name in it. Stored classes are the names that occur in any
+    split, sorted. Coordinates are taken as written: VOC's own count pixels from 1, but most tools count from 0.
     """
 
     looks_for = (

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
-from umbel import DataError, read_lines, resolve_under, tolerate
+from umbel import DataError, read_lines, resolve_under, say_test_validates, tolerate
 from umbel.tasks.segmentation.class_sets import CAMVID, CAMVID_IDS
+from umbel.tasks.segmentation.folders import split_list
 from umbel.tasks.segmentation.options import SegmentationOptions
 from umbel.tasks.segmentation.records import Mask, Record, Split
 
@@ -27,6 +28,9 @@ class CamVid:
     def class_names(self, options: SegmentationOptions) -> list[str]:
         return list(CAMVID)
 
+    def has_val(self, options: SegmentationOptions) -> bool:
+        return (Path(options.root) / split_list(Path(options.root), options.val_list, "val", "{}.txt")).exists()
+
     def read(self, options: SegmentationOptions, split: str) -> Split:
         root = Path(options.root)
         name = {"train": options.train_list, "val": options.val_list}[split]
@@ -34,7 +38,9 @@ class CamVid:
             raise DataError(
                 "camvid reads no data without a list", where="train_list", hint="name it, such as train.txt"
             )
-        listing = root / name
+        listing = root / split_list(root, name, split, "{}.txt")
+        if split == "val":
+            say_test_validates(listing.stem, root)
         records: dict[str, Record] = {}
         for line in read_lines(listing):
             with tolerate("annotation"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from umbel import pick_format
+from umbel.tasks.segmentation.beside import MasksBeside
 from umbel.tasks.segmentation.camvid import CamVid
 from umbel.tasks.segmentation.folders import Folders
 from umbel.tasks.segmentation.options import SegmentationOptions
@@ -24,6 +25,9 @@ class Format(Protocol):
     def class_names(self, options: SegmentationOptions) -> list[str]:
         """The classes that the data set stores, before `class_map`, in the order of their label values."""
 
+    def has_val(self, options: SegmentationOptions) -> bool:
+        """Whether `root` has a validation split."""
+
     def read(self, options: SegmentationOptions, split: str) -> Split:
         """The images of "train" or "val"; DataError names what is missing or broken."""
 
@@ -35,6 +39,7 @@ FORMATS: dict[str, Format] = {
     "cityscapes": Cityscapes(),
     "camvid": CamVid(),
     "polygons": Polygons(),
+    "masks_beside": MasksBeside(),
 }
 
 

@@ -13,14 +13,17 @@ WHITE = 255
 LOOKED_AT = 200  # masks at most; another value in one of the others is an error once it is read
 
 
-def mask_values(options: SegmentationOptions, names: Sequence[str]) -> tuple[dict[int, str | None], bool]:
+def mask_values(
+    options: SegmentationOptions, names: Sequence[str], folders: Sequence[Path]
+) -> tuple[dict[int, str | None], bool]:
     """The class of every value that masks may hold, and whether it was told by their look.
 
-    Looked at are masks spread evenly over the folder, whatever the split, until one holds anything but 0 and 255.
+    Looked at are masks spread evenly over the folders, whatever the split, until one holds anything but 0 and 255.
 
     Args:
         options: with `label_values`, which leave nothing to guess.
         names: the stored classes.
+        folders: of the masks of all splits.
 
     Raises:
         ConfigError: `label_values` names a class that is not among them.
@@ -35,13 +38,12 @@ def mask_values(options: SegmentationOptions, names: Sequence[str]) -> tuple[dic
                 )
         return _with_ignored(options.label_values, options), False
     ids: dict[int, str | None] = {**dict(enumerate(names)), options.ignore_index: None}
-    masks = Path(options.root) / options.masks
-    if len(names) > 2 or not _black_and_white(masks):
+    if len(names) > 2 or not _black_and_white(folders):
         return ids, False
     if len(names) == 1:
         raise DataError(
             f"holds masks of 0 and {WHITE}, but there is a single class, {names[0]!r}",
-            where=str(masks),
+            where=", ".join(map(str, folders)),
             hint=f"name the background too, in classes.txt or class_names; or set label_values: {{0: {names[0]}, "
             f"{WHITE}: null}}",
             kind="label",
@@ -54,9 +56,9 @@ def _with_ignored(values: Mapping[int, str | None], options: SegmentationOptions
     return {**values, **unlabelled}
 
 
-def _black_and_white(masks: Path) -> bool:
+def _black_and_white(folders: Sequence[Path]) -> bool:
     """Whether the masks hold 0 and 255 and nothing else; those that cannot be read say nothing."""
-    files, white = list_images(masks), False
+    files, white = [path for folder in folders for path in list_images(folder, nested=True)], False
     for index in spread(len(files), LOOKED_AT):
         try:
             labels = read_label_map(files[index])

@@ -13,7 +13,8 @@ class SegmentationOptions:
 
     root: str = option(doc="folder of the data set")
     format: str = option(
-        "auto", "layout of the data set: auto, folders, bdd100k, challenge, cityscapes, camvid or polygons"
+        "auto",
+        "layout of the data set: auto, folders, bdd100k, challenge, cityscapes, camvid, polygons or masks_beside",
     )
     images: str = option("images", "folders, polygons: images, under root")
     masks: str = option("masks", "folders: one-channel masks of class ids, under root, with the stems of the images")

@@ -6,23 +6,34 @@ from pathlib import Path
 
 import numpy as np
 
-from umbel import DataError, resolve_under, tolerate
+from umbel import DataError, find_split, resolve_under, say_test_validates, tolerate
 from umbel.tasks.segmentation.class_sets import UNLABELLED
 from umbel.tasks.segmentation.drawing import Drawing, Outline
+from umbel.tasks.segmentation.folders import split_list
 from umbel.tasks.segmentation.options import SegmentationOptions
 from umbel.tasks.segmentation.polygon_files import Shape, read_polygons
 from umbel.tasks.segmentation.records import Record, Split
 
+_VIA = "via_region_data.json"  # as its users have called it since a well-known tutorial
+
 
 class Polygons:
-    """root/images[/SPLIT] with root/polygons_{train,val}.json of one of the kinds of `polygon_files`."""
+    """root/images[/SPLIT] with root/polygons_{train,val}.json of one of the kinds of `polygon_files`.
 
-    looks_for = "a folder of images and the file of train_polygons or val_polygons"
+    Or root/SPLIT with the images and VIA's via_region_data.json among them.
+    """
+
+    looks_for = (
+        "a folder of images and the file of train_polygons or val_polygons (polygons_train.json ...), or "
+        "train/via_region_data.json"
+    )
 
     def matches(self, options: SegmentationOptions) -> bool:
-        return (Path(options.root) / options.images).is_dir() and any(
-            path.is_file() for path in _files(options).values()
-        )
+        files = [path for path in _files(options).values() if path.is_file()]
+        return any((Path(options.root) / options.images).is_dir() or path.name == _VIA for path in files)
+
+    def has_val(self, options: SegmentationOptions) -> bool:
+        return _files(options)["val"].exists()
 
     def class_names(self, options: SegmentationOptions) -> list[str]:
         """The background, if it has a name, and the classes of both splits."""
@@ -38,9 +49,9 @@ class Polygons:
         names = self.class_names(options)
         if len(names) > UNLABELLED:
             raise DataError(f"has {len(names)} classes; at most {UNLABELLED} are possible", where=str(path))
-        images = Path(options.root) / options.images
-        if (images / split).is_dir():
-            images = images / split
+        if split == "val" and options.val_polygons == "polygons_val.json":
+            say_test_validates(path.parent.name if path.name == _VIA else path.stem.rpartition("_")[2], path.parent)
+        images = _image_folder(options, split, path)
         values = {name: value for value, name in enumerate(names)}
         fill = UNLABELLED if options.background is None else values[options.background]
         records = []
@@ -59,8 +70,24 @@ class Polygons:
 
 
 def _files(options: SegmentationOptions) -> dict[str, Path]:
+    """The file of each split: the recipe's or, where that is the usual one and not there, one of another usual name."""
     root = Path(options.root)
-    return {"train": root / options.train_polygons, "val": root / options.val_polygons}
+    files = {}
+    for split, given in (("train", options.train_polygons), ("val", options.val_polygons)):
+        usual = split_list(root, given, split, "polygons_{}.json")
+        via = split_list(root, f"{split}/{_VIA}", split, f"{{}}/{_VIA}")
+        standard = given == f"polygons_{split}.json" and not (root / usual).is_file()
+        files[split] = root / (via if standard and (root / via).is_file() else usual)
+    return files
+
+
+def _image_folder(options: SegmentationOptions, split: str, file: Path) -> Path:
+    """The folder of a split's images: of its own below `images`, that itself, or where the annotations are."""
+    images = Path(options.root) / options.images
+    own = find_split(images, split, accept=Path.is_dir)
+    if own:
+        return images / own
+    return images if images.is_dir() else file.parent
 
 
 def _ordered(shapes: tuple[Shape, ...], values: dict[str, int], order: str) -> list[Shape]:

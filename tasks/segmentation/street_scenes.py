@@ -29,6 +29,9 @@ class Bdd100k:
     def class_names(self, options: SegmentationOptions) -> list[str]:
         return list(CITYSCAPES)
 
+    def has_val(self, options: SegmentationOptions) -> bool:
+        return True  # as published
+
     def read(self, options: SegmentationOptions, split: str) -> Split:
         root = Path(options.root)
         if _is_new(root):
@@ -51,6 +54,9 @@ class Challenge:
     def class_names(self, options: SegmentationOptions) -> list[str]:
         return list(CITYSCAPES)
 
+    def has_val(self, options: SegmentationOptions) -> bool:
+        return True  # as published
+
     def read(self, options: SegmentationOptions, split: str) -> Split:
         base = _inside(options.root, "seg")
         return Split(tuple(pair_files(base / "images" / split, base / "label" / split)), TRAIN_IDS)
@@ -67,6 +73,9 @@ class Cityscapes:
 
     def class_names(self, options: SegmentationOptions) -> list[str]:
         return list(CITYSCAPES)
+
+    def has_val(self, options: SegmentationOptions) -> bool:
+        return True  # as published
 
     def read(self, options: SegmentationOptions, split: str) -> Split:
         images, masks = (Path(options.root) / name / split for name in ("leftImg8bit", "gtFine"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from umbel.tasks.segmentation.formats import FORMATS
 from umbel.tasks.segmentation.options import SegmentationOptions
 
 
@@ -16,8 +17,8 @@ def undivided(folder: Path, layout: str) -> dict[str, Any] | None:
         layout: the format that it is in.
     """
     options = SegmentationOptions(root=str(folder))
-    val = {"folders": options.val_list, "camvid": options.val_list, "polygons": options.val_polygons}.get(layout)
-    if val is None or (folder / val).exists():
+    if FORMATS[layout].has_val(options):
         return None
-    listed = layout != "folders" or (folder / str(options.train_list)).exists()
+    whole = (folder / options.images).is_dir() and (folder / options.masks).is_dir()
+    listed = layout != "folders" or (folder / str(options.train_list)).exists() or not whole
     return {} if listed else {"train_list": None}
