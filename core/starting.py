@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from umbel.calls.make import recognise
+from umbel.data.foreign import describe_folder
 from umbel.data.holdout import open_split
 from umbel.data.loader import dataset_length
 from umbel.data.statistics import spread
@@ -93,11 +94,10 @@ def start_task(name: str, folder: Path, kind: str | None, plugins: Plugins) -> S
         listed = ", ".join(f"{found} ({guess.layout})" for found, guess in guesses.items())
         raise DataError(f"may be data of {listed}", where=str(folder), hint="write --task NAME=KIND:FOLDER")
     if not guesses:
-        inside = ", ".join(sorted(child.name for child in folder.iterdir())[:8]) or "nothing"
         raise DataError(
-            f"is no data set that {' or '.join(kinds)} recognises; it holds {inside}",
+            f"is no data set that {' or '.join(kinds)} recognises; it holds {describe_folder(folder)}",
             where=str(folder),
-            hint="README lists the layouts",
+            hint="docs/data-formats.md lists the layouts",
         )
     ((found, guess),) = guesses.items()
     return _read(name or task_name(folder), found, guess, plugins)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from umbel.data.foreign import describe_folder
 from umbel.errors import ConfigError, DataError
 
 
@@ -53,7 +54,8 @@ def pick_format(formats: Mapping[str, FormatT], options: FormatOptions) -> Forma
             where=options.root,
             hint=f"set format to one of them; found {wanted}",
         )
-    raise DataError("is laid out in no known way", where=options.root, hint=f"looked for {wanted}")
+    holds = describe_folder(Path(options.root))
+    raise DataError(f"is laid out in no known way; it holds {holds}", where=options.root, hint=f"looked for {wanted}")
 
 
 def recognise_format(formats: Mapping[str, Recognisable], options: Any) -> str | None:

@@ -73,7 +73,7 @@ def list_images(folder: Path, *, nested: bool = False) -> list[Path]:
             path = here / entry.name
             if is_hidden(entry.name):
                 continue
-            if entry.is_dir():
+            if _is_dir(entry):
                 if nested and not entry.is_symlink():
                     folders.append(path)
                 elif nested:
@@ -120,6 +120,13 @@ def say_passed_over(what: str, found: Sequence[PassedOver]) -> None:
     if meant and line not in _said:
         _said.add(line)
         log.warning("%s", line)
+
+
+def _is_dir(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself; reading it as an image says so
+        return False
 
 
 def _passed_over(path: Path) -> PassedOver:

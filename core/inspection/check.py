@@ -89,7 +89,7 @@ def check_data(tasks: Mapping[str, Task[Any]], workers: int = 2, progress: Progr
     results = _read_all(_Jobs(tasks, datasets), workers, progress)
     findings += [finding for result in results for finding in result.findings]
     findings += find_overlaps(results)
-    findings += find_unseen_classes(result for result in results if (result.task, "train") in datasets)
+    findings += find_unseen_classes(results)
     telling = {result.task for result in results if result.classes}
     telling |= {name for name, task in tasks.items() if type(task).classes_shown is not Task.classes_shown}
     named = {name: _classes(tasks[name]) for name, split in datasets if split == "train" and name in telling}
@@ -137,7 +137,9 @@ def _open(task: Task[Any], split: str, findings: list[Finding]) -> Dataset[Sampl
     for fault in faults:
         found = Finding.of(fault)
         findings.append(Finding(found.kind, found.file or key, found.message, found.remedy, "error", task.name, split))
-    findings += [replace(found, task=task.name, split=split) for found in passed_over_findings(others)]
+    named = {fault.where for fault in faults}
+    passed = passed_over_findings(other for other in others if str(other.path) not in named)
+    findings += [replace(found, task=task.name, split=split) for found in passed]
     if dataset is not None and not dataset_length(dataset):
         message = f"split '{split}' has no sample" + (" that can be used" if faults else "")
         findings.append(Finding("empty-split", key, message, "check its paths and lists", "error", task.name, split))

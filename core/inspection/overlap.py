@@ -45,24 +45,23 @@ def find_overlaps(results: Iterable[SampleResult]) -> list[Finding]:
 
 
 def find_unseen_classes(results: Iterable[SampleResult]) -> list[Finding]:
-    """Classes of the validation data that no training sample shows."""
+    """Classes that only the validation samples show, which nothing trains, or only the training ones: nothing tells."""
     seen: dict[tuple[str, str], set[str]] = defaultdict(set)
     for result in results:
         seen[result.task, result.split] |= result.classes
-    return [
-        Finding(
-            "unseen-class",
-            f"tasks.{task}",
-            f"no training sample shows {name!r}, which validation samples do",
-            "split the data again, or leave the class out",
-            "warning",
-            task,
-            split,
-        )
-        for task, split in sorted(seen)
-        if split == "val"
-        for name in sorted(seen[task, "val"] - seen[task, "train"])
-    ]
+    findings = []
+    for task in sorted({task for task, _ in seen}):
+        train, val = seen.get((task, "train")), seen.get((task, "val"))
+        if train is None or val is None:
+            continue
+        for name in sorted(val - train):
+            message = f"no training sample shows {name!r}, which validation samples do"
+            remedy = "split the data again, or leave the class out"
+            findings.append(_class_finding("unseen-class", message, remedy, task))
+        for name in sorted(train - val):
+            message = f"no validation sample shows {name!r}: the scores do not tell how well it is learnt"
+            findings.append(_class_finding("unvalidated-class", message, "split the data again, or go on", task))
+    return findings
 
 
 def find_absent_classes(results: Iterable[SampleResult], classes: Mapping[str, Sequence[str]]) -> list[Finding]:
@@ -89,3 +88,7 @@ def find_absent_classes(results: Iterable[SampleResult], classes: Mapping[str, S
         for name in names
         if name not in seen[task]
     ]
+
+
+def _class_finding(kind: str, message: str, remedy: str, task: str) -> Finding:
+    return Finding(kind, f"tasks.{task}", message, remedy, "warning", task, "val")

@@ -16,7 +16,9 @@ from umbel import (
 from umbel.tasks.classification.options import ClassificationOptions
 from umbel.tasks.classification.records import Record
 
-OTHER_TASKS = {"images", "JPEGImages", "masks", "labels", "Annotations", "annotations"}  # folders of theirs, no classes
+OTHER_TASKS = {  # folders of theirs, no classes
+    "images", "JPEGImages", "masks", "labels", "Annotations", "annotations", "data", "img", "ann", "img_dir", "ann_dir",
+}  # fmt: skip
 
 
 class Folders:

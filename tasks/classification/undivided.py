@@ -35,6 +35,8 @@ def _is_class_tree(folder: Path) -> bool:
     names = class_folders(folder)
     if sum(_SPLIT.match(name) is not None for name in names) > 1 or OTHER_TASKS & set(names):
         return False
-    images = {name: len(list_images(folder / name, nested=True)) for name in names}
+    images = {name: list_images(folder / name, nested=True) for name in names}
     strange = [name for name in names if not images[name] and any((folder / name).iterdir())]
-    return not strange and sum(count > 0 for count in images.values()) > 1
+    firsts = [files[0] for files in images.values() if files]
+    boxes = any(first.with_suffix(suffix).is_file() for first in firsts for suffix in (".txt", ".xml", ".json"))
+    return not strange and not boxes and len(firsts) > 1

@@ -31,36 +31,38 @@ class Categories:
         return Categories(names, tuple(known[name] if name in known else next(free) for name in names))
 
 
-def with_class_order(annotations: Annotations, wanted: Categories, complete: bool) -> Annotations:
+def with_class_order(annotations: Annotations, wanted: Categories) -> Annotations:
     """Annotations with class indices in the order of `wanted`.
 
     Args:
         annotations: a split as read.
         wanted: the classes of the task.
-        complete: the split must know every wanted class, whether or not it has boxes of it.
+
+    A split need not know every class of the task, and may know others, of which it has no box.
 
     Raises:
-        DataError: the categories of the file differ from the wanted ones, or have other ids; names the differences.
+        DataError: boxes are of a class that is not the task's, or ids differ; names the differences.
     """
     here = dict.fromkeys(annotations.class_names, 0)
     if annotations.category_ids is not None:
         here = dict(zip(annotations.class_names, annotations.category_ids, strict=True))
     known = dict(zip(wanted.names, wanted.ids, strict=True))
-    unknown = [name for name in here if name not in known]
-    missing = [name for name in known if complete and name not in here]
+    used = {int(index) for record in annotations.records for index in set(record.classes_N.tolist())}
+    unknown = [name for index, name in enumerate(annotations.class_names) if name not in known and index in used]
     moved = [
         f"{name} is {here[name]}, not {known[name]}"
         for name in here
         if annotations.category_ids is not None and known.get(name, here[name]) != here[name]
     ]
-    problems = {"not of the task": unknown, "missing": missing, "other ids": moved}
-    if unknown or missing or moved:
+    problems = {"not of the task": unknown, "other ids": moved}
+    if unknown or moved:
         listed = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in problems.items() if names)
         with tolerate("class-list"):
             raise DataError(
                 f"categories differ from those of the task: {listed}",
                 where=annotations.source,
-                hint=f"the task has {', '.join(f'{name} ({number})' for name, number in known.items())}",
+                hint=f"the task has {', '.join(f'{name} ({number})' for name, number in known.items())}"
+                + (f"; class_map: {{{unknown[0]}: null}} leaves boxes out" if unknown else ""),
             )
     if annotations.class_names == wanted.names:
         return annotations

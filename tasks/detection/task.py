@@ -96,7 +96,7 @@ class Detection(Task[DetectionOptions]):
         """Images and boxes of "train" or "val"; in the challenge's format also "test", without boxes."""
         annotations = self._annotations(split)
         if split != "test":  # a list of images knows no classes
-            annotations = with_class_order(annotations, self.categories, complete=not self.options.class_names)
+            annotations = with_class_order(annotations, self.categories)
         return DetectionDataset(annotations, self.options.bad_boxes)
 
     def classes_shown(self, dataset: DetectionDataset, index: int) -> list[str]:  # type: ignore[override]  # its own

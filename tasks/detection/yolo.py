@@ -37,7 +37,8 @@ class Yolo:
         files = [names_file(options, split) for split in ("train", "val")]
         if any(path.suffix.lower() in SUFFIXES and path.is_file() for path in files):
             return True
-        return not options.train_annotations and bool(split_places(options, "train")[0])
+        given = options.train_annotations or options.train_images
+        return not given and bool(split_places(options, "train")[0])
 
     def splits(self, options: DetectionOptions) -> list[str]:
         return [split for split in ("train", "val") if split_places(options, split)[0]]

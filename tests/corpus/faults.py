@@ -477,6 +477,7 @@ def categories_of_the_splits_differ(tree: Tree) -> Path:
     path = tree.root / "det/annotations/val.json"
     content = json.loads(path.read_text())
     content["categories"].append({"id": 3, "name": "priority"})
+    content["annotations"][0]["category_id"] = 3
     path.write_text(json.dumps(content))
     return path
 
@@ -497,10 +498,10 @@ def annotations_without_images(tree: Tree) -> str:
 # classes and splits ---------------------------------------------------------------------------------------------
 
 
-@fault("class-list")
-def validation_lacks_a_class(tree: Tree) -> Path:
+@fault("unvalidated-class")
+def validation_lacks_a_class(tree: Tree) -> str:
     shutil.rmtree(tree.root / "cls/val/bus")
-    return tree.root / "cls/val"
+    return "tasks.cars"
 
 
 @fault("class-list")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from umbel import ConfigError, DataError, write_image
+from umbel import ConfigError, DataError, read_json, write_image, write_json
 from umbel.tasks.detection.cleaning import clean_boxes
 from umbel.tasks.detection.records import Record
 
@@ -143,8 +143,14 @@ def test_image_folder_with_subfolders(coco_folder, make_task):
 
 def test_splits_must_agree_on_the_classes(coco_folder, make_task):
     other = [{"id": 12, "name": "stop"}, {"id": 4, "name": "give way"}]
-    with pytest.raises(DataError, match=r"not of the task: yield; missing: give way"):
-        make_task(coco_folder([], categories=other)).dataset("val")
+    root = coco_folder([], categories=other)
+    assert make_task(root).dataset("val")[0].target.classes_N.tolist() == []  # no box says which class is right
+    val = read_json(root / "annotations/val.json")
+    val["annotations"] = [{"id": 1, "image_id": 7, "category_id": -3, "bbox": [0, 0, 9, 9]}]
+    write_json(root / "annotations/val.json", val)
+    with pytest.raises(DataError, match=r"not of the task: yield .*class_map: \{yield: null\} leaves boxes out"):
+        make_task(root).dataset("val")
+    assert len(make_task(root, class_map={"yield": None}).dataset("val")) == 1
     moved = [{"id": 12, "name": "yield"}, {"id": 13, "name": "stop"}]
     with pytest.raises(DataError, match=r"other ids: yield is -3, not 12, stop is 12, not 13"):
         make_task(coco_folder([], categories=moved)).dataset("val")
@@ -154,8 +160,9 @@ def test_class_names_of_the_recipe_set_the_order(coco_folder, make_task):
     task = make_task(coco_folder([[0, 0, 9, 9]]), class_names=["boat", "stop", "yield"])
     assert task.dataset("val")[0].target.classes_N.tolist() == [1]
     assert task.categories.ids == (1, 12, -3)
-    with pytest.raises(DataError, match="not of the task: yield"):
-        make_task(coco_folder([]), class_names=["stop"]).dataset("val")
+    assert len(make_task(coco_folder([]), class_names=["stop"]).dataset("val")) == 1  # no box is of the other
+    with pytest.raises(DataError, match="not of the task: stop"):
+        make_task(coco_folder([[0, 0, 9, 9]]), class_names=["yield"]).dataset("val")
 
 
 def test_classes_are_known_without_data_when_the_recipe_names_them(make_task):
@@ -186,7 +193,7 @@ def test_unknown_formats_and_splits_are_named(coco_folder, make_task):
     with pytest.raises(ConfigError, match=r"format is 'cocoa'.*coco"):
         make_task(root, format="cocoa").dataset("train")
     with pytest.raises(
-        DataError, match=r"no known way .*coco: annotations/train\.json.*voc: .*yolo: .*tt100k: .*challenge"
+        DataError, match=r"no known way; .*coco: annotations/train\.json.*voc: .*yolo: .*tt100k: .*challenge"
     ):
         make_task(root, train_annotations="a.mat", val_annotations="b.mat").dataset("train")
     with pytest.raises(DataError, match=r"no split 'test'"):
