@@ -70,10 +70,12 @@ _HOME = {
     "is_hidden": "umbel.data.listing",
     "keyed_generator": "umbel.randomness",
     "list_images": "umbel.data.listing",
+    "find_alike": "umbel.data.names",
     "literal": "umbel.literals",
     "load": "umbel.api",
     "load_datasets": "umbel.data.loader",
     "load_tensors": "umbel.checkpoint.tensors",
+    "missing_hint": "umbel.data.names",
     "map_classes": "umbel.data.class_map",
     "open_tasks": "umbel.api",
     "option": "umbel.options",
@@ -142,6 +144,8 @@ if TYPE_CHECKING:
     from umbel.data.listing import is_hidden as is_hidden
     from umbel.data.listing import list_images as list_images
     from umbel.data.loader import load_datasets as load_datasets
+    from umbel.data.names import find_alike as find_alike
+    from umbel.data.names import missing_hint as missing_hint
     from umbel.data.splits import find_split as find_split
     from umbel.data.splits import find_val_or_test as find_val_or_test
     from umbel.data.splits import say_test_validates as say_test_validates

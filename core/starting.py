@@ -12,6 +12,7 @@ from umbel.calls.make import recognise
 from umbel.data.foreign import describe_folder
 from umbel.data.holdout import open_split
 from umbel.data.loader import dataset_length
+from umbel.data.names import as_written, missing_hint
 from umbel.data.statistics import spread
 from umbel.errors import ConfigError, DataError
 from umbel.literals import literal
@@ -83,7 +84,7 @@ def start_task(name: str, folder: Path, kind: str | None, plugins: Plugins) -> S
         ConfigError: no such kind.
     """
     if not folder.is_dir():
-        raise DataError("no such folder", where=str(folder))
+        raise DataError("no such folder", where=as_written(folder), hint=missing_hint(folder))
     kinds = [plugins.find("task", kind, "--task").name] if kind else [o.name for o in plugins.offers("task")]
     guesses: dict[str, Guess] = {}
     for candidate in kinds:

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from umbel.data.names import describe_difference, find_alike, find_confusable
 from umbel.errors import ConfigError, DataError
 from umbel.options import check_unique
 
@@ -47,6 +48,13 @@ def map_classes(
         check_unique("class names", stored)
     except ValueError as error:
         raise DataError(str(error), where=where) from None
+    twins = find_confusable(stored)
+    if twins is not None:
+        raise DataError(
+            f"the data has two classes that differ only {describe_difference(*twins)}",
+            where=where,
+            hint="rename one in the data; if both are meant, so that people can tell them apart",
+        )
     for name in changes:
         if name not in stored:
             raise ConfigError(
@@ -69,6 +77,9 @@ def map_classes(
 
 
 def _suggest(name: str, known: Sequence[str]) -> str:
+    alike = find_alike(name, known)
+    if alike:
+        return alike
     close = difflib.get_close_matches(name, known, n=1)
     return f"did you mean {close[0]!r}?" if close else f"there are {_listed(known)}"
 

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from umbel.data.names import missing_hint
 from umbel.data.trace import note_opened
 from umbel.errors import DataError
 
@@ -37,7 +38,7 @@ def read_bytes(path: Path) -> bytes:
             )  # reading it might never end
         data = _read_patiently(path)
     except FileNotFoundError:
-        raise DataError("no such file", kind="missing", where=str(path), hint=nearest_folder(path)) from None
+        raise DataError("no such file", kind="missing", where=str(path), hint=missing_hint(path)) from None
     except IsADirectoryError:
         raise DataError("is a folder, not a file", where=str(path), kind="no-file") from None
     except (OSError, ValueError) as error:
@@ -199,15 +200,3 @@ def _can_exist(path: Path) -> bool:
 def _allowed_outside() -> list[str]:
     folders = os.environ.get(ALLOW_OUTSIDE, "").split(os.pathsep)
     return [os.path.realpath(folder) for folder in folders if folder]
-
-
-def nearest_folder(path: Path) -> str:
-    """What is there of a path that does not exist, for the hint of an error."""
-    try:
-        for parent in path.parents:
-            if parent.is_dir():
-                names = sorted(child.name for child in parent.iterdir())[:8]
-                return f"{parent.resolve()} exists and holds {', '.join(names) if names else 'nothing'}"
-    except (OSError, ValueError):  # a folder that may not be listed, a name no file can have
-        pass
-    return "check the path"

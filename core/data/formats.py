@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from umbel.data.foreign import describe_folder
+from umbel.data.names import as_written, missing_hint
 from umbel.errors import ConfigError, DataError
 
 
@@ -40,7 +41,10 @@ def pick_format(formats: Mapping[str, FormatT], options: FormatOptions) -> Forma
         raise ConfigError(f"format is {options.format!r}", hint=f"choose auto or one of {', '.join(formats)}")
     if not Path(options.root).is_dir():
         raise DataError(
-            "no such folder", kind="missing", where=options.root, hint="set root to the folder of the data set"
+            "no such folder",
+            kind="missing",
+            where=as_written(Path(options.root)),
+            hint=f"set root to the folder of the data set; {missing_hint(Path(options.root))}",
         )
     if options.format != "auto":
         return formats[options.format]

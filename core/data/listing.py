@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
-from umbel.data.files import nearest_folder
+from umbel.data.names import missing_hint
 from umbel.errors import DataError
 
 IMAGE_SUFFIXES = (
@@ -56,7 +56,7 @@ def list_images(folder: Path, *, nested: bool = False) -> list[Path]:
         DataError: the folder cannot be listed.
     """
     if not folder.is_dir():
-        raise DataError("no such folder", kind="missing", where=str(folder), hint=nearest_folder(folder))
+        raise DataError("no such folder", kind="missing", where=str(folder), hint=missing_hint(folder))
     found: list[Path] = []
     folders = [folder]
     noted = _noted.get()

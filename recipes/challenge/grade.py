@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,7 +15,7 @@ from umbel import DataError, Recipe, Sample, Task, load_datasets, overall_score
 from umbel.recipes.challenge.collect import sections_of
 from umbel.recipes.challenge.images import image_key, of_dataset
 from umbel.recipes.challenge.polygons import Polygons, paint
-from umbel.recipes.challenge.reader import read_submission
+from umbel.recipes.challenge.reader import read_submission, sections_in
 from umbel.recipes.challenge.submission import BoxEntry, ImageId
 from umbel.tasks.classification.prediction import ClassScores
 from umbel.tasks.detection.targets import Detections
@@ -25,11 +26,18 @@ LEADERBOARDS = {
     "B": ("cls", "dec"),
 }  # the score is the mean of these sections' main metrics
 
+log = logging.getLogger(__name__)
+
 Rebuild = Callable[[int, Sample], Any]  # the prediction for an image, given its position and its labelled sample
 
 
 def grade(
-    path: Path, recipe: Recipe, tasks: Mapping[str, Task[Any]], split: str, formula: str | None
+    path: Path,
+    recipe: Recipe,
+    tasks: Mapping[str, Task[Any]],
+    split: str,
+    formula: str | None,
+    names: tuple[str, ...] = (),
 ) -> dict[str, float]:
     """Score a submission.
 
@@ -38,7 +46,9 @@ def grade(
         recipe: of the truth.
         tasks: of the truth.
         split: of the truth's data.
-        formula: "A" or "B" for the challenge's leaderboards, or a formula over task names; None takes the recipe's.
+        formula: "A" or "B" for the challenge's leaderboards, or a formula over task names; None takes the recipe's or,
+            where the file lacks a section that it needs, the mean of those that the file has.
+        names: only these tasks; none stands for all.
 
     Returns:
         Scores by "task/metric", and "score". Only tasks that the formula needs are scored.
@@ -47,8 +57,10 @@ def grade(
         DataError: naming the submission's entry that is missing, unknown or malformed.
         ConfigError: the formula does not fit the tasks.
     """
-    by_section = sections_of(recipe)
+    by_section = sections_of(recipe, names)
     wanted, expression = _resolve(recipe.score if formula is None else formula, by_section)
+    if formula is None:
+        wanted, expression = _of_the_file(wanted, expression, by_section, path)
     submission = read_submission(path, list(wanted))
     datasets = load_datasets({name: tasks[name] for name in wanted.values()}, split)
     scores: dict[str, float] = {}
@@ -89,6 +101,19 @@ def _resolve(formula: str, by_section: Mapping[str, str]) -> tuple[dict[str, str
     words = set(re.findall(r"[a-z][a-z0-9_]*", formula))
     named = {section: name for section, name in by_section.items() if name in words}
     return named or dict(by_section), formula
+
+
+def _of_the_file(
+    wanted: dict[str, str], expression: str, by_section: Mapping[str, str], path: Path
+) -> tuple[dict[str, str], str]:
+    """What is wanted, or the mean of what a file of some tasks only has; the former where it has nothing."""
+    held = sections_in(path)
+    lacking = [section for section in wanted if section not in held]
+    there = {section: name for section, name in by_section.items() if section in held}
+    if not lacking or not there:
+        return wanted, expression
+    log.warning("%s: has no %s; the score is the mean of %s", path, " and no ".join(lacking), ", ".join(there))
+    return there, "mean"
 
 
 def _masks(given: Mapping[str, Polygons], task: Task[Any], path: Path) -> Rebuild:

@@ -8,12 +8,11 @@ from pathlib import Path, PurePosixPath
 
 from torch.utils.data import Dataset
 
-from umbel import DataError, Part, Sample, list_images, read_image, read_json, read_lines, resolve_under
+from umbel import IMAGE_SUFFIXES, DataError, Part, Sample, list_images, read_image, read_json, read_lines, resolve_under
 from umbel.recipes.challenge.submission import ImageId
 from umbel.tasks.detection.dataset import DetectionDataset
 
 FOLDERS = {"seg": "seg/images", "cls": "cls", "dec": "dec"}
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ class Files(Dataset[Sample]):
 def image_key(name: str) -> str:
     """An image's name without its suffix: predictions for a.jpg may be called a.png."""
     suffix = PurePosixPath(name).suffix
-    return name.removesuffix(suffix) if suffix.lower() in SUFFIXES else name
+    return name.removesuffix(suffix) if suffix.lower() in IMAGE_SUFFIXES else name
 
 
 def of_dataset(data: Dataset[Sample]) -> ImageSet:
@@ -78,7 +77,7 @@ def _stored_ids(data: Dataset[Sample]) -> list[ImageId | None]:
 
 def of_paths(paths: Sequence[Path]) -> ImageSet:
     """Image files, and those in folders, in the order given; ids are 1, 2, 3, ..."""
-    files = [file for path in paths for file in (list_images(path) if path.is_dir() else [path])]
+    files = [file for path in paths for file in (list_images(path, nested=True) if path.is_dir() else [path])]
     return ImageSet(Files(files), _counted(len(files)))
 
 

@@ -30,12 +30,7 @@ def read_submission(path: Path, sections: Sequence[str] = SECTIONS) -> Submissio
     Raises:
         DataError: naming the entry that is missing, given twice or malformed.
     """
-    try:
-        content = json.loads(read_text(path), object_pairs_hook=lambda pairs: _once(pairs, path))
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"is not valid JSON: {error}", where=str(path), hint="it may be cut off") from None
-    if not isinstance(content, dict):
-        raise DataError("holds no object", where=str(path), hint=_FORM)
+    content = _content(path)
     missing = [section for section in sections if section not in content]
     if missing:
         found = ", ".join(map(repr, content)) or "nothing"
@@ -53,6 +48,21 @@ def read_submission(path: Path, sections: Sequence[str] = SECTIONS) -> Submissio
             name: _polygons(value, f"seg, image {name!r}", path) for name, value in _named(content, "seg", path)
         }
     return submission
+
+
+def sections_in(path: Path) -> list[str]:
+    """The sections that a file has; DataError where it is no submission."""
+    return [section for section in SECTIONS if section in _content(path)]
+
+
+def _content(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(read_text(path), object_pairs_hook=lambda pairs: _once(pairs, path))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"is not valid JSON: {error}", where=str(path), hint="it may be cut off") from None
+    if not isinstance(content, dict):
+        raise DataError("holds no object", where=str(path), hint=_FORM)
+    return content
 
 
 def _once(pairs: list[tuple[str, Any]], path: Path) -> dict[str, Any]:

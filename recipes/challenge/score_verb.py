@@ -17,10 +17,13 @@ import click
     "--formula",
     metavar="A|B|FORMULA",
     help="Leaderboard A: mean of seg, cls and dec; B: of cls and dec; or for example (road.miou + 2 * cars.top1) / 3. "
-    "Default: the recipe's, or the mean of what DIR holds.",
+    "Default: the recipe's, or the mean of the tasks that the SUBMISSION holds.",
+)
+@click.option(
+    "--task", "names", multiple=True, metavar="NAME", help="Only this task; may be given again. Default: all."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def score(submission: Path, truth: str, split: str, formula: str | None, as_json: bool) -> None:
+def score(submission: Path, truth: str, split: str, formula: str | None, names: tuple[str, ...], as_json: bool) -> None:
     """Check a SUBMISSION file and score it against the data of a run or recipe, or DIR in the challenge's layout.
 
     In DIR the tasks are called seg, cls and dec.
@@ -32,7 +35,7 @@ def score(submission: Path, truth: str, split: str, formula: str | None, as_json
     from umbel.recipes.challenge.truth import open_truth
 
     recipe, tasks = open_truth(truth, split)
-    scores = grade(submission, recipe, tasks, split, formula)
+    scores = grade(submission, recipe, tasks, split, formula, names)
     if as_json:
         click.echo(json.dumps(scores, indent=1))
         return

@@ -8,6 +8,7 @@ from umbel import (
     DataError,
     find_split,
     find_val_or_test,
+    missing_hint,
     read_class_names,
     read_lines,
     say_test_validates,
@@ -38,6 +39,8 @@ class ImageList:
             return read_class_names(path)
         listings = [_listing(options, split) for split in ("train", "val")]
         ids = [number for listing in listings if listing.is_file() for _, number in _entries(listing)]
+        if not any(listing.is_file() for listing in listings):
+            raise DataError("no such file", kind="missing", where=str(listings[0]), hint=missing_hint(listings[0]))
         if not ids:
             raise DataError("lists no images", where=str(listings[0]), kind="empty-split")
         return [str(number) for number in range(max(ids) + 1)]

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from umbel import DataError, resolve_under, tolerate
+from umbel import DataError, missing_hint, resolve_under, tolerate
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,12 @@ def listed_records(folder: Path, entries: Iterable[tuple[str, int]], listing: Pa
                 raise DataError(f"lists {name!r} twice", where=str(listing), hint="keep one", kind="duplicate-id")
             with tolerate(of_sample=True):
                 if not path.is_file():
-                    raise DataError(f"no such file, which {listing.name} lists", where=str(path), kind="missing")
+                    raise DataError(
+                        f"no such file, which {listing.name} lists",
+                        where=str(path),
+                        hint=missing_hint(path),
+                        kind="missing",
+                    )
             records[name] = Record(path, label, name)
     if not records:
         raise DataError("lists no images", where=str(listing), kind="empty-split")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from umbel import DataError, find_split, find_val_or_test, read_lines, say_test_validates, tolerate
+from umbel import DataError, find_split, find_val_or_test, missing_hint, read_lines, say_test_validates, tolerate
 from umbel.tasks.classification.options import ClassificationOptions
 from umbel.tasks.classification.records import Record, listed_records
 
@@ -20,6 +20,11 @@ class Table:
 
     def class_names(self, options: ClassificationOptions) -> list[str]:
         """Sorted labels of both splits."""
+        tables = _tables(options)
+        if not any(path.is_file() for path in tables.values()):
+            raise DataError(
+                "no such file", kind="missing", where=str(tables["train"]), hint=missing_hint(tables["train"])
+            )
         return sorted(
             {label for path in _tables(options).values() if path.is_file() for _, label in _rows(options, path)}
         )

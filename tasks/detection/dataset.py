@@ -6,7 +6,7 @@ import logging
 
 from torch.utils.data import Dataset
 
-from umbel import DataError, Sample, Size, read_image, tolerate
+from umbel import DataError, Sample, Size, missing_hint, read_image, tolerate
 from umbel.tasks.detection.cleaning import clean_boxes, find_bad_boxes
 from umbel.tasks.detection.records import Annotations, Record
 from umbel.tasks.detection.targets import BoxTarget
@@ -63,7 +63,9 @@ class DetectionDataset(Dataset[Sample]):
         with tolerate(of_sample=True):
             if not record.path.is_file():
                 raise DataError(
-                    f"image {record.id!r} does not exist", where=record.source, hint=f"looked for {record.path}"
+                    f"image {record.id!r} does not exist",
+                    where=record.source,
+                    hint=f"looked for {record.path}; {missing_hint(record.path)}",
                 )
             if record.size is None:
                 self.dropped += int(find_bad_boxes(record, None, self.bad_boxes).sum())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from umbel import DataError, list_images, read_lines, resolve_under, say_test_validates, tolerate
+from umbel import DataError, find_alike, list_images, read_lines, resolve_under, say_test_validates, tolerate
 from umbel.tasks.detection.entries import refuse_twice
 from umbel.tasks.detection.options import DetectionOptions
 from umbel.tasks.detection.records import Annotations, Box, Record, make_record
@@ -72,7 +72,11 @@ def _record(
     file = by_stem.get(stem)
     if file is None:
         if not image.file_name:
-            raise DataError(f"has no image: {images} holds none of its stem, and it has no filename", where=str(path))
+            raise DataError(
+                f"has no image: {images} holds none of its stem, and it has no filename",
+                where=str(path),
+                hint=find_alike(stem, by_stem),
+            )
         file = resolve_under(images, image.file_name, source=str(path))
     boxes = [
         Box(entry.corners, index[entry.name], entry.difficult and difficult == "ignore", f"object {number}")

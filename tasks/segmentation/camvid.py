@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
-from umbel import DataError, read_lines, resolve_under, say_test_validates, tolerate
+from umbel import DataError, missing_hint, read_lines, resolve_under, say_test_validates, tolerate
 from umbel.tasks.segmentation.class_sets import CAMVID, CAMVID_IDS
 from umbel.tasks.segmentation.folders import split_list
 from umbel.tasks.segmentation.options import SegmentationOptions
@@ -63,7 +63,12 @@ def _record(root: Path, line: str, listing: Path) -> Record:
     with tolerate(of_sample=True):
         for path in (image, mask):
             if not path.is_file():
-                raise DataError(f"no such file, which {listing.name} lists", where=str(path), kind="missing")
+                raise DataError(
+                    f"no such file, which {listing.name} lists",
+                    where=str(path),
+                    hint=missing_hint(path),
+                    kind="missing",
+                )
     return Record(image, Mask(mask), image.stem)
 
 

@@ -10,6 +10,7 @@ from umbel import (
     IMAGE_SUFFIXES,
     ConfigError,
     DataError,
+    find_alike,
     find_split,
     find_val_or_test,
     is_hidden,
@@ -165,7 +166,11 @@ def _listed(options: SegmentationOptions, listing: Path) -> tuple[Record, ...]:
                 raise DataError(f"lists {stem!r} twice", where=str(listing), kind="duplicate-id")
             for folder, files in ((images, image_files), (masks, mask_files)):
                 if stem not in files:
-                    raise DataError(f"no file of stem {stem!r}, which {listing.name} lists", where=str(folder))
+                    raise DataError(
+                        f"no file of stem {stem!r}, which {listing.name} lists",
+                        where=str(folder),
+                        hint=find_alike(stem, files),
+                    )
             records[stem] = Record(image_files[stem], Mask(mask_files[stem]), stem)
     if not records:
         raise DataError("lists no images", where=str(listing), kind="empty-split")

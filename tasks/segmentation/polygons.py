@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from umbel import DataError, find_split, resolve_under, say_test_validates, tolerate
+from umbel import DataError, find_split, missing_hint, resolve_under, say_test_validates, tolerate
 from umbel.tasks.segmentation.class_sets import UNLABELLED
 from umbel.tasks.segmentation.drawing import Drawing, Outline
 from umbel.tasks.segmentation.folders import split_list
@@ -60,7 +60,12 @@ class Polygons:
                 image = resolve_under(images, name, source=str(path))
                 with tolerate(of_sample=True):
                     if not image.is_file():
-                        raise DataError(f"no such file, which {path.name} annotates", where=str(image), kind="missing")
+                        raise DataError(
+                            f"no such file, which {path.name} annotates",
+                            where=str(image),
+                            hint=missing_hint(image),
+                            kind="missing",
+                        )
                 outlines = tuple(
                     Outline(values[shape.label], np.array(shape.points), shape.closed)
                     for shape in _ordered(shapes, values, options.paint_order)

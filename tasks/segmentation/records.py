@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from umbel import DataError, Size, list_images, read_label_map, tolerate
+from umbel import DataError, Size, find_alike, list_images, read_label_map, tolerate
 
 
 class Labels(Protocol):
@@ -117,7 +117,11 @@ def pair_files(
             (pictures[name], masks, mask_ending) if name in pictures else (labels[name], images, image_ending)
         )
         with tolerate("missing-pair"):
-            raise DataError(f"holds no {name}{ending}.*, the mate of {mate}", where=str(folder))
+            raise DataError(
+                f"holds no {name}{ending}.*, the mate of {mate}",
+                where=str(folder),
+                hint=find_alike(name, labels if name in pictures else pictures),
+            )
     return [Record(path, Mask(labels[name]), prefix + name) for name, path in pictures.items() if name in labels]
 
 
