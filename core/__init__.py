@@ -71,6 +71,7 @@ _HOME = {
     "keyed_generator": "umbel.randomness",
     "list_images": "umbel.data.listing",
     "find_alike": "umbel.data.names",
+    "find_confusable": "umbel.data.names",
     "literal": "umbel.literals",
     "load": "umbel.api",
     "load_datasets": "umbel.data.loader",
@@ -145,6 +146,7 @@ if TYPE_CHECKING:
     from umbel.data.listing import list_images as list_images
     from umbel.data.loader import load_datasets as load_datasets
     from umbel.data.names import find_alike as find_alike
+    from umbel.data.names import find_confusable as find_confusable
     from umbel.data.names import missing_hint as missing_hint
     from umbel.data.splits import find_split as find_split
     from umbel.data.splits import find_val_or_test as find_val_or_test

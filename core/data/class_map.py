@@ -51,7 +51,7 @@ def map_classes(
     twins = find_confusable(stored)
     if twins is not None:
         raise DataError(
-            f"the data has two classes that differ only {describe_difference(*twins)}",
+            f"the data has two classes that look alike, one {describe_difference(*twins)}",
             where=where,
             hint="rename one in the data; if both are meant, so that people can tell them apart",
         )

@@ -29,6 +29,8 @@ def change_classes(annotations: Annotations, changes: Mapping[str, str | None], 
     merged = {**annotations.class_map, **changes}
     stored = annotations.class_names
     if not merged:
+        if stored:
+            map_classes(stored, {}, where=where)  # refuses names that cannot be told apart
         return annotations
     ignored = np.array([merged.get(name) == IGNORE for name in stored])
     mapped = map_classes(stored, {old: None if new == IGNORE else new for old, new in merged.items()}, where=where)

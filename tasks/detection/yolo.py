@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from umbel import DataError, list_images, read_lines, say_test_validates, tolerate
+from umbel import DataError, find_confusable, list_images, read_lines, say_test_validates, tolerate
 from umbel.tasks.detection.entries import read_small_file, refuse_twice
 from umbel.tasks.detection.options import DetectionOptions
 from umbel.tasks.detection.records import Annotations, Box, Record, make_record
@@ -62,12 +62,28 @@ class Yolo:
             raise DataError(
                 f"no image of {split!r} has a label file", where=str(path), hint=f"the first was sought at {labels[0]}"
             )
+        _refuse_lookalikes([label for label in labels if not label.is_file()])
         if unlabelled:
             logger.info("%s: %d of %d images have no label file and no boxes", path, unlabelled, len(labels))
         records = tuple(
             _record(image, label, id, described.names) for image, label, id in zip(images, labels, ids, strict=True)
         )
         return Annotations(records, described.names, None, str(path))
+
+
+def _refuse_lookalikes(missing: Sequence[Path]) -> None:
+    """DataError where a label file that is not there looks like one that is: its image would count as without boxes."""
+    for folder in {label.parent for label in missing}:
+        names = [label.name for label in missing if label.parent == folder]
+        known = [path.name for path in folder.glob("*.txt")]
+        pair = find_confusable([*known, *names])
+        if pair is not None and pair[1] in names:
+            with tolerate("missing-pair"):
+                raise DataError(
+                    f"holds {pair[0]!r} ({ascii(pair[0])}), which only looks like {pair[1]!r} ({ascii(pair[1])})",
+                    where=str(folder),
+                    hint="give image and label files the same name, in the same Unicode form and with the same blanks",
+                )
 
 
 def _images(place: Path, described: YoloSet) -> list[Path]:
