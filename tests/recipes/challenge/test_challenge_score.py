@@ -166,3 +166,30 @@ def test_truths_that_are_none(tmp_path, layout):
     write_submission(tmp_path / "s.json", Submission(cls={f"0{i}.jpg": 0 for i in range(6)}))
     with pytest.raises(ConfigError, match="neither a metric nor arithmetic"):
         grade(tmp_path / "s.json", typed, tasks, "val", "cls.top5")
+
+
+@pytest.mark.parametrize("formula", ["mean", "(road.miou + cars.top1) / 2", "signs.map50"])
+@pytest.mark.parametrize("section", ["seg", "cls", "dec"])
+def test_a_submission_of_one_task_is_scored(guesses, recipe, tmp_path, section, formula, caplog):
+    """As `submit --task` writes it, whatever the recipe's own formula needs."""
+    _, tasks = open_tasks(recipe)
+    whole = submission_of(guesses, tasks)
+    write_submission(tmp_path / "one.json", Submission(**{section: getattr(whole, section)}))
+    typed, truth = open_tasks({**recipe, "score": formula})
+    found = grade(tmp_path / "one.json", typed, truth, "val", None)
+    main = {"seg": "road/miou", "cls": "cars/top1", "dec": "signs/map50"}[section]
+    assert found["score"] == pytest.approx(direct(guesses, tasks)[main], abs=1e-6)
+    assert {key.split("/")[0] for key in found} - {"score"} == {main.split("/")[0]}
+    needed = formula == "signs.map50" and section == "dec"
+    assert ("has no" in caplog.text) is not needed
+
+
+def test_of_two_tasks_of_a_kind_one_is_named(guesses, recipe, tmp_path):
+    _, tasks = open_tasks(recipe)
+    write_submission(tmp_path / "one.json", Submission(dec=submission_of(guesses, tasks).dec))
+    two = {**recipe, "tasks": {**recipe["tasks"], "more": recipe["tasks"]["signs"]}}
+    typed, truth = open_tasks(two)
+    with pytest.raises(ConfigError, match="'signs' and 'more' are both detection"):
+        grade(tmp_path / "one.json", typed, truth, "val", None)
+    found = grade(tmp_path / "one.json", typed, truth, "val", None, ("signs",))
+    assert found["score"] == pytest.approx(direct(guesses, tasks)["signs/map50"], abs=1e-6)

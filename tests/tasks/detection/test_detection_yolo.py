@@ -190,3 +190,22 @@ def test_huge_labels_are_refused_unread(yolo, make_task):
         file.truncate(50 * 2**20)
     with pytest.raises(DataError, match=r"a\.txt: is larger than"):
         make_task(root).dataset("train")
+
+
+def test_images_in_subfolders_have_their_labels_in_the_same_ones(yolo, make_task):
+    root = yolo()
+    write_image(root / "images/train/deep/b.png", np.full((30, 40, 3), 90, np.uint8))
+    (root / "labels/train/deep").mkdir()
+    (root / "labels/train/deep/b.txt").write_text("0 0.5 0.5 0.5 0.5\n")
+    data = make_task(root).dataset("train")
+    assert [(record.id, len(record.boxes_N4)) for record in data.records] == [
+        ("images/train/a.png", 1), ("images/train/deep/b.png", 1),
+    ]  # fmt: skip
+
+
+def test_a_label_file_in_another_unicode_form_is_not_taken_for_none(yolo, make_task):
+    root = yolo()
+    write_image(root / "images/train/caf\u00e9.png", np.full((30, 40, 3), 90, np.uint8))
+    (root / "labels/train/cafe\u0301.txt").write_text("0 0.5 0.5 0.5 0.5\n")
+    with pytest.raises(DataError, match=r"labels/train: holds .*cafe\\u0301\.txt.* only looks like .*caf\\xe9\.txt"):
+        make_task(root).dataset("train")
