@@ -80,7 +80,7 @@ def _refuse_lookalikes(missing: Sequence[Path]) -> None:
         if pair is not None and pair[1] in names:
             with tolerate("missing-pair"):
                 raise DataError(
-                    f"holds {pair[0]!r} ({ascii(pair[0])}), which only looks like {pair[1]!r} ({ascii(pair[1])})",
+                    f"holds {pair[0]!r} ({pair[0]!a}), which only looks like {pair[1]!r} ({pair[1]!a})",
                     where=str(folder),
                     hint="give image and label files the same name, in the same Unicode form and with the same blanks",
                 )

@@ -44,7 +44,7 @@ def test_an_unknown_name_lists_the_known(tmp_path):
 
 
 def test_nothing_recognised_lists_what_was_looked_for(tmp_path):
-    with pytest.raises(DataError, match=r"no known way; it holds .* \(looked for first: a file one; second: a file two\)"):
+    with pytest.raises(DataError, match=r"no known way; .* \(looked for first: a file one; second: a file two\)"):
         pick_format(FORMATS, Options(str(tmp_path)))
 
 

@@ -43,7 +43,7 @@ def test_classes_that_cannot_be_told_apart_are_refused(twins: tuple[str, str]) -
 
 def test_a_missing_file_names_its_double(tmp_path: Path) -> None:
     (tmp_path / f"{NFD}.txt").touch()
-    with pytest.raises(DataError, match="no such file .*there is .* in another Unicode form"):
+    with pytest.raises(DataError, match=r"no such file .*there is .* in another Unicode form"):
         read_text(tmp_path / f"{NFC}.txt")
     (tmp_path / "other").touch()
     assert "exists and holds" in missing_hint(tmp_path / "absent.txt")

@@ -48,7 +48,7 @@ def test_vehicle_types_are_read(make_classification, shared):
 
 def test_splits_must_agree(make_classification, cls_root):
     shutil.move(cls_root / "val/car", cls_root / "val/bus")
-    with pytest.raises(DataError, match=r"val: has images of bus, of which there is no training image \(train/ has car, truck"):
+    with pytest.raises(DataError, match=r"val: has images of bus, of which there is no training image .*car, truck"):
         build(make_classification).dataset("val")
 
 
