@@ -44,7 +44,7 @@ def missing_hint(path: Path) -> str:
             if parent.is_dir():
                 names = _names_in(parent, parent.stat().st_mtime_ns)
                 alike = find_alike(path.relative_to(parent).parts[0], names)
-                held = ", ".join(names[:8]) if names else "nothing"
+                held = ", ".join([name for name in names if not name.startswith(".")][:8]) or "nothing"
                 return f"{alike}, in {as_written(parent)}" if alike else f"{as_written(parent)} exists and holds {held}"
     except (OSError, ValueError):  # a folder that may not be listed, a name no file can have
         pass

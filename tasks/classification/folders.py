@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from umbel import (
@@ -105,7 +106,15 @@ def class_folders(folder: Path) -> list[str]:
     """Names of the folders in a folder, sorted, without hidden ones; none if it does not exist."""
     if not folder.is_dir():
         return []
-    return sorted(child.name for child in folder.iterdir() if child.is_dir() and not is_hidden(child.name))
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if not is_hidden(entry.name) and _is_dir(entry))
+
+
+def _is_dir(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
 
 
 def _has_classes(folder: Path) -> bool:

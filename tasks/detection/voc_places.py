@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,14 +74,15 @@ def xml_files(folder: Path) -> list[Path]:
 
 def _walk(folder: Path) -> Iterator[Path]:
     try:
-        entries = list(folder.iterdir())
+        with os.scandir(folder) as entries:
+            listed = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
     except OSError:
         return
-    for path in entries:
-        if path.suffix.lower() == ".xml":
-            yield path
-        elif not is_hidden(path.name) and path.is_dir() and not path.is_symlink():
-            yield from _walk(path)
+    for name, is_folder in listed:
+        if name.lower().endswith(".xml") and not is_folder:
+            yield folder / name
+        elif is_folder and not is_hidden(name):
+            yield from _walk(folder / name)
 
 
 def _listed(root: Path, options: DetectionOptions, split: str) -> str | None:

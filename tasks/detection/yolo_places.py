@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
-from umbel import DataError, find_split, find_val_or_test, is_hidden, list_images, read_lines, resolve_under
+from umbel import IMAGE_SUFFIXES, DataError, find_split, find_val_or_test, is_hidden, read_lines, resolve_under
 from umbel.tasks.detection.entries import read_small_file
 from umbel.tasks.detection.options import DetectionOptions
 from umbel.tasks.detection.yolo_yaml import MAX_BYTES, read_description
@@ -61,8 +62,8 @@ def labelled(place: Path, root: Path) -> bool:
         return place.is_file() and any(label_file(image, root).is_file() for image in _listed(place, root)[:20])
     labels = label_file(place / "x", root).parent
     if labels == place:
-        stems = {path.stem for path in list_images(place)}
-        return any(path.stem in stems for path in place.glob("*.txt"))
+        texts = islice(place.glob("*.txt"), 20)  # of what may be a million files
+        return any(path.with_suffix(end).is_file() for path in texts for s in IMAGE_SUFFIXES for end in (s, s.upper()))
     return labels.is_dir() and next(labels.rglob("*.txt"), None) is not None
 
 

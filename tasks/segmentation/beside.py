@@ -69,9 +69,9 @@ def _is_table(path: Path) -> bool:
     return next(iter(read_lines(path)), "").strip(' "').lower().startswith("pixel value")
 
 
-def _values(path: Path) -> dict[int, str | None]:
+def _values(path: Path) -> dict[int, str]:
     """The class of every pixel value."""
-    values: dict[int, str | None] = {}
+    values: dict[int, str] = {}
     for number, row in enumerate(list(csv.reader(read_lines(path)))[1:], start=2):
         cells = [cell.strip() for cell in row]
         good = len(cells) == 2 and cells[0].isascii() and cells[0].isdecimal() and cells[1]

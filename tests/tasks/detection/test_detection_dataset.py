@@ -167,7 +167,7 @@ def test_class_names_of_the_recipe_set_the_order(coco_folder, make_task):
 
 def test_classes_are_known_without_data_when_the_recipe_names_them(make_task):
     assert make_task("absent", class_names=["a", "b"]).categories.ids == (1, 2)
-    with pytest.raises(DataError, match=r"absent: no such folder"):
+    with pytest.raises(DataError, match=r"absent \(that is /.*/absent\): no such folder"):
         _ = make_task("absent").categories
 
 
