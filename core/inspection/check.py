@@ -89,7 +89,7 @@ def check_data(tasks: Mapping[str, Task[Any]], workers: int = 2, progress: Progr
     results = _read_all(_Jobs(tasks, datasets), workers, progress)
     findings += [finding for result in results for finding in result.findings]
     findings += find_overlaps(results)
-    findings += find_unseen_classes(results)
+    findings += find_unseen_classes(results, {name for name, task in tasks.items() if task.config.holdout})
     telling = {result.task for result in results if result.classes}
     telling |= {name for name, task in tasks.items() if type(task).classes_shown is not Task.classes_shown}
     named = {name: _classes(tasks[name]) for name, split in datasets if split == "train" and name in telling}
