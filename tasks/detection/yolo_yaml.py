@@ -132,5 +132,11 @@ def _place(entry: Any, split: str, base: Path, path: Path) -> Path:
         parts = parts[1:]
     place = resolve_under(base, str(PurePosixPath(*parts)) if parts else "", source=f"{path}: {split}")
     if not place.exists():
-        raise DataError(f"{split} is {entry!r}, but {place} does not exist", where=str(path))
+        raise DataError(
+            f"{split} is {entry!r}, but {place} does not exist",
+            where=str(path),
+            hint="put it there, or remove the line: `holdout` divides what trains"
+            if split == "val"
+            else "put it there",
+        )
     return place

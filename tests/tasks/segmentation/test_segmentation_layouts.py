@@ -251,3 +251,20 @@ def test_known_classes_may_be_reordered_and_merged(make_segmentation, tmp_path):
     assert len(set(target[[13, 14, 15]])) == 1
     assert task.class_names[target[13]] == "vehicle"
     assert target[10] == target[19] == 77
+
+
+@pytest.mark.parametrize("tree", ["{s}/{f}", "{f}/{s}"])
+def test_folders_of_splits_are_read_apart_and_their_masks_alike(make_segmentation, tmp_path, tree):
+    """One split shows both classes of 0 and 255, the other one only; images may lie deeper."""
+    for split, value in (("train", 255), ("valid", 0)):
+        for name in ("a", "deep/b"):
+            write_image(tmp_path / tree.format(s=split, f="images") / f"{name}.jpg", np.zeros((8, 8, 3), np.uint8))
+            mask = np.zeros((8, 8), np.uint8)
+            mask[:4] = value
+            write_image(tmp_path / tree.format(s=split, f="masks") / f"{name}.png", mask)
+    (tmp_path / "classes.txt").write_text("ground\nthing\n")
+    task = make_segmentation(root=str(tmp_path), class_names=[])
+    train, val = task.dataset("train"), task.dataset("val")
+    assert [record.id for record in train.records] == [record.id for record in val.records] == ["a", "deep/b"]
+    assert np.unique(train[1].target).tolist() == [0, 1]
+    assert np.unique(val[1].target).tolist() == [0]
