@@ -48,13 +48,6 @@ def map_classes(
         check_unique("class names", stored)
     except ValueError as error:
         raise DataError(str(error), where=where) from None
-    twins = find_confusable(stored)
-    if twins is not None:
-        raise DataError(
-            f"the data has two classes that look alike, one {describe_difference(*twins)}",
-            where=where,
-            hint="rename one in the data; if both are meant, so that people can tell them apart",
-        )
     for name in changes:
         if name not in stored:
             raise ConfigError(
@@ -64,6 +57,13 @@ def map_classes(
     names = tuple(class_names) or tuple(dict.fromkeys(name for name in renamed if name is not None))
     if not names:
         raise DataError("no class is left", where=f"{where}.class_map", hint=f"the data has {_listed(stored)}")
+    twins = find_confusable(names)
+    if twins is not None:
+        raise DataError(
+            f"the data has two classes that look alike, one {describe_difference(*twins)}",
+            where=where,
+            hint="rename one in the data, or merge them by class_map",
+        )
     ids = {name: index for index, name in enumerate(names)}
     for old, new in zip(stored, renamed, strict=True):
         if new is not None and new not in ids:

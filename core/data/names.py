@@ -26,7 +26,8 @@ def find_confusable(names: Iterable[str]) -> tuple[str, str] | None:
     """Two names of a list that differ only in Unicode form or in a blank; None without such."""
     seen: dict[str, str] = {}
     for name in names:
-        other = seen.setdefault(_key(name), name)
+        key = " ".join(unicodedata.normalize("NFC", name).split())  # not NFKC: m2 and m² are two
+        other = seen.setdefault(key, name)
         if other != name:
             return other, name
     return None

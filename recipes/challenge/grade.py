@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from umbel import DataError, Recipe, Sample, Task, load_datasets, overall_score
+from umbel import ConfigError, DataError, Recipe, Sample, Task, load_datasets, overall_score
 from umbel.recipes.challenge.collect import sections_of
 from umbel.recipes.challenge.images import image_key, of_dataset
 from umbel.recipes.challenge.polygons import Polygons, paint
@@ -51,7 +51,8 @@ def grade(
         names: only these tasks; none stands for all.
 
     Returns:
-        Scores by "task/metric", and "score". Only tasks that the formula needs are scored.
+        Scores by "task/metric", and "score". Only tasks that the formula needs are scored. Where the recipe's own
+        formula needs what a submission does not say, such as a top 5, "score" is left out with a warning.
 
     Raises:
         DataError: naming the submission's entry that is missing, unknown or malformed.
@@ -86,7 +87,12 @@ def grade(
         kept = [task.main_metric] if section == "cls" else list(values)  # one class an image says nothing of a top 5
         scores |= {f"{name}/{key}": values[key] for key in kept}
     mains = {name: tasks[name].main_metric for name in wanted.values()}
-    scores["score"] = overall_score(expression, scores, mains)
+    try:
+        scores["score"] = overall_score(expression, scores, mains)
+    except ConfigError as error:  # the recipe's formula may want a top 5
+        if formula is not None:
+            raise
+        log.warning("%s: no overall score, which the recipe has as %s: %s", path, expression, error)
     return scores
 
 

@@ -160,6 +160,47 @@ def test_errors_are_one_line(cli: Cli, run: Path, layout: Path, arguments: list[
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize("names", [["signs"], ["road"], ["cars"], ["road", "signs"]])
+def test_a_submission_of_some_tasks_scores_as_evaluate_says(
+    cli: Cli, run: Path, layout: Path, names: list[str]
+) -> None:
+    chosen = [argument for name in names for argument in ("--task", name)]
+    assert cli("submit", str(run), *chosen)[0] == 0
+    evaluated = json.loads(cli("evaluate", str(run), "--json")[1])
+    found = scored(cli, "pred_results.json", str(run))
+    mains = {"road": "road/miou", "cars": "cars/top1", "signs": "signs/map50"}
+    score = sum(evaluated[mains[name]] for name in names) / len(names)
+    assert found.pop("score") == pytest.approx(score, abs=1e-6)
+    assert {key.partition("/")[0] for key in found} == set(names)
+    assert found == pytest.approx({key: evaluated[key] for key in found}, abs=1e-6)
+    assert scored(cli, "pred_results.json", str(layout))["score"] == pytest.approx(score, abs=1e-6)
+    code, _, err = cli("score", "pred_results.json", str(run), "--formula", "A")
+    assert code == 3
+    assert "has no key" in err
+
+
+def test_two_tasks_of_one_kind_are_submitted_and_scored_one_by_one(
+    cli: Cli, run: Path, layout: Path, tmp_path: Path
+) -> None:
+    twice = OmegaConf.load(run / "recipe.yaml")
+    twice.tasks.vans = twice.tasks.cars
+    OmegaConf.save(twice, "twice.yaml")
+    assert cli("submit", str(run), "--task", "cars")[0] == 0
+    assert "both classification" in cli("score", "pred_results.json", "twice.yaml")[2]
+    found = scored(cli, "pred_results.json", "twice.yaml", "--task", "vans")
+    assert found["vans/top1"] == scored(cli, "pred_results.json", str(run))["cars/top1"] == found["score"]
+
+
+def test_a_score_that_a_submission_cannot_give_is_left_out(cli: Cli, run: Path) -> None:
+    """The recipe's formula may need the five best classes, which the file does not hold."""
+    assert cli("submit", str(run), "--task", "cars")[0] == 0
+    recipe = OmegaConf.load(run / "recipe.yaml")
+    recipe.score = "cars.top5"
+    OmegaConf.save(recipe, "other.yaml")
+    assert set(scored(cli, "pred_results.json", "other.yaml")) == {"cars/top1"}
+    assert cli("score", "pred_results.json", str(run), "--formula", "cars.top5")[0] == 2
+
+
 def test_two_tasks_of_a_kind_must_be_chosen_between(recipe: dict[str, Any]) -> None:
     from umbel.recipes.challenge.collect import sections_of
 
