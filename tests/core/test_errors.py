@@ -34,7 +34,7 @@ def test_task_is_named_once(error: UmbelError, text: str) -> None:
     [
         ("tasks.road.options.aux_weight=1", r"^tasks\.road: aux_stride: no feature level of stride 7"),
         ("tasks.signs.options.format=cocoa", r"^tasks\.signs: format is 'cocoa'"),
-        ("train.steps=1", r"^tasks\.road: nowhere: no such folder"),
+        ("train.steps=1", r"^tasks\.road: nowhere \(that is /\S+\): no such folder"),
     ],
 )
 def test_recipe_of_three_tasks_is_told_which_one_is_wrong(tmp_path: Path, override: str, text: str) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from toys import BrightOptions, BrightTask
 
 from umbel.config import TaskConfig
-from umbel.errors import ConfigError
+from umbel.errors import ConfigError, PluginError
 from umbel.inference import image_tensor, predict
 from umbel.task import Task
 from umbel.types import Size, View
@@ -126,7 +126,7 @@ def test_decode_that_loses_an_image_is_an_error() -> None:
 
     made = Loses("a", TaskConfig("bright", 2, (8, 8)), BrightOptions())
     made.of_size = {(8, 8): [View((8, 8))]}
-    with pytest.raises(ValueError, match="shorter"):
+    with pytest.raises(PluginError, match=r"decode\(\).* returned 1 predictions for 2 images"):
         predict(Forward(), made, [plain(1, (8, 8))] * 2, FILL)
 
 

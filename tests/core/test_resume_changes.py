@@ -122,12 +122,12 @@ def test_held_out_share_is_remembered_as_a_whole(files: Path, tmp_path: Path) ->
         run(tmp_path, "tasks.first.holdout=0.25", resume=True)
 
 
-def test_accepting_changes_is_said_to_a_resumed_run_only() -> None:
+def test_accepting_changes_is_said_to_a_resumed_run_only(recipe_file: Path) -> None:
     from click.testing import CliRunner
 
     from umbel.cli.train import train as verb
 
-    result = CliRunner().invoke(verb, ["toy.yaml", "--accept-changes"])
+    result = CliRunner().invoke(verb, [str(recipe_file), "--accept-changes"])
     assert isinstance(result.exception, ConfigError)
     assert "--accept-changes says how to resume" in str(result.exception)
 

@@ -47,12 +47,6 @@ class DepthMaps(Dataset[Sample]):
     def __len__(self) -> int:
         return len(self.stems)
 
-    def sources(self) -> Iterator[Source]:
-        return (
-            Source(stem, (self.root / "images" / f"{stem}.jpg", self.root / "depth" / f"{stem}.png"))
-            for stem in self.stems
-        )
-
     def __getitem__(self, index: int) -> Sample:
         stem, options = self.stems[index], self.options
         image = umbel.read_image(umbel.resolve_under(self.root / "images", f"{stem}.jpg", source=str(self.list)))
@@ -112,7 +106,8 @@ class Depth(Task[DepthOptions]):
         return DepthMaps(self.options, split)
 
     def sources(self, dataset: DepthMaps) -> Iterator[Source]:  # type: ignore[override]  # its own
-        return dataset.sources()
+        root = dataset.root
+        return (Source(s, (root / "images" / f"{s}.jpg", root / "depth" / f"{s}.png")) for s in dataset.stems)
 
     def head(self, features: FeatureSpec) -> DepthHead:
         return DepthHead(features, self.options.width)
