@@ -128,13 +128,11 @@ def _tasks(tree: DictConfig, source: str) -> dict[str, DictConfig]:
     for task, config in ((str(name), config) for name, config in tasks.items()):
         check_task_form(task, f"{source}: tasks.{task}")
         if not isinstance(config, DictConfig) or OmegaConf.is_missing(config, "kind") or not config.get("kind"):
-            raise ConfigError(
-                "missing value", where=f"{source}: tasks.{task}.kind", hint=_kind_hint(task, tasks, config)
-            )
+            raise ConfigError("missing value", where=f"{source}: tasks.{task}.kind", hint=_kind_hint(task, tasks))
     return {str(name): config for name, config in tasks.items()}
 
 
-def _kind_hint(task: str, tasks: DictConfig, config: object) -> str:
+def _kind_hint(task: str, tasks: Mapping[Any, Any]) -> str:
     """A task without a kind may be another one's name, misspelt in an override."""
     others = [str(name) for name, other in tasks.items() if isinstance(other, DictConfig) and other.get("kind")]
     close = difflib.get_close_matches(task, others, n=1)

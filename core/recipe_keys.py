@@ -27,9 +27,9 @@ def suggest(word: str, tasks: tuple[str, ...] = ()) -> str:
 
 def recipe_keys() -> Iterator[str]:
     """Dotted keys of umbel's own schema, those of a task under `tasks.NAME`."""
+    recipe = Recipe()
     for section in ("train", "optim", "backbone", "growth"):
-        field = next(field for field in dataclasses.fields(Recipe) if field.name == section)
-        yield from _keys(field.default_factory(), f"{section}.")  # type: ignore[misc]
+        yield from _keys(getattr(recipe, section), f"{section}.")
     for field in dataclasses.fields(TaskConfig):
         yield f"tasks.{NAME}.{field.name}"
 

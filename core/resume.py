@@ -17,7 +17,8 @@ from umbel.checkpoint.state import restore, trained_precision
 from umbel.checkpoint.write import point_to
 from umbel.errors import CheckpointError
 from umbel.recipe import read_tree
-from umbel.same_data import ACCEPT, DATA_FILE, check_data, note_accepted, remember_data
+from umbel.run_folder import DATA_FILE
+from umbel.same_data import ACCEPT, check_data, note_accepted, remember_data
 from umbel.saving import best_pointers, images_a_step
 
 if TYPE_CHECKING:

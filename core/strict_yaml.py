@@ -36,7 +36,7 @@ def check_yaml(text: str, where: str) -> None:
     """
     level = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
-        at = f"{where}:{event.start_mark.line + 1}"
+        at = f"{where}:{event.start_mark.line + 1 if event.start_mark else '?'}"
         if isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
             level += 1
             if level > MAX_LEVELS:

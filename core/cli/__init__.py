@@ -64,11 +64,11 @@ def _main(given: list[str]) -> None:
             sys.exit(code)
     except click.ClickException as error:
         hint = override_hint(error.option_name, given) if isinstance(error, click.NoSuchOption) else ""
-        if hint and isinstance(error, click.NoSuchOption):
-            error.possibilities = []  # it is a key of the recipe, not "--help"
-        error.show()
-        if hint:
+        if hint and isinstance(error, click.NoSuchOption):  # it is a key of the recipe, not "--help"
+            click.NoSuchOption(error.option_name, ctx=error.ctx).show()
             click.echo(hint, err=True)
+        else:
+            error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt, Exception) as error:  # one line for the user, a traceback on request
         if debug:

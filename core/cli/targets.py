@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class Target(click.ParamType):
+class Target(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases only
     """A run's folder, a recipe, or either; the value is the text as given.
 
     Args:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 from torch.utils.data import DataLoader, Dataset
@@ -131,7 +132,7 @@ class CompositeLoader:
         for step in (step for step in self.steps for _ in range(self.accumulate)):
             batches = {}
             for name in self.plan.at(step):
-                with explained(f"tasks.{name}", _lower(name), lambda name=name: deaths(streams[name])):
+                with explained(f"tasks.{name}", _lower(name), partial(deaths, streams[name])):
                     loaded = next(streams[name])
                 if isinstance(loaded, UmbelError):
                     raise with_cause(loaded)
