@@ -52,7 +52,7 @@ def predict_files(
 
     Args:
         predictor: tasks and filters.
-        paths: image files, video files, patterns, and folders whose image files are taken.
+        paths: image files, video files, patterns, and folders whose images and videos are taken.
         out: gets pictures TASK/IMAGE.jpg, masks TASK/IMAGE.png, TASK.json keyed by the image's path as given,
             TASK.coco.json, and of videos VIDEO.mp4 and VIDEO.jsonl with a line a frame.
         formats: of `FORMATS`; videos give pictures and JSON only.
@@ -227,7 +227,7 @@ def _check_formats(predictor: Predictor, formats: Sequence[str]) -> None:
 
 
 def input_files(paths: Sequence[Path], out: Path | None = None) -> list[Path]:
-    """Files among the paths, those that patterns match and the images inside folders, each once, in order.
+    """Files among the paths, those that patterns match, and images and videos inside folders, each once, in order.
 
     Args:
         paths: see `predict_files`.
@@ -240,10 +240,12 @@ def input_files(paths: Sequence[Path], out: Path | None = None) -> list[Path]:
     for path in paths:
         if path.is_dir():
             with collect_passed_over() as others:
-                inside = [file for file in list_images(path, nested=True) if out is None or not _below(file, out)]
+                images = list_images(path, nested=True)
+            videos = sorted(other.path for other in others if other.path.suffix.lower() in SUFFIXES)
+            others = [other for other in others if other.path.suffix.lower() not in SUFFIXES]
+            inside = [file for file in (*images, *videos) if out is None or not _below(file, out)]
             if not inside:
-                hint = describe_passed_over(others) or f"name its videos, as in {path / '*.mp4'}"
-                raise DataError("holds no images", where=str(path), hint=hint)
+                raise DataError("holds no images or videos", where=str(path), hint=describe_passed_over(others))
             say_passed_over(str(path), others)
             files.update(dict.fromkeys(inside))
         elif path.exists():

@@ -51,7 +51,7 @@ def predict(
     checkpoint: str,
     device: str | None,
 ) -> None:
-    """Predict images, folders of images or videos with a trained RUN.
+    """Predict images, videos, or folders of them with a trained RUN.
 
     Images give a picture TASK/IMAGE.jpg and an entry in TASK.json each, videos VIDEO.mp4 and VIDEO.jsonl. A file that
     cannot be read is named in the end and the exit code is 1; all others are predicted.

@@ -183,6 +183,22 @@ def test_frames_before_a_fault_keep_their_results(cli: Cli, run: Path) -> None:
     assert out.split() == ["predictions/cut.mp4", "predictions/cut.jsonl"]
 
 
+def test_videos_inside_folders_are_predicted_too(cli: Cli, run: Path) -> None:
+    import cv2
+
+    Path("clips/inner").mkdir(parents=True)
+    for name in ("clips/a.avi", "clips/inner/b.avi"):
+        writer = cv2.VideoWriter(name, cv2.VideoWriter.fourcc(*"MJPG"), 10.0, (96, 64))
+        writer.write(np.full((64, 96, 3), 90, np.uint8))
+        writer.release()
+    Path("clips/notes.txt").write_text("x")
+    code, out, err = cli("predict", str(run), "clips", "--format", "json", "--size", "64", "64")
+    assert (code, out.split()) == (0, ["predictions/a.jsonl", "predictions/b.jsonl"])
+    assert "passed over" not in err
+    Path("empty").mkdir()
+    assert cli("predict", str(run), "empty")[0] == 3
+
+
 def test_one_bad_image_never_ends_the_command(cli: Cli, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import struct
     import zlib
