@@ -150,3 +150,15 @@ tasks:
 optim: {lr: 0.01, warmup_steps: 4}
 train: {steps: 12, precision: fp32, log_every: 1}
 """
+
+TOY_MODULE = """
+from umbel import hookimpl
+
+@hookimpl
+def umbel_tasks():
+    return {"bright": "toys:BrightTask"}
+
+@hookimpl
+def umbel_backbones():
+    return {"tiny": "toys:TinyBackbone"}
+"""  # the same plugin as the source of a module

@@ -10,25 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from toys import TOY_RECIPE, ToyPlugin
+from toys import TOY_MODULE, TOY_RECIPE, ToyPlugin
 
 from umbel.hooks import hookimpl
 from umbel.observers.jsonl import JsonlObserver
 from umbel.plugins import Plugin, Plugins
 from umbel.recipe import load_recipe
 from umbel.run import Run, prepare, train
-
-TOY_MODULE = """
-from umbel import hookimpl
-
-@hookimpl
-def umbel_tasks():
-    return {"bright": "toys:BrightTask"}
-
-@hookimpl
-def umbel_backbones():
-    return {"tiny": "toys:TinyBackbone"}
-"""
 
 
 @pytest.fixture(autouse=True)

@@ -8,22 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from toys import TOY_MODULE
 
 from umbel.cli import main
 from umbel.plugins import Plugins
 from umbel.recipe import load_recipe, read_tree
 
-TOY_PLUGIN = """
-from umbel import hookimpl
-
-@hookimpl
-def umbel_tasks():
-    return {"bright": "toys:BrightTask"}
-
-@hookimpl
-def umbel_backbones():
-    return {"tiny": "toys:TinyBackbone"}
-"""
 STREETS = """
 backbone: {name: tiny}
 tasks:
@@ -46,7 +36,7 @@ def toys_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy-tasks\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[umbel.v1]\nmain = toys_of_the_growth_page\n")
-    (site / "toys_of_the_growth_page.py").write_text(TOY_PLUGIN)
+    (site / "toys_of_the_growth_page.py").write_text(TOY_MODULE)
     monkeypatch.syspath_prepend(str(site))
     monkeypatch.delitem(sys.modules, "toys_of_the_growth_page", raising=False)
     monkeypatch.chdir(tmp_path)

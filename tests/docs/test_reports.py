@@ -9,22 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from toys import TOY_RECIPE
+from toys import TOY_MODULE, TOY_RECIPE
 
 import umbel
 from umbel.cli import main
-
-MODULE = """
-from umbel import hookimpl
-
-@hookimpl
-def umbel_tasks():
-    return {"bright": "toys:BrightTask"}
-
-@hookimpl
-def umbel_backbones():
-    return {"tiny": "toys:TinyBackbone"}
-"""
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -44,7 +32,7 @@ def test_commands_run(
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toys-for-docs\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[umbel.v1]\ntoys = toys_for_docs\n")
-    (tmp_path / "site" / "toys_for_docs.py").write_text(MODULE)
+    (tmp_path / "site" / "toys_for_docs.py").write_text(TOY_MODULE)
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
     monkeypatch.chdir(tmp_path)
     Path("recipe.yaml").write_text(TOY_RECIPE)

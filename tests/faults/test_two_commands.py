@@ -12,19 +12,8 @@ from pathlib import Path
 import pytest
 from command_line import exit_code
 from separate import start
-from toys import TOY_RECIPE
+from toys import TOY_MODULE, TOY_RECIPE
 
-PLUGIN = """
-from umbel import hookimpl
-
-@hookimpl
-def umbel_tasks():
-    return {"bright": "toys:BrightTask"}
-
-@hookimpl
-def umbel_backbones():
-    return {"tiny": "toys:TinyBackbone"}
-"""
 SHORT = ("train.steps=8", "train.save_every=2", "train.eval_every=4", "train.early_stop.mode=none")
 TRAIN = ("train", "toy.yaml", "--out", "RUN", *SHORT)
 UNNAMED = ("train", "toy.yaml", *SHORT)
@@ -77,7 +66,7 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
     site = folder / "site"
     info = site / "toy_tasks-1.0.dist-info"
     info.mkdir(parents=True)
-    (site / "toy_tasks.py").write_text(PLUGIN)
+    (site / "toy_tasks.py").write_text(TOY_MODULE)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy-tasks\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[umbel.v1]\nmain = toy_tasks\n")
     (folder / "toy.yaml").write_text(TOY_RECIPE.replace("batch_size", "workers: 0, batch_size"))

@@ -127,7 +127,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_nothing_heavy_is_imported_to_say_what_is_wrong(folder: Path, distribute: Callable[..., Path]) -> None:
-    site = distribute("toy-tasks", {"toy_module": TOYS}, "main = toy_module")
+    site = distribute("toy-tasks")
     environment = {**os.environ, "PYTHONPATH": f"{site}{os.pathsep}{Path(__file__).parents[2]}"}
     arguments = json.dumps([case.split() for case, _, _ in CASES])
     done = subprocess.run(
@@ -149,19 +149,6 @@ def test_nothing_heavy_is_imported_to_say_what_is_wrong(folder: Path, distribute
     assert sorted(path.name for path in folder.iterdir()) == sorted(
         ["good.yaml", "taken", "broken.yaml", "tabs.yaml", "list.yaml", "dotted.yaml", "twice.yaml", "empty", "site"]
     )
-
-
-TOYS = """
-from umbel import hookimpl
-
-@hookimpl
-def umbel_tasks():
-    return {"bright": "toys:BrightTask"}
-
-@hookimpl
-def umbel_backbones():
-    return {"tiny": "toys:TinyBackbone"}
-"""
 
 
 @pytest.mark.parametrize(
