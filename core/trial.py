@@ -58,6 +58,7 @@ class Trial:
     substituted: frozenset[str] = frozenset()
 
 
+@apart()  # the trial of another rank may have ended
 def try_model(model: MultiTaskModel, trial: Trial) -> None:
     """Stop at what a first step and a first evaluation would show; touches no other process, and starts none.
 
@@ -138,7 +139,7 @@ def try_image(runtime: Runtime, task: Task[Any], dataset: Dataset[Sample]) -> se
     """
     stored = read_sample(task, dataset, 0)
     sample = replace(stored, image=stored.image.copy())  # what is drawn into must not be the data set's own
-    with apart(), runtime.evaluating(), of_samples([sample.id]):
+    with runtime.evaluating(), of_samples([sample.id]):
         image = image_tensor(sample.image, runtime.device)
         (prediction,) = predict(runtime.forward, task, [image], runtime.model.fill)
         metric = task.metric()

@@ -24,7 +24,7 @@ FAULT = os.environ.get("TOY_FAULT", "") if os.environ.get("RANK") == "1" else ""
 
 class Watched(BrightDataset):
     def __getitem__(self, index):
-        if FAULT and self.name == "second-val":
+        if FAULT and self.name == "second-val" and index:  # the first is tried before step 1
             pathlib.Path("fault").write_text(str(time.time()))
             if FAULT == "kill":
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -117,6 +117,7 @@ def test_metrics_of_a_plugin_talk_to_nobody_whatever_their_rank_has(folder: Path
         shares = [
             dict(line.split() for line in (folder / f"{task}-{rank}.txt").read_text().splitlines()) for rank in (0, 1)
         ]
+        del shares[1]["bright-0"]  # every rank has tried the first image before step 1
         assert len(shares[0]) > len(shares[1]) > 0
         values = [float(value) for share in shares for value in share.values()]
         assert len(values) == images
