@@ -22,6 +22,7 @@ from umbel.runtime.local import LocalRuntime
 from umbel.saving import Saver, save, settle
 from umbel.schedule.config import EarlyStopConfig
 from umbel.schedule.stopping import EarlyStop
+from umbel.secrets import Secrets
 
 SYNCHRONOUS, ASYNCHRONOUS, PEER = "umbel, synchronous", "umbel, a thread writes", "torch.save"
 QUIET, MEANWHILE = "a training step", "a training step while the thread writes"
@@ -50,7 +51,7 @@ def make_run(folder: Path, layers: int, width: int) -> Any:
         recipe=SimpleNamespace(train=train), leads=True, checkpoints=folder, saver=Saver(), tasks={}, best={},
         runtime=TimedRuntime(model, optimizer, OptimConfig(), train, "fp32", 10**6), minutes=0.0, total_steps=10**6,
         bad_samples=BadSamples(), guard=Guard(), early_stop=EarlyStop(EarlyStopConfig(), {}), failed_saves=0,
-        tree=OmegaConf.create(),
+        secrets=Secrets.of(OmegaConf.create()),
     )  # fmt: skip
 
 
