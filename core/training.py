@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from torch.utils.data import Dataset
@@ -97,19 +98,20 @@ def _train(run: Run, request: StopRequest, resumed: bool) -> dict[str, float]:
             stop(signal, step)
         return ended
 
-    def batches(loader: Iterable[dict[str, Batch]]) -> Iterator[dict[str, Batch]]:
+    def batches(loader: CompositeLoader) -> Generator[dict[str, Batch], None, None]:
         """Those of the loader; should it fail between two steps, those before are saved."""
-        iterator = iter(loader)
-        for number in itertools.count():
-            try:
-                composite = next(iterator)
-            except StopIteration:
-                return
-            except Exception:
-                if number and number % config.accumulate == 0 and run.runtime.world_size == 1:  # others may be anywhere
-                    save_before_leaving(run)
-                raise
-            yield composite
+        with closing(iter(loader)) as iterator:
+            for number in itertools.count():
+                try:
+                    composite = next(iterator)
+                except StopIteration:
+                    return
+                except Exception:
+                    border_reached = number and number % config.accumulate == 0
+                    if border_reached and run.runtime.world_size == 1:  # others may be anywhere
+                        save_before_leaving(run)
+                    raise
+                yield composite
 
     def after_step(step: int, losses: dict[str, Losses], lr: float) -> bool:
         tell(run, lambda: hook.umbel_step_finished(run=run, step=step, losses=losses, lr=lr))
@@ -127,21 +129,22 @@ def _train(run: Run, request: StopRequest, resumed: bool) -> dict[str, float]:
     trained = {name: run.tasks[name] for name in run.train_data}
     if not run.early_stop.reason:
         log.info("plan of %d steps: %s", run.total_steps, passes_text(run.plan, run.batches, run.total_steps))
-        fit(
-            run.runtime,
-            run.tasks,
-            batches(
-                CompositeLoader(
-                trained, run.train_data, config.seed, start, run.total_steps,
-                run.runtime.rank, run.runtime.world_size, run.bad_samples, run.plan, config.accumulate,
-            )),
-            seed=config.seed,
-            start=start,
-            after_step=after_step,
-            guard=run.guard,
-            clock=run.clock,
-            accumulate=config.accumulate,
+        loader = CompositeLoader(
+            trained, run.train_data, config.seed, start, run.total_steps,
+            run.runtime.rank, run.runtime.world_size, run.bad_samples, run.plan, config.accumulate,
         )  # fmt: skip
+        with closing(batches(loader)) as composites:
+            fit(
+                run.runtime,
+                run.tasks,
+                composites,
+                seed=config.seed,
+                start=start,
+                after_step=after_step,
+                guard=run.guard,
+                clock=run.clock,
+                accumulate=config.accumulate,
+            )
     done = run.runtime.steps_done
     if run.early_stop.reason:
         log.info("ended at step %d of %d: %s", done, run.total_steps, run.early_stop.reason)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import nullcontext
 from functools import partial
 from typing import Any
@@ -123,22 +123,30 @@ class CompositeLoader:
             for name, task in tasks.items()
         }
 
-    def __iter__(self) -> Iterator[dict[str, Batch]]:
-        streams = {}
-        with deaths_noticed_at_fetch():
-            for name, loader in self.loaders.items():
-                with explained(f"tasks.{name}", _lower(name)):
-                    streams[name] = iter(loader)
-        for step in (step for step in self.steps for _ in range(self.accumulate)):
-            batches = {}
-            for name in self.plan.at(step):
-                with explained(f"tasks.{name}", _lower(name), partial(deaths, streams[name])):
-                    loaded = next(streams[name])
-                if isinstance(loaded, UmbelError):
-                    raise with_cause(loaded)
-                self.bad_samples.note(loaded.bad)
-                batches[name] = loaded.batch
-            yield batches
+    def __iter__(self) -> Generator[dict[str, Batch], None, None]:
+        """Close it to end the processes that load at once, wherever a traceback keeps it."""
+        streams: dict[str, Iterator[Loaded | UmbelError]] = {}
+        try:
+            with deaths_noticed_at_fetch():
+                for name, loader in self.loaders.items():
+                    with explained(f"tasks.{name}", _lower(name)):
+                        streams[name] = iter(loader)
+            for step in (step for step in self.steps for _ in range(self.accumulate)):
+                batches = {}
+                for name in self.plan.at(step):
+                    with explained(f"tasks.{name}", _lower(name), partial(_deaths_in, streams, name)):
+                        loaded = next(streams[name])
+                    if isinstance(loaded, UmbelError):
+                        raise with_cause(loaded)
+                    self.bad_samples.note(loaded.bad)
+                    batches[name] = loaded.batch
+                yield batches
+        finally:
+            streams.clear()
+
+
+def _deaths_in(streams: Mapping[str, object], name: str) -> str:
+    return deaths(streams[name])
 
 
 def _lower(task: str) -> str:

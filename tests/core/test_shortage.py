@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import multiprocessing
 import os
 import resource
 import signal
@@ -130,6 +131,22 @@ def test_a_bad_sample_costs_no_step(launch: Launch, monkeypatch: pytest.MonkeyPa
     whole = launch("b", "train.steps=40", "tasks.first.options.count=64")
     for name, value in whole.runtime.weights().items():
         assert torch.equal(value, resumed.runtime.weights()[name])
+
+
+def test_no_loading_process_outlives_an_error(launch: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though its traceback is kept, and with it every frame."""
+
+    def greedy(self: BrightTask, output: Any, targets: Any) -> Any:
+        if self.config.workers and multiprocessing.active_children():
+            raise MemoryError("Tried to allocate 2.00 GiB")
+        return plain(self, output, targets)
+
+    plain = BrightTask.loss
+    monkeypatch.setattr(BrightTask, "loss", greedy)
+    with pytest.raises(ShortageError) as caught:
+        launch("a", "tasks.first.workers=2")
+    assert caught.value.__traceback__ is not None
+    assert not multiprocessing.active_children()
 
 
 @pytest.mark.parametrize("kind", [MemoryError, torch.OutOfMemoryError])

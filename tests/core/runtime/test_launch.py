@@ -175,9 +175,7 @@ def test_fault_of_one_rank_ends_the_job_with_its_cause_on_one_line(
     if fault != "freeze":
         assert results[1].returncode not in (0, None)
     if fault != "corrupt":
-        assert (
-            find_checkpoint(folder / "out" / "checkpoints").step == 3
-        )  # the ninth loss, two tasks tried once
+        assert find_checkpoint(folder / "out" / "checkpoints").step == 3  # the ninth loss, two tasks tried once
 
 
 def freeze(arguments: tuple[str, ...]) -> list[subprocess.CompletedProcess[str]]:
