@@ -122,7 +122,14 @@ def check_run(run: Path) -> None:
         json.loads((run / "report.json").read_text())
 
 
-REFUSALS = ("is being written by umbel", "already holds a run", "no usable checkpoint", "is gone", "is not a run")
+REFUSALS = (
+    "is being written by umbel",
+    "already holds a run",
+    "no usable checkpoint",
+    "is gone",
+    "is not a run",
+    "no such run",
+)
 
 
 @pytest.mark.slow
