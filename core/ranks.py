@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 from dataclasses import dataclass
@@ -91,6 +92,7 @@ def join(ranks: Ranks, device: torch.device, timeout: float) -> None:
         return
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     patience = timedelta(seconds=timeout)
+    atexit.register(_leave_groups)
     if ranks.world_size == 1:
         dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1, timeout=patience)  # type: ignore[attr-defined]
         return
@@ -109,6 +111,12 @@ def join(ranks: Ranks, device: torch.device, timeout: float) -> None:
         device_id=device if device.type == "cuda" else None,
     )
     sys.excepthook = _end_job
+
+
+def _leave_groups() -> None:
+    """At a clean end: a group's threads that still run when the interpreter goes abort the process (code -6)."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def limit_waiting(timeout: float) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -65,3 +68,16 @@ def test_errors_that_echo_another_ranks() -> None:
     assert lost_another(RuntimeError("[pair.cc:547] gloo: Connection closed by peer [127.0.0.1]:4711"))
     assert not lost_another(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
     assert not lost_another(ValueError("gloomy"))
+
+
+def test_a_script_that_ends_leaves_no_group_behind() -> None:
+    """Its threads would abort the interpreter's end once in a while; what was registered first is called last."""
+    script = (
+        "import atexit, torch, torch.distributed as dist\n"
+        "atexit.register(lambda: print('left' if not dist.is_initialized() else 'still there'))\n"
+        "from umbel.ranks import ALONE, join\n"
+        "join(ALONE, torch.device('cpu'), 5)\n"
+        "assert dist.is_initialized()\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout.strip()) == (0, "left"), ended.stderr
