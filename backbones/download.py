@@ -10,7 +10,9 @@ from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, t
 from umbel import CheckpointError, ConfigError
 
 WHERE = "backbone.options.weights"
+
 FILE = "model.safetensors"
+
 PATIENCE = 5.0  # seconds for the first answer; the client's own retries would take half a minute
 
 

@@ -14,9 +14,10 @@ from timm.layers.conv2d_same import conv2d_same
 from torch import Tensor, nn
 from torch.nn import functional
 
-from umbel.backbones.trunk import PROBE
+from umbel.backbones.shared import PROBE
 
 _CONVOLUTIONS = (nn.Conv2d.forward, Conv2dSame.forward)
+
 _NORMS = (nn.BatchNorm2d.forward, BatchNormAct2d.forward)
 
 

@@ -21,7 +21,7 @@ from umbel.backbones.norm import (
 )
 from umbel.backbones.options import TimmOptions
 from umbel.backbones.padding import fix_padding
-from umbel.backbones.trunk import build_trunk, nchw
+from umbel.backbones.shared import build_trunk, nchw
 from umbel.backbones.weights import load_weights
 
 _LEVEL_NORM_EPS = 1e-6  # as in facebookresearch/ConvNeXt's dense prediction trunks

@@ -16,8 +16,11 @@ from umbel import CheckpointError, load_tensors
 from umbel.backbones.download import download_weights
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
+
 _PREFIXES = ("module.", "_orig_mod.", "model.", "backbone.", "encoder.", "trunk.")
+
 _RUN_PARTS = ("backbone.", "heads.", "balancer.")  # what the names in a checkpoint of umbel begin with
+
 _SHOWN = 3
 
 

@@ -9,7 +9,7 @@ from measure import arguments
 from report import Claim, publish
 from system import EngineStep, LoopStep, System, new_system, three_tasks
 
-from umbel.plan.live import LiveBytes
+from umbel.runtime.live_bytes import LiveBytes
 
 
 def peak_mib(system: System, step: Callable[[], object]) -> float:

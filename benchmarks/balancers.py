@@ -14,8 +14,8 @@ import sys
 from pathlib import Path
 
 import umbel
-from umbel.balancing.balancer import factors_text
-from umbel.cli.tables import text_table
+from umbel.io.text import text_table
+from umbel.training.balancing import factors_text
 
 RECIPE = "recipe"  # fixed, with the recipe's own weights
 NAMES = (RECIPE, "fixed", "loss_scale", "gradient_norm", "uncertainty")

@@ -12,9 +12,9 @@ from measure import arguments
 from report import Claim, publish
 
 from umbel import TaskConfig, keyed_generator, write_image
-from umbel.inspection.check import check_data
 from umbel.tasks.classification.options import ClassificationOptions
 from umbel.tasks.classification.task import Classification
+from umbel.workflows.check.check import check_data
 
 GOAL = 150.0  # images a second on two cores
 

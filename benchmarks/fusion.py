@@ -11,7 +11,7 @@ from measure import arguments, medians, ratio, side_by_side
 from report import Claim, milliseconds, publish
 from system import jittered, random_detections
 
-from umbel.tasks.detection.merge import merge_by_wbf
+from umbel.tasks.detection.postprocess.merge import merge_by_wbf
 from umbel.tasks.detection.targets import Detections
 
 VIEWS, CLASSES, SIZE = 6, 45, (2048, 2048)

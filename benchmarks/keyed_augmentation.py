@@ -18,7 +18,7 @@ from measure import arguments, medians, ratio, side_by_side
 from report import Claim, milliseconds, publish
 
 from umbel import apply_keyed, keyed_generator
-from umbel.types import Sample, Size
+from umbel.contract.types import Sample, Size
 
 
 def pipeline(size: Size) -> A.Compose:

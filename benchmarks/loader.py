@@ -17,10 +17,10 @@ from report import Claim, milliseconds, publish
 from system import CLASSES, CLASSIFICATION, DETECTION, SEGMENTATION, random_target
 from torch.utils.data import Dataset
 
-from umbel.api import open_tasks
-from umbel.data.images import read_image
+from umbel.contract.types import Sample, SampleKey, Size
 from umbel.data.loader import TrainingView
-from umbel.types import Sample, SampleKey, Size
+from umbel.io.images import read_image
+from umbel.predict.api import open_tasks
 
 # kind: stored size, training size, target
 PAPER = {

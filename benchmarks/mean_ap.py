@@ -15,7 +15,7 @@ from pycocotools.cocoeval import COCOeval
 from report import Claim, publish
 from system import jittered, random_detections
 
-from umbel.tasks.detection.metric import DetectionMetric
+from umbel.tasks.detection.metric.metric import DetectionMetric
 from umbel.tasks.detection.targets import BoxTarget, Detections
 
 SIZE = (2048, 2048)

@@ -12,9 +12,9 @@ from report import Claim, publish
 
 TIME_STEPS = """
 import json, sys, time
-import umbel.memory
+import umbel.runtime.malloc
 if sys.argv[1] == "plain":
-    umbel.memory.keep_freed_memory = lambda: False
+    umbel.runtime.malloc.keep_freed_memory = lambda: False
 from system import EngineStep, new_system, three_tasks
 step = EngineStep(new_system(three_tasks(sys.argv[2] == "quick")))
 times = []

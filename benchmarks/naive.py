@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from system import CLASSIFICATION, DETECTION, SEGMENTATION
 
-from umbel.types import Size
+from umbel.contract.types import Size
 
 Pipeline = Callable[[Path, Any], np.ndarray]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from umbel.data.images import write_image
-from umbel.types import Size
+from umbel.contract.types import Size
+from umbel.io.images import write_image
 
 
 def write_pictures(folder: Path, size: Size, count: int) -> list[Path]:

@@ -13,10 +13,10 @@ from omegaconf import OmegaConf
 from report import Claim, milliseconds, publish
 
 import umbel
-from umbel.plugins import Plugins
-from umbel.recipe import build_recipe
-from umbel.run import build, build_runtime
-from umbel.types import Size
+from umbel.config.load import build_recipe
+from umbel.contract.types import Size
+from umbel.registry.plugins import Plugins
+from umbel.runtime.build import build, build_runtime
 
 TRUNK, SIZE = "convnext_tiny", (256, 256)
 NAMES = [f"class{number}" for number in range(10)]

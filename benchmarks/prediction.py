@@ -6,7 +6,7 @@ from measure import arguments, medians, ratio, side_by_side
 from report import Claim, milliseconds, publish
 from system import EngineStep, new_system, three_tasks
 
-from umbel.shared_trunk import predict_tasks
+from umbel.evaluate.shared_backbone import predict_tasks
 
 
 def main() -> None:

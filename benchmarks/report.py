@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from umbel.cli.tables import text_table
+from umbel.io.text import text_table
 
 
 @dataclass(frozen=True)

@@ -15,14 +15,15 @@ from omegaconf import OmegaConf
 from report import Claim, publish
 from torch import nn
 
-from umbel.config import OptimConfig, TrainConfig
-from umbel.data.substitutes import BadSamples
-from umbel.guard import Guard
+from umbel.config.redact import Secrets
+from umbel.config.schema import OptimConfig, TrainConfig
+from umbel.data.bad_samples import BadSamples
 from umbel.runtime.local import LocalRuntime
-from umbel.saving import Saver, save, settle
 from umbel.schedule.config import EarlyStopConfig
-from umbel.schedule.stopping import EarlyStop
-from umbel.secrets import Secrets
+from umbel.schedule.early_stop import EarlyStop
+from umbel.training.guard import Guard
+from umbel.training.run import Saver
+from umbel.training.saving import save, settle
 
 SYNCHRONOUS, ASYNCHRONOUS, PEER = "umbel, synchronous", "umbel, a thread writes", "torch.save"
 QUIET, MEANWHILE = "a training step", "a training step while the thread writes"

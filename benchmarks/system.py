@@ -11,17 +11,17 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from umbel.config import Recipe
-from umbel.data.collate import stack_images
-from umbel.engine import train_step
-from umbel.memory import keep_freed_memory
-from umbel.model import MultiTaskModel
-from umbel.plugins import Plugins
-from umbel.recipe import build_recipe
-from umbel.run import build, build_runtime
-from umbel.task import Task
+from umbel.config.load import build_recipe
+from umbel.config.schema import Recipe
+from umbel.contract.collate import stack_images
+from umbel.contract.task import Task
+from umbel.contract.types import Batch, Sample, Size
+from umbel.model.model import MultiTaskModel
+from umbel.registry.plugins import Plugins
+from umbel.runtime.build import build, build_runtime
+from umbel.runtime.malloc import keep_freed_memory
 from umbel.tasks.detection.targets import BoxTarget
-from umbel.types import Batch, Sample, Size
+from umbel.training.engine import train_step
 
 SEGMENTATION, CLASSIFICATION, DETECTION = "segmentation", "classification", "detection"
 CLASSES = {SEGMENTATION: 19, CLASSIFICATION: 196, DETECTION: 45}

@@ -7,7 +7,7 @@ from measure import arguments, medians, ratio, side_by_side
 from report import Claim, milliseconds, publish
 from system import SEGMENTATION, EngineStep, System, new_system, three_tasks
 
-from umbel.inference import predict
+from umbel.evaluate.inference import predict
 
 
 def compare(system: System, prefix: str, repeats: int) -> tuple[list[tuple[str, str]], list[Claim]]:

@@ -10,12 +10,12 @@ from pathlib import Path
 from measure import arguments
 from report import Claim, milliseconds, publish
 
+from umbel.config.load import load_recipe
 from umbel.data.loader import CompositeLoader
-from umbel.engine import train_step
-from umbel.plugins import Plugins
-from umbel.recipe import load_recipe
 from umbel.recipes.streets.dataset import Counts, render_dataset
-from umbel.run import prepare
+from umbel.registry.plugins import Plugins
+from umbel.training.engine import train_step
+from umbel.training.prepare import prepare
 
 WORKERS = {"road": 1, "signs": 1, "vehicles": 0}  # two processes for the two tasks with large pictures
 

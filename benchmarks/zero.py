@@ -13,10 +13,10 @@ from report import Claim, milliseconds, publish
 from system import System, new_system, three_tasks
 from torch.nn.parallel import DistributedDataParallel
 
-from umbel.engine import train_step
-from umbel.optim import build_optimizer
-from umbel.ranks import join, launched
 from umbel.runtime.deepspeed import DeepSpeedRuntime
+from umbel.runtime.optim import build_optimizer
+from umbel.runtime.ranks import join, launched
+from umbel.training.engine import train_step
 
 STAGES = (0, 1, 2, 3)
 WORKER = "UMBEL_BENCHMARK_WORKER"

@@ -1,5 +1,7 @@
 """`python -m umbel`."""
 
+from __future__ import annotations
+
 from umbel.cli import main
 
 if __name__ == "__main__":

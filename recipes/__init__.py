@@ -1,1 +1,3 @@
 """Recipes shipped with umbel."""
+
+from __future__ import annotations

@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from layers import LINE, PACKAGES, House, circles, floors, goes_down, imports, room
 
 import umbel
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = {"core": "umbel", "tasks": "umbel.tasks", "backbones": "umbel.backbones", "recipes": "umbel.recipes"}
+HOUSE = House(ROOT)
 KINDS = ("segmentation", "classification", "detection", "depth")
 FORBIDDEN_IN_CORE = ("umbel.tasks", "umbel.backbones", "umbel.recipes", "timm", "albumentations")
 PREDICTIONS = (  # what the built-in tasks predict and know of an image: recipes may handle these
@@ -61,16 +62,6 @@ def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), str(path))
 
 
-def imports(node: ast.AST) -> Iterator[tuple[str, str]]:
-    """Every import below a node, as (module, name); name is "" for `import module`."""
-    for child in ast.walk(node):
-        if isinstance(child, ast.Import):
-            yield from ((alias.name, "") for alias in child.names)
-        elif isinstance(child, ast.ImportFrom):
-            assert child.level == 0, "relative import"
-            yield from ((child.module or "", alias.name) for alias in child.names)
-
-
 def within(module: str, package: str) -> bool:
     return module == package or module.startswith(package + ".")
 
@@ -102,31 +93,6 @@ def words(module: ast.Module) -> Iterator[str]:
             value = getattr(node, field, None)
             if isinstance(value, str):
                 yield value
-
-
-def eager_imports(path: Path) -> set[str]:
-    """Modules of umbel that importing this one imports: not those in functions or under TYPE_CHECKING."""
-
-    def visit(body: list[ast.stmt]) -> Iterator[tuple[str, str]]:
-        for statement in body:
-            if isinstance(statement, (ast.Import, ast.ImportFrom)):
-                yield from imports(statement)
-            elif isinstance(statement, (ast.ClassDef, ast.Try)):
-                yield from visit(statement.body)
-            elif isinstance(statement, ast.If) and "TYPE_CHECKING" not in ast.dump(statement.test):
-                yield from visit(statement.body + statement.orelse)
-
-    found: set[str] = set()
-    for module, name in visit(tree(path).body):
-        if not within(module, "umbel"):
-            continue
-        if module == "umbel" and name in umbel._HOME:
-            found.add(umbel._HOME[name])  # the public names are imported on first use
-        elif f"{module}.{name}" in MODULES:
-            found.add(f"{module}.{name}")
-        else:
-            found.add(module)
-    return found - {module_name(path)}
 
 
 def test_the_folders_were_found():
@@ -166,25 +132,55 @@ def test_plugins_use_public_names_only(path):
     assert not private
 
 
-def test_no_module_imports_itself_in_a_circle():
-    graph = {name: {other for other in eager_imports(path) if other in MODULES} for name, path in MODULES.items()}
-    done: set[str] = set()
+def test_core_has_no_file_beside_its_rooms():
+    assert {path.name for path in (ROOT / "core").glob("*.py")} == {"__init__.py", "__main__.py", "version.py"}
+    assert {path.parent.name for path in (ROOT / "core").glob("*/__init__.py")} | {"version", "__main__"} == LINE.keys()
 
-    def walk(name: str, trail: tuple[str, ...]) -> None:
-        assert name not in trail, " -> ".join((*trail, name))
-        if name not in done:
-            for other in sorted(graph[name]):
-                walk(other, (*trail, name))
-            done.add(name)
 
-    for name in sorted(graph):
-        walk(name, ())
-    assert sum(map(len, graph.values())) > len(graph) / 2
+def test_the_contract_imports_nothing_of_umbel():
+    assert HOUSE.rooms["contract"] == set()
+
+
+def test_imports_go_down():
+    assert not HOUSE.back_arrows()
+
+
+def test_nothing_imports_itself_in_a_circle():
+    assert not circles(HOUSE.files)
+    assert not circles(HOUSE.rooms)
+
+
+def test_the_figures_of_the_house():
+    """Run it with -s to read them."""
+    rooms, files = HOUSE.rooms, HOUSE.files
+    arrows = sum(map(len, rooms.values()))
+    back = {tuple(map(room, line.split(" imports "))) for line in HOUSE.back_arrows()}
+    print(
+        f"\nrooms {len(rooms)}, floors {floors(rooms)}, arrows {arrows}, back arrows {len(back)}, "
+        f"circles {len(circles(rooms))}\n"
+        f"files {len(files)}, floors {floors(files)}, imports {sum(map(len, files.values()))}, "
+        f"back imports {len(HOUSE.back_arrows())}, circles {len(circles(files))}"
+    )
+    assert len(rooms) <= 28
+    assert floors(rooms) <= 9
+    assert arrows > len(rooms)  # the imports were read
+
+
+@pytest.mark.parametrize(
+    ("upper", "lower"), [("contract", "io"), ("io", "model"), ("report", "training"), ("cli", "__init__")]
+)
+def test_the_order_refuses(upper, lower):
+    assert not goes_down(upper, lower)
+
+
+def test_a_circle_is_found():
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}) == [["b", "c"]]
+    assert floors({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == 3
 
 
 def test_files_are_short():
     lengths = {label(path): len(path.read_text().splitlines()) for path in sources("core", "tasks", "backbones")}
-    assert not {name: length for name, length in lengths.items() if length > 350}
+    assert not {name: length for name, length in lengths.items() if length > 300}
     assert statistics.median(lengths.values()) <= 100
 
 

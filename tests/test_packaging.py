@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import re
 import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
+from layers import public_homes
 
 import umbel
 
@@ -80,10 +80,9 @@ def test_every_public_name_exists():
         umbel.nonsense  # noqa: B018
 
 
-def test_public_names_are_declared_to_type_checkers(repository):
-    text = (repository / "core" / "__init__.py").read_text()
-    declared = set(re.findall(r"^    from umbel\S* import (\w+) as \1$", text, re.MULTILINE))
-    assert declared == set(umbel._HOME)
+def test_public_names_are_those_of_the_one_list(repository):
+    assert set(umbel.__all__) == set(public_homes(repository))
+    assert "__version__" in umbel.__all__
 
 
 def test_package_data_is_there(project, repository):

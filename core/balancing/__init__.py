@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from umbel.hooks import hookimpl
+from umbel.contract.hooks import hookimpl
 
 
 @hookimpl
 def umbel_balancers() -> dict[str, str]:
     """Balancers by the name that a recipe writes."""
     return {
-        "fixed": "umbel.balancing.balancer:FixedBalancer",
+        "fixed": "umbel.contract.balancer:FixedBalancer",
         "gradient_norm": "umbel.balancing.scales:GradientNormBalancer",
         "loss_scale": "umbel.balancing.scales:LossScaleBalancer",
         "uncertainty": "umbel.balancing.uncertainty:UncertaintyBalancer",

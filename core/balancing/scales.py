@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from umbel.balancing.balancer import Balancer
-from umbel.options import check_range, option
+from umbel.contract.balancer import Balancer
+from umbel.contract.options import check_range, option
 
 _SMALLEST = 1e-8
 

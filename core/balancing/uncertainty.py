@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from umbel.balancing.balancer import Balancer
-from umbel.options import check_range, option
+from umbel.contract.balancer import Balancer
+from umbel.contract.options import check_range, option
 
 
 @dataclass

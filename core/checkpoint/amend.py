@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from umbel.checkpoint.folder import STATE, checkpoint_folder
-from umbel.checkpoint.retain import retire
-from umbel.checkpoint.verify import read_manifest, read_object
+from umbel.checkpoint.layout import STATE, checkpoint_folder
+from umbel.checkpoint.manifest import read_manifest, read_object
+from umbel.checkpoint.retention import retire
 from umbel.checkpoint.write import commit, refusal, temporary_folder
 
 

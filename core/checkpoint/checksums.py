@@ -11,6 +11,7 @@ from queue import Empty, SimpleQueue
 Blocks = Iterable[bytes | memoryview]
 
 _THREADS = 2  # a core hashes about as fast as a good disk takes bytes; more would take cores from the training
+
 new_checksum = hashlib.sha256
 
 

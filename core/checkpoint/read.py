@@ -9,10 +9,10 @@ from typing import Any
 
 from torch import Tensor
 
-from umbel.checkpoint.folder import LATEST, STATE, checkpoint_folders, pointed_at
-from umbel.checkpoint.tensors import load_tensors
-from umbel.checkpoint.verify import read_object, verify
-from umbel.errors import CheckpointError
+from umbel.checkpoint.layout import LATEST, STATE, checkpoint_folders, pointed_at
+from umbel.checkpoint.manifest import read_object, verify
+from umbel.checkpoint.safetensors import load_tensors
+from umbel.contract.errors import CheckpointError
 
 log = logging.getLogger(__name__)
 
@@ -80,3 +80,18 @@ def find_checkpoint(root: Path, name: str = LATEST, *, exact: bool = False) -> C
         return checkpoint
     reason = f"; damaged: {'; '.join(damaged)}" if damaged else ""
     raise CheckpointError(f"no usable checkpoint{reason}", where=str(root), hint="train first, or check the path")
+
+
+PRECISIONS = ("fp32", "bf16")
+
+
+def trained_precision(checkpoint: Checkpoint) -> str:
+    """The precision that a checkpoint was trained in, "fp32" or "bf16"; CheckpointError where it does not say."""
+    precision = checkpoint.state.get("precision")
+    if precision not in PRECISIONS:
+        raise CheckpointError(
+            f"says precision {precision!r} in its state, which is none of {', '.join(PRECISIONS)}",
+            where=str(checkpoint.path),
+            hint="it was written by another version, or is damaged: choose another checkpoint",
+        )
+    return str(precision)

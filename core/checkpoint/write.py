@@ -15,14 +15,15 @@ from typing import Any
 
 from torch import Tensor
 
-import umbel
-from umbel.checkpoint.blocks import safetensors_blocks
 from umbel.checkpoint.checksums import Blocks, Checksums
-from umbel.checkpoint.folder import LATEST, MANIFEST, STATE, checkpoint_folder
-from umbel.checkpoint.retain import retire
-from umbel.checkpoint.verify import own_checksum, sha256
-from umbel.errors import CheckpointError
-from umbel.text import size_text
+from umbel.checkpoint.layout import LATEST, MANIFEST, STATE, checkpoint_folder
+from umbel.checkpoint.manifest import own_checksum
+from umbel.checkpoint.retention import retire
+from umbel.checkpoint.safetensors import safetensors_blocks
+from umbel.contract.errors import CheckpointError
+from umbel.io.files import sha256
+from umbel.io.text import size_text
+from umbel.version import __version__
 
 _MARGIN = 1.1  # space asked for, per byte to write
 
@@ -99,7 +100,7 @@ def commit(temporary: Path, final: Path, step: int, state: Mapping[str, Any], fi
     content = json.dumps(state, indent=1, allow_nan=False).encode()
     _write_durably(temporary / STATE, [content])
     entry = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    manifest: dict[str, Any] = {"umbel": umbel.__version__, "step": step, "files": {**files, STATE: entry}}
+    manifest: dict[str, Any] = {"umbel": __version__, "step": step, "files": {**files, STATE: entry}}
     manifest["sha256"] = own_checksum(manifest)
     _write_durably(temporary / MANIFEST, [json.dumps(manifest, indent=1).encode()])
     _flush_folder(temporary)

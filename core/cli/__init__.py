@@ -12,11 +12,11 @@ import sys
 
 import click
 
-from umbel import __version__
-from umbel.errors import DataError, ElsewhereError, UmbelError
-from umbel.output import installed, stdout_lost
-from umbel.shortage import explain
-from umbel.text import printable
+from umbel.contract.errors import DataError, ElsewhereError, UmbelError
+from umbel.io.output import installed, stdout_lost
+from umbel.io.shortage import explain
+from umbel.io.text import printable
+from umbel.version import __version__
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -31,7 +31,7 @@ def cli() -> None:
 def build_cli() -> click.Group:
     """The command group with umbel's own verbs and those of plugins."""
     from umbel.cli.verbs import VERBS, Verb
-    from umbel.plugins import Plugins
+    from umbel.registry.plugins import Plugins
 
     cli.commands.clear()  # of an earlier call, made with other plugins
     for name, line in VERBS.items():
@@ -55,7 +55,7 @@ def _main(given: list[str]) -> None:
             [argument for argument in given if argument != "--debug"], prog_name="umbel", standalone_mode=False
         )
         if several_processes():  # a group that is torn down at interpreter exit may abort the process
-            from umbel.ranks import leave
+            from umbel.runtime.ranks import leave
 
             leave(code if isinstance(code, int) else 0)
         if not code and (lost := stdout_lost()) is not None:
@@ -79,7 +79,7 @@ def _main(given: list[str]) -> None:
             line = f"umbel: {rank}{getattr(error, 'label', 'error')}: {' '.join(message.split())}"
             click.echo(printable(line), err=True)
         if rank:
-            from umbel.ranks import leave
+            from umbel.runtime.ranks import leave
 
             leave(code)
         sys.exit(code)
@@ -87,7 +87,7 @@ def _main(given: list[str]) -> None:
 
 def override_hint(option: str, arguments: list[str]) -> str:
     """What to write in place of an option that is a key of the recipe: "--steps 5" is "train.steps=5"."""
-    from umbel.recipe_keys import suggest
+    from umbel.config.keys import suggest
 
     key = suggest(option)
     if not key:
@@ -119,7 +119,7 @@ def _explain(error: BaseException) -> tuple[str, int]:
     if isinstance(error, OSError) and error.filename and error.strerror:  # what no reader or writer foresaw
         return f"{str(error.filename)[:200]}: {error.strerror}", DataError.exit_code
     if several_processes():
-        from umbel.ranks import lost_another
+        from umbel.contract.errors import lost_another
 
         if lost_another(error):
             return f"ended because another rank has ended or does not answer ({str(error).splitlines()[0]})", 1

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from umbel.cli.say import say
 from umbel.cli.targets import RECIPE, RUN, look_early
+from umbel.io.say import say
 
 
 @click.command("add-task")
@@ -35,19 +35,20 @@ def add_task(
     joint trains everything on. The old tasks are evaluated before and after: exit code 1 if the main metric of one has
     lost more than growth.max_drop.
     """
-    from umbel.errors import ConfigError
-    from umbel.targets import check_out
+    from umbel.config.targets import check_out
+    from umbel.contract.errors import ConfigError
 
     if resume and out is None:
         raise ConfigError("--resume needs the run's folder", hint="add --out DIR")
     if out is not None:
         check_out(out, resume=resume)
     look_early(recipe, overrides)
-    from umbel.cli.tables import scores_table, text_table
+    from umbel.cli.tables import scores_table
     from umbel.cli.train import run_directory
-    from umbel.growth.add import add_tasks
-    from umbel.plugins import Plugins
-    from umbel.ranks import launched
+    from umbel.io.text import text_table
+    from umbel.registry.plugins import Plugins
+    from umbel.runtime.ranks import launched
+    from umbel.workflows.growth.add import add_tasks
 
     several = launched().world_size > 1
     with run_directory(out, Path("runs"), f"{run.name}-grown", several=several) as directory:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from umbel.cli.say import say
 from umbel.cli.targets import RECIPE, look_early
+from umbel.io.say import say
 
 if TYPE_CHECKING:
-    from umbel.config import Recipe
-    from umbel.plugins import Plugins
+    from umbel.config.schema import Recipe
+    from umbel.registry.plugins import Plugins
 
 
 @click.command()
@@ -40,9 +40,9 @@ def check(
     With --data: read all images and labels of all splits. Nothing is written to the data. Exit code 1 if anything is
     at fault.
     """
-    from umbel.plugins import Plugins
-    from umbel.recipe import load_recipe
-    from umbel.targets import check_folder
+    from umbel.config.load import load_recipe
+    from umbel.config.targets import check_folder
+    from umbel.registry.plugins import Plugins
 
     if json_file is not None and not all_data:
         raise click.UsageError("--json belongs to --data")
@@ -58,8 +58,8 @@ def check(
 
         raise click.exceptions.Exit(print_data_report(typed, found, workers, json_file))
     from umbel.cli.statistics import echo_statistics
-    from umbel.cli.tables import text_table
-    from umbel.preflight import preflight
+    from umbel.io.text import text_table
+    from umbel.workflows.check.preflight import preflight
 
     report = preflight(typed, tree, found)
     header = ("task", "train", "val", "batch", "images", "loss", "steps/epoch", "s/step", "peak MiB")
@@ -80,10 +80,10 @@ def check(
 
 def draw_samples(recipe: Recipe, found: Plugins, folder: Path) -> None:
     """Draw augmented training samples of every task with their labels and print the files."""
-    from umbel.data.loader import load_datasets
-    from umbel.pictures import SHEETS, sheet_name, write_sheet
-    from umbel.run import build_tasks
-    from umbel.written import refuse_foreign
+    from umbel.config.build import build_tasks
+    from umbel.data.datasets import load_datasets
+    from umbel.io.written import refuse_foreign
+    from umbel.workflows.check.sample_sheet import SHEETS, sheet_name, write_sheet
 
     tasks = build_tasks(recipe, found)
     refuse_foreign(folder, [sheet_name(task) for task in tasks.values()], SHEETS)

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from umbel.cli.say import say
-from umbel.output import tolerant
+from umbel.io.output import tolerant
+from umbel.io.say import say
 
 if TYPE_CHECKING:
-    from umbel.config import Recipe
-    from umbel.inspection.check import DataReport
-    from umbel.plugins import Plugins
+    from umbel.config.schema import Recipe
+    from umbel.registry.plugins import Plugins
+    from umbel.workflows.check.check import DataReport
 
 
 def print_data_report(recipe: Recipe, plugins: Plugins, workers: int, json_file: str | None) -> int:
@@ -27,9 +27,9 @@ def print_data_report(recipe: Recipe, plugins: Plugins, workers: int, json_file:
         workers: processes that read.
         json_file: where to write the report as JSON too; "-" prints it in place of the text.
     """
-    from umbel.data.files import write_json
-    from umbel.inspection.report import to_json, to_text
-    from umbel.written import write_new
+    from umbel.io.files import write_json
+    from umbel.io.written import write_new
+    from umbel.workflows.check.report import to_json, to_text
 
     if json_file is not None and json_file != "-":
         with write_new(Path(json_file), "report on data"):
@@ -45,8 +45,8 @@ def print_data_report(recipe: Recipe, plugins: Plugins, workers: int, json_file:
 
 
 def _checked(recipe: Recipe, plugins: Plugins, workers: int) -> DataReport:
-    from umbel.inspection.check import check_data
-    from umbel.run import build_tasks
+    from umbel.config.build import build_tasks
+    from umbel.workflows.check.check import check_data
 
     report = check_data(build_tasks(recipe, plugins), workers, _progress if sys.stderr.isatty() else None)
     if sys.stderr.isatty():

@@ -34,18 +34,18 @@ def compare(
     import json
     import logging
 
-    from umbel.targets import check_folder
+    from umbel.config.targets import check_folder
 
     chosen = _seeds(seeds)
     folder = out or Path("runs") / f"compare-{Path(recipe).stem}"
     check_folder(folder)
     look_early(recipe, overrides)
-    from umbel.compare.cost import measure_cost
-    from umbel.compare.models import JOINT, make_plan, train_or_reuse
-    from umbel.compare.result import as_text, summarise
-    from umbel.data.files import write_json
-    from umbel.lock import hold
-    from umbel.written import write_new
+    from umbel.io.files import write_json
+    from umbel.io.lock import hold
+    from umbel.io.written import write_new
+    from umbel.workflows.compare.cost import measure_cost
+    from umbel.workflows.compare.models import JOINT, make_plan, train_or_reuse
+    from umbel.workflows.compare.result import as_text, summarise
 
     if quiet:
         logging.getLogger().setLevel(logging.WARNING)
@@ -60,7 +60,7 @@ def compare(
 
 
 def _seeds(text: str) -> list[int]:
-    from umbel.errors import ConfigError
+    from umbel.contract.errors import ConfigError
 
     try:
         return [int(part) for part in text.split(",") if part.strip()]

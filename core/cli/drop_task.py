@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from umbel.cli.say import say
 from umbel.cli.targets import RUN, look_early
+from umbel.io.say import say
 
 
 @click.command("drop-task")
@@ -17,15 +17,15 @@ from umbel.cli.targets import RUN, look_early
 @click.option("--checkpoint", default="latest", show_default=True, metavar="NAME")
 def drop_task(run: Path, names: tuple[str, ...], out: Path | None, checkpoint: str) -> None:
     """Write a trained RUN without some of its tasks; RUN itself stays as it is."""
-    from umbel.errors import ConfigError
-    from umbel.targets import check_out
+    from umbel.config.targets import check_out
+    from umbel.contract.errors import ConfigError
 
     folder = out or run.with_name(f"{run.name}-without-{'-'.join(names)}")
     check_out(folder, resume=False)
     look_early(run)
-    from umbel.growth.extract import extract
-    from umbel.plugins import Plugins
-    from umbel.trained import open_trained
+    from umbel.predict.load import open_trained
+    from umbel.registry.plugins import Plugins
+    from umbel.workflows.growth.extract import extract
 
     plugins = Plugins.discover()
     had = list(open_trained(str(run), (), checkpoint, plugins)[1])

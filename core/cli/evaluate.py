@@ -23,9 +23,9 @@ def evaluate(target: str, overrides: tuple[str, ...], checkpoint: str, as_json: 
     import json
 
     look_early(target, overrides)
-    from umbel.api import load
     from umbel.cli.tables import scores_table
-    from umbel.evaluation import scores_to_json
+    from umbel.evaluate.evaluate import scores_to_json
+    from umbel.predict.api import load
 
     scores = load(target, checkpoint, overrides).evaluate()
     click.echo(json.dumps(scores_to_json(scores), indent=1) if as_json else scores_table(scores))

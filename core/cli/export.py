@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from umbel.cli.say import say
 from umbel.cli.targets import RUN, look_early
+from umbel.io.say import say
 
 
 @click.command()
@@ -34,20 +34,20 @@ def export(
     """
     import logging
 
-    from umbel.targets import check_folder
+    from umbel.config.targets import check_folder
 
     folder = out or run / "export" / target
     check_folder(folder)
     look_early(run)
-    from umbel.api import load
-    from umbel.cli.tables import text_table
-    from umbel.errors import DataError
-    from umbel.evaluation import read_scores
-    from umbel.export.bundle import export_model
-    from umbel.plugins import Plugins
-    from umbel.recipe import load_recipe
-    from umbel.run_folder import RECIPE_FILE, SCORES_FILE
-    from umbel.trained import select_tasks
+    from umbel.config.load import load_recipe
+    from umbel.contract.errors import DataError
+    from umbel.evaluate.evaluate import read_scores
+    from umbel.io.run_folder import RECIPE_FILE, SCORES_FILE
+    from umbel.io.text import text_table
+    from umbel.predict.api import load
+    from umbel.predict.load import select_tasks
+    from umbel.registry.plugins import Plugins
+    from umbel.workflows.export.bundle import export_model
 
     trained = load(run, checkpoint, ["train.device=cpu"])
     tasks = select_tasks(trained.tasks, [name.strip() for name in (names or "").split(",") if name.strip()])

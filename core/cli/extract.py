@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from umbel.cli.say import say
 from umbel.cli.targets import RUN, look_early
+from umbel.io.say import say
 
 
 @click.command()
@@ -17,12 +17,12 @@ from umbel.cli.targets import RUN, look_early
 @click.option("--checkpoint", default="latest", show_default=True, metavar="NAME")
 def extract(run: Path, listed: str, out: Path, checkpoint: str) -> None:
     """Write a smaller bundle of a trained RUN with some of its tasks, which evaluates and predicts as RUN does."""
-    from umbel.targets import check_out
+    from umbel.config.targets import check_out
 
     check_out(out, resume=False)
     look_early(run)
-    from umbel.growth.extract import extract as write_bundle
-    from umbel.plugins import Plugins
+    from umbel.registry.plugins import Plugins
+    from umbel.workflows.growth.extract import extract as write_bundle
 
     names = [name.strip() for name in listed.split(",") if name.strip()]
     parameters = write_bundle(run, names, out, checkpoint, Plugins.discover())

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from umbel.cli.say import say
-from umbel.text import printable
+from umbel.io.say import say
+from umbel.io.text import printable
 
 if TYPE_CHECKING:
-    from umbel.plugins import Plugins
-    from umbel.starting import Start
+    from umbel.registry.plugins import Plugins
+    from umbel.workflows.init.detect import Start
 
 
 @click.command()
@@ -44,12 +44,12 @@ def init(
     yes: bool,
 ) -> None:
     """Write a recipe for your own folders of images and labels, whose layouts are recognised."""
-    from umbel.data.files import write_bytes
-    from umbel.errors import ConfigError
-    from umbel.plugins import Plugins
-    from umbel.recipe_text import recipe_text
-    from umbel.starting import parse_task, start_task
-    from umbel.written import write_new
+    from umbel.contract.errors import ConfigError
+    from umbel.io.files import write_bytes
+    from umbel.io.written import write_new
+    from umbel.registry.plugins import Plugins
+    from umbel.workflows.init.detect import parse_task, start_task
+    from umbel.workflows.init.recipe_text import recipe_text
 
     found = Plugins.discover()
     asking = not yes and _is_terminal()
@@ -71,15 +71,15 @@ def init(
     say(out)
     if pictures is not None:
         from umbel.cli.check import draw_samples
-        from umbel.recipe import load_recipe
+        from umbel.config.load import load_recipe
 
         draw_samples(load_recipe(str(out), (), found)[0], found, pictures)
     say(f"next: umbel check {out}; umbel train {out}", err=True)
 
 
 def _add(starts: dict[str, Start], start: Start) -> None:
-    from umbel.errors import ConfigError
-    from umbel.recipe import check_task_name
+    from umbel.config.load import check_task_name
+    from umbel.contract.errors import ConfigError
 
     check_task_name(start.name, "--task")
     if start.name in starts:
@@ -93,8 +93,8 @@ def _add(starts: dict[str, Start], start: Start) -> None:
 
 
 def _ask(starts: dict[str, Start], found: Plugins) -> None:
-    from umbel.errors import UmbelError
-    from umbel.starting import start_task, task_name
+    from umbel.contract.errors import UmbelError
+    from umbel.workflows.init.detect import start_task, task_name
 
     while True:
         text = click.prompt("Folder of a data set (empty: no more)", default="", show_default=False, err=True)

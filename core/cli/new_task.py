@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from umbel.cli.say import say
-from umbel.scaffolding import KINDS
+from umbel.io.say import say
+from umbel.workflows.new_task.write import KINDS
 
 
 @click.command("new-task")
@@ -25,8 +25,8 @@ def new_task(name: str, kind: str, out: Path) -> None:
 
     It passes umbel's contract before you change a line: replace data, head, loss and metric one after another.
     """
-    from umbel.plugins import Plugins
-    from umbel.scaffolding import write_plugin
+    from umbel.registry.plugins import Plugins
+    from umbel.workflows.new_task.write import write_plugin
 
     for path in write_plugin(name, kind, out):
         say(path)

@@ -9,7 +9,7 @@ import click
 from umbel.cli.targets import RECIPE, look_early
 
 if TYPE_CHECKING:
-    from umbel.plan.plan import Plan
+    from umbel.workflows.plan.plan import Plan
 
 
 @click.command()
@@ -44,11 +44,11 @@ def plan(
     import json
 
     look_early(recipe, overrides)
-    from umbel.plan.fit import Cluster
-    from umbel.plan.plan import make_plan
-    from umbel.plan.units import parse_size
-    from umbel.plugins import Plugins
-    from umbel.recipe import load_recipe
+    from umbel.config.load import load_recipe
+    from umbel.registry.plugins import Plugins
+    from umbel.workflows.plan.fit import Cluster
+    from umbel.workflows.plan.plan import make_plan
+    from umbel.workflows.plan.units import parse_size
 
     try:
         size = parse_size(memory)
@@ -64,8 +64,7 @@ def plan(
 
 def plan_text(plan: Plan) -> str:
     """A plan as tables for people."""
-    from umbel.cli.tables import text_table
-    from umbel.text import size_text
+    from umbel.io.text import size_text, text_table
 
     cluster = plan.cluster
     heads = ", ".join(f"{task} {count / 1e6:.1f} M" for task, count in plan.elements.items() if task)

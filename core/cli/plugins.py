@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from umbel.cli.say import say
+from umbel.io.say import say
 
 if TYPE_CHECKING:
-    from umbel.plugins import Plugins
+    from umbel.registry.plugins import Plugins
 
 
 @click.command()
@@ -21,8 +21,8 @@ def plugins(as_json: bool) -> None:
     UMBEL_PLUGINS=a,b loads only these distributions, UMBEL_PLUGINS= none but umbel's own, UMBEL_DISABLE=c leaves out a
     distribution or an entry point; what is left out is not imported. Exit code 1 if a plugin is broken.
     """
-    from umbel.cli.tables import text_table
-    from umbel.plugins import Plugins
+    from umbel.io.text import text_table
+    from umbel.registry.plugins import Plugins
 
     found = Plugins.discover()
     report = _report(found)
@@ -46,8 +46,8 @@ def plugins(as_json: bool) -> None:
 
 def _report(found: Plugins) -> dict[str, Any]:
     """Everything about the plugins of this environment, as JSON types."""
-    from umbel.hooks import API_VERSION, ENTRY_POINT_GROUP
-    from umbel.plugins import ROLES
+    from umbel.contract.hooks import API_VERSION, ENTRY_POINT_GROUP
+    from umbel.registry.plugins import ROLES
 
     root = click.get_current_context().find_root().command
     own = {

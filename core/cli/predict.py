@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from umbel.cli.say import say
 from umbel.cli.targets import RUN, look_early
+from umbel.io.say import say
 
 FORMATS = ("pictures", "json", "coco", "masks")
 
@@ -58,8 +58,8 @@ def predict(
     """
     import glob
 
-    from umbel.errors import DataError
-    from umbel.targets import check_folder
+    from umbel.config.targets import check_folder
+    from umbel.contract.errors import DataError
 
     changes = [f"train.device={device}"] if device else []
     check_folder(out)
@@ -67,10 +67,10 @@ def predict(
         if not path.exists() and not glob.has_magic(str(path)):
             raise DataError("no such file or folder", where=str(path))
     look_early(run, changes)
-    from umbel.api import load
-    from umbel.prediction import predict_files
-    from umbel.predictor import Predictor
-    from umbel.trained import select_tasks
+    from umbel.predict.api import load
+    from umbel.predict.files import predict_files
+    from umbel.predict.load import select_tasks
+    from umbel.predict.predictor import Predictor
 
     trained = load(run, checkpoint, changes)
     wanted = tuple(name.strip() for name in (classes or "").split(",") if name.strip())

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from umbel.cli.say import say
 from umbel.cli.targets import RUN
+from umbel.io.say import say
 
 
 @click.command()
@@ -24,7 +24,8 @@ def report(runs: tuple[Path, ...], out: Path | None, evaluate: bool, checkpoint:
 
     Without --evaluate the figures are those that training stored in report.json, so neither data nor model is needed.
     """
-    from umbel.report.rebuild import rebuild_figures, write_comparison, write_report
+    from umbel.report.write import write_comparison, write_report
+    from umbel.workflows.report import rebuild_figures
 
     for run in runs if evaluate else ():
         rebuild_figures(run, checkpoint)

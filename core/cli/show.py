@@ -18,7 +18,7 @@ def show(recipe: str | None, overrides: tuple[str, ...], schema: str | None) -> 
 
     What is taken from elsewhere, such as ${oc.env:NAME}, stays as written: it may be a secret.
     """
-    from umbel.plugins import Plugins
+    from umbel.registry.plugins import Plugins
 
     found = Plugins.discover()
     if schema is not None:
@@ -29,9 +29,9 @@ def show(recipe: str | None, overrides: tuple[str, ...], schema: str | None) -> 
     import yaml
     from omegaconf import OmegaConf
 
-    from umbel.recipe import load_recipe
-    from umbel.strict_yaml import as_written
-    from umbel.text import printable_lines
+    from umbel.config.edit import as_written
+    from umbel.config.load import load_recipe
+    from umbel.io.text import printable_lines
 
     typed, tree = load_recipe(recipe, overrides, found)
     written = as_written(tree, typed)
@@ -42,10 +42,11 @@ def show(recipe: str | None, overrides: tuple[str, ...], schema: str | None) -> 
 
 
 def _schema(name: str, found: object) -> str:
-    from umbel.balancing.config import BalancerConfig
-    from umbel.config import BackboneConfig, OptimConfig, Recipe, TaskConfig, TrainConfig, TtaConfig, TtaVariant
-    from umbel.growth.config import GrowthConfig
-    from umbel.plugins import Plugins
+    from umbel.config.balancing import BalancerConfig
+    from umbel.config.growth import GrowthConfig
+    from umbel.config.schema import BackboneConfig, OptimConfig, Recipe, TrainConfig
+    from umbel.contract.task_config import TaskConfig, TtaConfig, TtaVariant
+    from umbel.registry.plugins import Plugins
     from umbel.schedule.config import EarlyStopConfig, ScheduleConfig
 
     assert isinstance(found, Plugins)
@@ -68,7 +69,7 @@ def _section(title: str, options: type) -> str:
     import dataclasses
     import json
 
-    from umbel.options import MISSING, option_docs
+    from umbel.contract.options import MISSING, option_docs
 
     lines = [f"{title}:"]
     docs = option_docs(options)

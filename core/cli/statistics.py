@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from umbel.cli.say import say
+from umbel.io.say import say
 
 if TYPE_CHECKING:
-    from umbel.config import Recipe
-    from umbel.data.statistics import Statistic
-    from umbel.plugins import Plugins
+    from umbel.config.schema import Recipe
+    from umbel.contract.dataset_report import Statistic
+    from umbel.registry.plugins import Plugins
 
 
 def echo_statistics(recipe: Recipe, found: Plugins) -> None:
     """The tables of every task's training data, and the findings of both splits; a divided data set is one."""
-    from umbel.run import build_tasks
+    from umbel.config.build import build_tasks
 
     findings = []
     for name, task in build_tasks(recipe, found).items():
@@ -31,7 +31,7 @@ def echo_statistics(recipe: Recipe, found: Plugins) -> None:
 
 
 def _echo_table(what: str, table: Statistic) -> None:
-    from umbel.cli.tables import text_table
+    from umbel.io.text import text_table
 
     cells = [[f"{cell:.4f}" if isinstance(cell, float) else str(cell) for cell in row] for row in table.rows]
     say("", f"{what}: {table.title}")

@@ -24,8 +24,8 @@ class Target(click.ParamType):  # type: ignore[type-arg]  # generic in newer rel
         self.name = "|".join(word for word, wanted in (("RUN", run), ("RECIPE", recipe)) if wanted)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        from umbel.plugins import Plugins
-        from umbel.targets import check_target
+        from umbel.config.targets import check_target
+        from umbel.registry.plugins import Plugins
 
         check_target(str(value), Plugins.discover(), run=self.run, recipe=self.recipe)
         return value
@@ -47,14 +47,16 @@ def look_early(target: str | Path, overrides: Sequence[str] = ()) -> None:
     """Raise for a wrong key or value of a recipe, or of a run's, before torch is imported, which takes seconds."""
     from pathlib import Path
 
-    from umbel.plugins import Plugins
-    from umbel.recipe import check_recipe
-    from umbel.run_folder import RECIPE_FILE
+    from umbel.config.load import check_recipe
+    from umbel.io.run_folder import RECIPE_FILE
+    from umbel.registry.plugins import Plugins
 
     inside = Path(target) / RECIPE_FILE
     check_recipe(str(inside if inside.is_file() else target), overrides, Plugins.discover())
 
 
 RECIPE = Target(recipe=True)
+
 RUN_OR_RECIPE = Target(run=True, recipe=True)
+
 RUN = RunFolder()

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import click
 
-from umbel.cli.say import say
 from umbel.cli.targets import RECIPE, look_early
+from umbel.io.say import say
 
 
 @click.command()
@@ -44,8 +44,8 @@ def train(
     """
     import logging
 
-    from umbel.errors import ConfigError
-    from umbel.targets import check_out
+    from umbel.config.targets import check_out
+    from umbel.contract.errors import ConfigError
 
     if resume and out is None:
         raise ConfigError("--resume needs the run's folder", hint="add --out DIR")
@@ -57,10 +57,10 @@ def train(
         check_out(out, resume=resume)
     look_early(recipe, overrides)
 
-    from umbel import api
     from umbel.cli.tables import scores_table
-    from umbel.ranks import launched
-    from umbel.signals import stop_signals
+    from umbel.runtime.ranks import launched
+    from umbel.training.api import train as train_recipe
+    from umbel.training.signals import stop_signals
 
     several = launched().world_size > 1
     if quiet:
@@ -69,7 +69,7 @@ def train(
         run_directory(out, Path("runs"), Path(recipe).stem, several=several) as directory,
         stop_signals(launched=several),  # from here on: to prepare a run may take minutes
     ):
-        scores = api.train(
+        scores = train_recipe(
             recipe, overrides, out=directory, resume=resume, exact=exact, quiet=quiet, json_lines=json_lines,
             accept_changes=accept_changes,
         )  # fmt: skip
@@ -109,7 +109,7 @@ def run_directory(out: Path | None, parent: Path, name: str, *, several: bool) -
 
 def _made(folder: Path) -> bool:
     """Make a folder; False if another has just done so."""
-    from umbel.errors import DataError
+    from umbel.contract.errors import DataError
 
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,8 @@ from umbel.cli.targets import RUN_OR_RECIPE, look_early
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from umbel.tta.table import Row
+    from umbel.evaluate.tta_table import Row
+
 
 SCALES = (0.8, 1.0, 1.2, 1.4, 1.6)
 
@@ -58,8 +59,8 @@ def tta(
     wanted = _scales(listed) if listed else None
     look_early(target, overrides)
 
-    from umbel.lock import hold_around
-    from umbel.written import write_new
+    from umbel.io.lock import hold_around
+    from umbel.io.written import write_new
 
     source = Path(target) / "recipe.yaml" if Path(target).is_dir() else Path(target)
     with ExitStack() as stack:  # what is in the way is said before anything is computed
@@ -80,14 +81,14 @@ def _compare(
     wanted: list[float] | None,
     files: tuple[Path | None, Path | None, Path | None],
 ) -> None:
-    from umbel.api import load
-    from umbel.data.loader import load_datasets
-    from umbel.run_folder import RECIPE_FILE
-    from umbel.trained import select_tasks
-    from umbel.tta.report import write_csv, write_recipe, write_rows_json
-    from umbel.tta.search import search
-    from umbel.tta.table import evaluate_variants
-    from umbel.tta.variants import with_variant
+    from umbel.config.build import with_variant
+    from umbel.data.datasets import load_datasets
+    from umbel.evaluate.tta_report import write_csv, write_recipe, write_rows_json
+    from umbel.evaluate.tta_search import search
+    from umbel.evaluate.tta_table import evaluate_variants
+    from umbel.io.run_folder import RECIPE_FILE
+    from umbel.predict.api import load
+    from umbel.predict.load import select_tasks
 
     trained = load(target, checkpoint, overrides)
     tasks = select_tasks(trained.tasks, names)
@@ -117,7 +118,7 @@ def _compare(
 
 
 def _table(task: str, rows: Sequence[Row], main: str) -> str:
-    from umbel.cli.tables import text_table
+    from umbel.io.text import text_table
 
     metrics = [main, *(key for key in rows[0].scores if key != main)]
     cells = [[row.name, f"{row.views:g}", *(f"{row.scores[key]:.4f}" for key in metrics), *_cost(row)] for row in rows]

@@ -1,1 +1,3 @@
 """Reading files, ordering samples and forming composite batches."""
+
+from __future__ import annotations

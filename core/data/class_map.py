@@ -6,9 +6,9 @@ import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from umbel.data.names import describe_difference, find_alike, find_confusable
-from umbel.errors import ConfigError, DataError
-from umbel.options import check_unique
+from umbel.contract.errors import ConfigError, DataError
+from umbel.contract.options import check_unique
+from umbel.io.names import describe_difference, find_alike, find_confusable
 
 
 @dataclass(frozen=True)

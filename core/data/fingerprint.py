@@ -18,25 +18,30 @@ from typing import Any
 import numpy as np
 from torch.utils.data import Dataset
 
-from umbel.data.faults import defer_faults
-from umbel.data.holdout import Part
-from umbel.data.loader import dataset_length
+from umbel.contract.errors import DataError, UmbelError
+from umbel.contract.randomness import keyed_generator
+from umbel.contract.task import Task
+from umbel.contract.types import Sample, Source
+from umbel.data.datasets import Part, dataset_length
 from umbel.data.statistics import spread
-from umbel.data.trace import trace_opened
-from umbel.errors import DataError, UmbelError
-from umbel.randomness import keyed_generator
-from umbel.task import Task
-from umbel.types import Sample, Source
+from umbel.io.error_collection import defer_faults
+from umbel.io.read_trace import trace_opened
 
 MOST_LOOKED_AT = 100_000  # samples whose files are asked for size and time; of more, a keyed choice
-MOST_BYTES = 128 * 2**20  # files that are together no larger, and of no more samples than the next, are read whole
-MOST_SMALL = 5_000
-MOST_READ = 128  # else a keyed choice of so many samples is read
-_WHOLE = 4 * 2**20  # bytes: of a larger file, what is read is its beginning and its end
-_PROBED = 3  # samples that are read of a data set that cannot name its sources
-_CHUNK = 65_536
-_SEPARATOR = "\0"
 
+MOST_BYTES = 128 * 2**20  # files that are together no larger, and of no more samples than the next, are read whole
+
+MOST_SMALL = 5_000
+
+MOST_READ = 128  # else a keyed choice of so many samples is read
+
+_WHOLE = 4 * 2**20  # bytes: of a larger file, what is read is its beginning and its end
+
+_PROBED = 3  # samples that are read of a data set that cannot name its sources
+
+_CHUNK = 65_536
+
+_SEPARATOR = "\0"
 
 Told = Callable[[str], str]
 

@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from umbel.data.fingerprint import Fingerprint
-from umbel.text import printable
+from umbel.io.text import printable
 
 _NAMED = 5  # samples that a message names
+
 _MOST_NAMES = 2_000_000  # ids that are compared as sets; of more, the first that differs is named
 
 

@@ -11,12 +11,14 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from umbel.data.files import read_bytes, write_bytes
+from umbel.contract.errors import DataError
 from umbel.data.fingerprint import Fingerprint
-from umbel.errors import DataError
+from umbel.io.files import read_bytes, write_bytes
 
 _ABOUT = "about"
+
 _ARRAYS = tuple(one.name for one in fields(Fingerprint) if one.name not in ("samples", "digest", "notes"))
+
 _KINDS = {one: getattr(Fingerprint(0), one).dtype for one in _ARRAYS}
 
 

@@ -6,11 +6,14 @@ import os
 from collections import Counter
 from pathlib import Path
 
-from umbel.data.listing import is_hidden
+from umbel.io.listing import is_hidden
 
 _LOOKED_AT = 2000  # entries of a folder
+
 _PEEK_BYTES = 4096
+
 _SHOWN = 6  # kinds of files, folders
+
 _SIGNS = (  # what stands near the start of a file of this ending, and whose it is
     (".json", (b'"shapes"', b'"flags"'), "labelme's files, one an image: labelme2coco makes COCO of them"),
     (".json", (b'"shapes"', b'"imagePath"'), "labelme's files, one an image: labelme2coco makes COCO of them"),

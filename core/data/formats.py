@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from umbel.contract.errors import ConfigError, DataError
 from umbel.data.foreign import describe_folder
-from umbel.data.names import as_written, missing_hint
-from umbel.errors import ConfigError, DataError
+from umbel.io.names import as_written, missing_hint
 
 
 class Recognisable(Protocol):

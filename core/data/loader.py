@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
 from torch.utils.data import DataLoader, Dataset
 
-from umbel.calls.fault import of_samples
-from umbel.calls.guard import verify
-from umbel.calls.task_rules import AUGMENTED
-from umbel.data.blame import blame, read_sample, with_cause
-from umbel.data.deaths import deaths, deaths_noticed_at_fetch
-from umbel.data.faults import defer_faults
-from umbel.data.holdout import open_split
+from umbel.contract.errors import UmbelError
+from umbel.contract.randomness import keyed_generator
+from umbel.contract.task import Task
+from umbel.contract.types import Batch, Sample, SampleKey
+from umbel.data.bad_samples import BadSample, BadSamples, Loaded, first_good
+from umbel.data.datasets import dataset_length
+from umbel.data.sample_errors import blame, read_sample, with_cause
 from umbel.data.sampler import KeyedStream, StepSampler
-from umbel.data.substitutes import BadSample, BadSamples, Loaded, first_good
-from umbel.errors import DataError, UmbelError, of_task
-from umbel.randomness import keyed_generator
+from umbel.data.worker_deaths import deaths, deaths_noticed_at_fetch
+from umbel.data.workers import start_worker
+from umbel.io.shortage import explained
+from umbel.registry.calls.fault import of_samples
+from umbel.registry.calls.guard import verify
+from umbel.registry.calls.task_rules import AUGMENTED
 from umbel.schedule.plan import CompositePlan, Plan
 from umbel.schedule.window import Window
-from umbel.shortage import explained
-from umbel.signals import leave_signals_to_parent
-from umbel.task import Task
-from umbel.types import Batch, Sample, SampleKey
 
 
 class TrainingView(Dataset[Loaded | UmbelError]):
@@ -154,11 +152,6 @@ def _lower(task: str) -> str:
     return f"tasks.{task}.workers, batch_size or input_size"
 
 
-def dataset_length(dataset: Dataset[Sample]) -> int:
-    """Number of samples of a map-style data set."""
-    return len(dataset)  # type: ignore[arg-type]
-
-
 def first_batch(task: Task[Any], dataset: Dataset[Sample], seed: int, *, substitute: bool = False) -> Batch:
     """The batch that a task's training starts with in one process, read in this process.
 
@@ -174,25 +167,6 @@ def first_batch(task: Task[Any], dataset: Dataset[Sample], seed: int, *, substit
     if isinstance(loaded, UmbelError):
         raise with_cause(loaded)
     return loaded.batch
-
-
-def load_datasets(tasks: Mapping[str, Task[Any]], split: str, *, defer: bool = False) -> dict[str, Dataset[Sample]]:
-    """The data sets of a split, one a task; an empty one is an error.
-
-    Args:
-        tasks: by name.
-        split: "train" or "val".
-        defer: a fault of a single sample is raised when the sample is read, not now.
-    """
-    with defer_faults() if defer else nullcontext():
-        datasets = {}
-        for name, task in tasks.items():
-            with of_task(name):
-                datasets[name] = open_split(task, split)
-    for name, dataset in datasets.items():
-        if dataset_length(dataset) == 0:
-            raise DataError(f"split '{split}' is empty", where=f"tasks.{name}", hint="check its paths and lists")
-    return datasets
 
 
 def batches_per_pass(
@@ -224,13 +198,3 @@ def _loader(
         worker_init_fn=start_worker if workers else None,
         prefetch_factor=2 if workers else None,
     )
-
-
-def start_worker(worker: int) -> None:
-    """Workers leave signals to the main process and use one thread each."""
-    import cv2
-    import torch
-
-    leave_signals_to_parent()
-    cv2.setNumThreads(0)
-    torch.set_num_threads(1)

@@ -9,15 +9,16 @@ from typing import Any
 
 from torch.utils.data import Dataset
 
-from umbel.data.holdout import Part
-from umbel.data.loader import dataset_length
-from umbel.errors import UmbelError
-from umbel.randomness import keyed_generator
-from umbel.task import Task
-from umbel.types import Sample
+from umbel.contract.errors import UmbelError
+from umbel.contract.randomness import keyed_generator
+from umbel.contract.task import Task
+from umbel.contract.types import Sample
+from umbel.data.datasets import Part, dataset_length
 
 SECONDS = 2.0  # for all tasks together
+
 FEWEST = 50  # samples that say something about a data set of more
+
 LISTED = 8  # classes in a warning
 
 log = logging.getLogger(__name__)

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 from torch.utils.data import Sampler
 
-from umbel.randomness import keyed_generator
-from umbel.types import SampleKey
+from umbel.contract.randomness import keyed_generator
+from umbel.contract.types import SampleKey
 
 
 class KeyedStream:

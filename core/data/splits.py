@@ -6,14 +6,16 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from umbel.errors import DataError
+from umbel.contract.errors import DataError
 
 SPLIT_NAMES = {  # the recipe's own name first
     "train": ("train", "training"),
     "val": ("val", "valid", "validation", "dev"),
     "test": ("test", "testing"),
 }
+
 log = logging.getLogger(__name__)
+
 _said: set[str] = set()
 
 

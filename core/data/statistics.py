@@ -3,30 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from umbel.types import Size
+from umbel.contract.dataset_report import Statistic
+from umbel.contract.types import Size
 
-Cell = str | int | float
 RARE = 0.1  # of the mean class's share
+
 STRETCHED = 1.5  # beyond this, shapes look different from what a pretrained trunk has seen
-
-
-@dataclass(frozen=True)
-class Statistic:
-    """One table about the data of a split.
-
-    Args:
-        title: what it counts, in a few words.
-        columns: names of the columns.
-        rows: one value a column; a float is a share or a mean.
-        findings: sentences about what deserves a look before training; empty where all is well.
-    """
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-    findings: tuple[str, ...] = ()
 
 
 def spread(length: int, count: int) -> list[int]:

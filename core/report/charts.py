@@ -5,14 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from umbel.report.figures import CurveFigure, Line
+from umbel.contract.figures import CurveFigure, Line
 from umbel.report.html import Markup, tag
 from umbel.report.numbers import short, tick_text, ticks
 
 WIDTH, HEIGHT = 380, 230
+
 LEFT, RIGHT, TOP, BOTTOM = 44, 10, 10, 36
+
 COLOURS = 8  # of the page's palette
+
 MARKED = 40  # points of a line that carry a tooltip
+
 POINTS = 400  # of a line that are drawn
 
 

@@ -6,10 +6,10 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from umbel.report.figures import Figure
-from umbel.report.reporter import Reporter
-from umbel.task import Task
-from umbel.types import Sample
+from umbel.contract.figures import Figure
+from umbel.contract.reporter import Reporter
+from umbel.contract.task import Task
+from umbel.contract.types import Sample
 
 log = logging.getLogger(__name__)
 

@@ -9,12 +9,12 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from umbel.report.figures import CurveFigure, Line, TableFigure
+from umbel.contract.figures import CurveFigure, Line, TableFigure
 from umbel.report.frame import document, panels, tile
 from umbel.report.html import Markup, join, tag
 from umbel.report.numbers import short
-from umbel.report.open import RunReport
 from umbel.report.panels import panel
+from umbel.report.run_report import RunReport
 
 
 def comparison_page(reports: Sequence[RunReport]) -> str:

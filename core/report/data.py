@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from umbel.report.figures import Figure, TableFigure
-from umbel.task import Task
+from umbel.contract.figures import Figure, TableFigure
+from umbel.contract.task import Task
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
-from umbel.plugins import Plugins
+from umbel.registry.plugins import Plugins
 
 PACKAGES = ("torch", "torchvision", "timm", "numpy", "albumentations", "torchmetrics", "deepspeed")
 

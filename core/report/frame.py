@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from umbel import __version__
 from umbel.report.html import Markup, join, style, tag
 from umbel.report.style import CSS
+from umbel.version import __version__
 
 # the browser itself refuses scripts and requests, whatever a file name may have smuggled in
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from umbel.data.files import read_lines
-from umbel.report.figures import Line
+from umbel.contract.figures import Line
+from umbel.io.files import read_lines
 
 
 @dataclass

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
+
 _VOID = ("meta", "img", "br", "hr")
 
 

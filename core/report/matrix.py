@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from umbel.report.figures import MatrixFigure
+from umbel.contract.figures import MatrixFigure
 from umbel.report.html import Markup, tag
 from umbel.report.numbers import short
 
 MOST = 30  # rows that are still drawn as a matrix
+
 LISTED = 15
+
 LONGEST = 14  # characters of a label
 
 

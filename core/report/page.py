@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from umbel.report.figures import CurveFigure, TableFigure
+from umbel.contract.figures import CurveFigure, TableFigure
 from umbel.report.frame import anchor, document, panels, tile
 from umbel.report.html import Markup, join, tag
 from umbel.report.numbers import short
-from umbel.report.open import RunReport
 from umbel.report.panels import panel, table
+from umbel.report.run_report import RunReport
 from umbel.report.timing import timing_panel
 
 

@@ -6,23 +6,18 @@ import math
 import re
 from typing import Any
 
+from umbel.contract.figures import BarFigure, CurveFigure, ExampleFigure, Figure, MatrixFigure, Picture, TableFigure
 from umbel.report.charts import line_chart
-from umbel.report.figures import (
-    BarFigure,
-    CurveFigure,
-    ExampleFigure,
-    Figure,
-    MatrixFigure,
-    Picture,
-    TableFigure,
-)
 from umbel.report.html import Markup, tag
 from umbel.report.matrix import matrix
 from umbel.report.numbers import short
 
 FEW_BARS = 24  # more are folded away behind the first ones
+
 NARROW_TABLE, NARROW_MATRIX = 4, 10  # columns that fit a third of a page
+
 SMALL = 200  # pixels: of smaller pictures more fit in a row
+
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
 
 

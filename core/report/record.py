@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from umbel.data.files import read_json, write_json
-from umbel.errors import DataError
-from umbel.model import count_parameters
-from umbel.observers.pace import images_per_step
+from umbel.config.redact import Secrets
+from umbel.contract.errors import DataError
+from umbel.contract.figures import (
+    BarFigure,
+    CurveFigure,
+    Example,
+    ExampleFigure,
+    Figure,
+    Line,
+    MatrixFigure,
+    Picture,
+    TableFigure,
+)
+from umbel.contract.run_view import RunView
+from umbel.io.files import read_json, write_json
+from umbel.model.model import count_parameters
+from umbel.registry.plugins import Plugins
+from umbel.report.collect import FigureCollector
 from umbel.report.data import describe_data
 from umbel.report.environment import describe_environment, describe_plugins
-from umbel.report.figures import Figure, figure_from_json, figure_to_json
-from umbel.secrets import Secrets
-
-if TYPE_CHECKING:
-    from umbel.run import Run
 
 _FIGURES = ("figures", "data")
+
 _TOLD = ("state", "faults", "environment", "plugins")  # text for people; the rest is names of the recipe, and numbers
+
 _NOT_TOLD = ("figure", "jpeg")  # of a figure: which it is, and what no text stands in
 
 
@@ -59,38 +71,67 @@ class Record:
     plugins: list[list[str]] = field(default_factory=list)
 
 
-def record_run(run: Run, error: BaseException | None) -> Record:
+class ReportedRun(RunView, Protocol):
+    """A run as its report needs it: what observers see, and what only training knew.
+
+    Attributes:
+        val_samples: number of validation samples by task name.
+        seconds: seconds by part of a step and task, over all steps that were timed.
+        timed_steps: how many these were.
+        collector: gathers the figures of the report in the last evaluation; None before it.
+        plugins: what the run was built with.
+        secrets: what the recipe takes from the environment.
+    """
+
+    @property
+    def val_samples(self) -> Mapping[str, int]: ...
+
+    @property
+    def seconds(self) -> Mapping[tuple[str, str], float]: ...
+
+    @property
+    def timed_steps(self) -> int: ...
+
+    @property
+    def collector(self) -> FigureCollector | None: ...
+
+    @property
+    def plugins(self) -> Plugins: ...
+
+    @property
+    def secrets(self) -> Secrets: ...
+
+
+def record_run(run: ReportedRun, error: BaseException | None) -> Record:
     """What there is to keep of a run that has ended."""
-    model = run.runtime.model
-    sizes = [count_parameters(part) for part in (model, model.backbone)]
-    images = images_per_step(run)
+    sizes = [count_parameters(part) for part in (run.model, run.model.get_submodule("backbone"))]
     tasks = {
         name: {
             "kind": task.config.kind,
             "main": task.main_metric,
-            "train": len(run.train_data.get(name, ())),  # type: ignore[arg-type]
-            "val": len(run.val_data[name]),  # type: ignore[arg-type]
+            "train": run.samples.get(name, 0),
+            "val": run.val_samples[name],
             "input_size": list(task.config.input_size),
-            "images": images[name],
+            "images": run.images_per_step[name],
         }
         for name, task in run.tasks.items()
     }
-    steps = max(1, run.clock.steps)
+    steps = max(1, run.timed_steps)
     data = {name: describe_data(task) for name, task in run.tasks.items()}
     figures = run.collector.figures() if run.collector is not None and error is None else {}
     return Record(
         state="finished" if error is None else f"stopped: {type(error).__name__}: {error}",
-        steps=[run.runtime.steps_done, run.total_steps],
+        steps=[run.steps_done, run.total_steps],
         minutes=run.minutes,
         parameters=sizes,
         tasks=tasks,
-        seconds=[[part, task, seconds / steps] for (part, task), seconds in run.clock.seconds.items()],
-        timed_steps=run.clock.steps,
+        seconds=[[part, task, seconds / steps] for (part, task), seconds in run.seconds.items()],
+        timed_steps=run.timed_steps,
         figures=figures,
         data=data,
         images=dict(run.collector.images) if run.collector is not None else {},
         faults=dict(run.collector.faults) if run.collector is not None else {},
-        environment=describe_environment(run.runtime.device, run.runtime.precision),
+        environment=describe_environment(run.device, run.precision),
         plugins=describe_plugins(run.plugins),
     )
 
@@ -139,3 +180,43 @@ def _without_nan(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_without_nan(item) for item in value]
     return value
+
+
+_KINDS: Mapping[str, type[Any]] = {
+    "table": TableFigure, "bars": BarFigure, "curves": CurveFigure, "matrix": MatrixFigure, "examples": ExampleFigure
+}  # fmt: skip
+
+
+def figure_to_json(figure: Figure) -> dict[str, Any]:
+    """A figure as JSON types; `figure_from_json` makes it whole again."""
+    kind = next(kind for kind, of in _KINDS.items() if isinstance(figure, of))
+    return {"figure": kind, **asdict(figure)}
+
+
+def figure_from_json(value: Any, where: str) -> Figure:
+    """A figure from what `figure_to_json` gave; DataError names the file for anything else."""
+    try:
+        of = _KINDS[value["figure"]]
+        known = {f.name: value[f.name] for f in fields(of) if f.name in value}
+        if of is CurveFigure:
+            known["lines"] = [Line(str(one["name"]), _numbers(one["x"]), _numbers(one["y"])) for one in known["lines"]]
+        if of is ExampleFigure:
+            known["examples"] = [
+                Example(str(one["caption"]), [_picture(p) for p in one["pictures"]]) for one in known["examples"]
+            ]
+        made: Figure = of(**known)
+        return made
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(
+            f"holds a figure that cannot be read: {type(error).__name__}: {error}",
+            where=where,
+            hint="write it again: umbel report RUN --evaluate",
+        ) from None
+
+
+def _numbers(values: Any) -> list[float]:
+    return [float(value) for value in values]
+
+
+def _picture(value: Any) -> Picture:
+    return Picture(str(value["label"]), str(value["jpeg"]), int(value.get("width", 0)), int(value.get("height", 0)))

@@ -1,5 +1,7 @@
 """How a report looks: one style sheet, light and dark, from a phone to a desk."""
 
+from __future__ import annotations
+
 CSS = """
 :root{color-scheme:light dark;--page:#f7f7f5;--card:#fff;--ink:#16181d;--soft:#5b616e;--faint:#e4e4df;--rule:#c9c9c3;
 --accent:#2a67c4;--on-accent:#fff;--good:#0b7a4b;--bad:#b3261e;

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from umbel.model import MultiTaskModel
-from umbel.types import Batch
+from umbel.contract.types import Batch
+from umbel.model.model import MultiTaskModel
 
 
 class Average(Protocol):

@@ -14,19 +14,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from umbel.checkpoint.state import load_weights
-from umbel.config import Recipe
-from umbel.ema import ShardAverage
-from umbel.errors import ConfigError, TrainingError
-from umbel.model import MultiTaskModel
-from umbel.optim import lr_factor
-from umbel.ranks import Ranks, limit_waiting
+from umbel.config.deepspeed import engine_config, zero_stage
+from umbel.config.schema import Recipe
+from umbel.contract.errors import ConfigError, TrainingError
+from umbel.contract.types import Batch, Size
+from umbel.model.ema import ShardAverage
+from umbel.model.model import MultiTaskModel
+from umbel.model.weights import load_weights
+from umbel.runtime.batch_norm import BatchStatistics
 from umbel.runtime.local import fill_absent
 from umbel.runtime.move import move_batch
+from umbel.runtime.optim import lr_factor
+from umbel.runtime.ranks import Ranks, limit_waiting
 from umbel.runtime.shards import make_shards, whole_weights
-from umbel.runtime.statistics import BatchStatistics
-from umbel.runtime.zero_config import engine_config, zero_stage
-from umbel.types import Batch, Size
 
 log = logging.getLogger(__name__)
 

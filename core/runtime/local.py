@@ -9,14 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from umbel.checkpoint.state import load_weights
-from umbel.config import OptimConfig, TrainConfig
-from umbel.ema import WeightAverage
-from umbel.errors import CheckpointError
-from umbel.model import MultiTaskModel
-from umbel.optim import lr_factor
+from umbel.config.schema import OptimConfig, TrainConfig
+from umbel.contract.errors import CheckpointError
+from umbel.contract.types import Batch
+from umbel.model.ema import WeightAverage
+from umbel.model.model import MultiTaskModel
+from umbel.model.weights import load_weights
 from umbel.runtime.move import move_batch
-from umbel.types import Batch
+from umbel.runtime.optim import lr_factor
 
 
 class LocalRuntime:

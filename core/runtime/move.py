@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from umbel.types import Batch
+from umbel.contract.types import Batch
 
 
 def move_batch(batch: Batch, device: torch.device, memory_format: torch.memory_format) -> Batch:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from umbel.errors import CheckpointError, TrainingError
+from umbel.contract.errors import CheckpointError, TrainingError
 
 Gather = Callable[..., AbstractContextManager[Any]]  # deepspeed.zero.GatheredParameters
 

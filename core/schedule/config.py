@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from umbel.options import check_choice, check_range, option
+from umbel.contract.options import check_choice, check_range, option
 
 COMPOSITE, ROUND_ROBIN, PROPORTIONAL, TEMPERATURE = "composite", "round_robin", "proportional", "temperature"
 

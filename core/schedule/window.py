@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from umbel.config import TaskConfig
+    from umbel.contract.task_config import TaskConfig
 
 
 @dataclass(frozen=True)

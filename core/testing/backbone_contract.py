@@ -8,13 +8,13 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from umbel.backbone import Backbone
+from umbel.contract.backbone import Backbone
+from umbel.contract.types import FeatureSpec, Size
 from umbel.testing.check_data import check_options
 from umbel.testing.fault import ContractFault, expect
 from umbel.testing.isolation import global_randomness_untouched
 from umbel.testing.runner import pytest
 from umbel.testing.same import difference
-from umbel.types import FeatureSpec, Size
 
 TASKS = ("first", "second")
 

@@ -5,28 +5,46 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar, Protocol
 
 import torch
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from umbel.config import TaskConfig, TtaConfig
-from umbel.data.loader import dataset_length
-from umbel.inference import image_tensor
-from umbel.literals import literal
-from umbel.model import MultiTaskModel, build_model
-from umbel.randomness import keyed_generator
-from umbel.task import Task
+from umbel.config.literals import literal
+from umbel.contract.randomness import keyed_generator
+from umbel.contract.task import Task
+from umbel.contract.task_config import TaskConfig, TtaConfig
+from umbel.contract.types import Batch, Sample, Size, View
+from umbel.data.datasets import dataset_length
+from umbel.evaluate.inference import image_tensor
+from umbel.model.model import MultiTaskModel, build_model
 from umbel.testing.fault import ContractFault, expect
 from umbel.testing.trunk import Pyramid, PyramidOptions
-from umbel.types import Batch, Sample, View
-
-if TYPE_CHECKING:
-    from umbel.testing.task_contract import TaskContract
 
 NAME = "contract"
+
 MOST = 4  # samples of a split that are looked at
+
+
+class Contract(Protocol):
+    """What the checks read of `umbel.testing.TaskContract`, which says what each is."""
+
+    task: ClassVar[type[Task[Any]]]
+    input_size: ClassVar[Size]
+    batch_size: ClassVar[int]
+    overfit_steps: ClassVar[int]
+    overfit_to: ClassVar[float]
+    overfit_lr: ClassVar[float]
+    ideal_score: ClassVar[float]
+
+    def write_data(self, folder: Path) -> dict[str, Any]: ...
+
+    def ideal(self, task: Task[Any], sample: Sample, view: View) -> Any: ...
+
+    def empty(self, task: Task[Any], sample: Sample) -> Sample | None: ...
+
+    def oracle(self, task: Task[Any], predictions: list[Any], targets: list[Any]) -> dict[str, float] | None: ...
 
 
 class Bench:
@@ -37,7 +55,7 @@ class Bench:
         folder: an empty folder for its data.
     """
 
-    def __init__(self, contract: TaskContract, folder: Path) -> None:
+    def __init__(self, contract: Contract, folder: Path) -> None:
         self.contract = contract
         self.folder = folder / "data"
         self.folder.mkdir()

@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from umbel.data.loader import dataset_length
-from umbel.options import option_docs
-from umbel.randomness import keyed_generator
+from umbel.contract.options import option_docs
+from umbel.contract.randomness import keyed_generator
+from umbel.contract.types import Batch, Losses, Sample
+from umbel.data.datasets import dataset_length
 from umbel.testing.bench import Bench
 from umbel.testing.fault import expect
 from umbel.testing.isolation import global_randomness_untouched
 from umbel.testing.same import difference
-from umbel.types import Batch, Losses, Sample
 
 SPLITS = ("train", "val")
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch.distributed as dist
 
-from umbel.errors import PluginError
-from umbel.metric_states import apart, pack, unite
+from umbel.contract.errors import PluginError
+from umbel.evaluate.metric_states import apart, pack, unite
 from umbel.testing.bench import NAME, Bench
 from umbel.testing.check_predictions import DECLARE, TOLERANCE, floats, mixed_predictions, prediction_of, scores_of
 from umbel.testing.fault import ContractFault, expect
@@ -21,6 +21,7 @@ _WAITS = (
     *("broadcast_object_list", "gather", "gather_object", "irecv", "isend", "monitored_barrier", "recv", "reduce"),
     *("reduce_scatter", "reduce_scatter_tensor", "scatter", "scatter_object_list", "send"),
 )
+
 _COMPANY = {"is_available": True, "is_initialized": True, "get_world_size": 2, "get_rank": 0, "get_backend": "gloo"}
 
 

@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from umbel.model import MultiTaskModel
-from umbel.task import Task
+from umbel.contract.task import Task
+from umbel.contract.types import Batch, View
+from umbel.model.model import MultiTaskModel
 from umbel.testing.bench import NAME, Bench
 from umbel.testing.check_data import check_losses
 from umbel.testing.fault import ContractFault, expect
 from umbel.testing.same import difference
-from umbel.types import Batch, View
 
 OTHER_WIDTHS = [6, 10, 14, 18]
 

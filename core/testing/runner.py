@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
-from umbel.errors import PluginError
-
-if TYPE_CHECKING:
-    import pytest
+from umbel.contract.errors import PluginError
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from umbel.backbone import Backbone
-from umbel.options import option
-from umbel.types import FeatureSpec
+from umbel.contract.backbone import Backbone
+from umbel.contract.options import option
+from umbel.contract.types import FeatureSpec
 
 STRIDES = (4, 8, 16, 32)
 

@@ -17,6 +17,7 @@ _FORM = (
     'a submission is {"cls": {image: id}, "dec": [{image_id, category_id, bbox, score}], '
     '"seg": {image: {class: polygons}}}'
 )
+
 _BOX_KEYS = ("image_id", "category_id", "bbox", "score")
 
 

@@ -14,6 +14,7 @@ from umbel import write_bytes
 from umbel.recipes.challenge.polygons import Polygons
 
 KINDS = {"segmentation": "seg", "classification": "cls", "detection": "dec"}  # section of the file by kind of task
+
 SECTIONS = tuple(KINDS.values())
 
 ImageId = int | str

@@ -10,6 +10,7 @@ from umbel import hookimpl
 if TYPE_CHECKING:
     import click
 
+
 _RECIPES = Path(__file__).resolve().parents[1]
 
 

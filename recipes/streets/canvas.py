@@ -16,6 +16,7 @@ from umbel.recipes.streets.camera import NEAR, Camera, cross
 from umbel.recipes.streets.labels import SKY
 
 Shader = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
 """world points (P, 3), depth (P,) -> colours (P, 4)"""
 
 _SHIFT = 3  # fractional bits of fillPoly's coordinates

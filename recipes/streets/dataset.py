@@ -20,11 +20,17 @@ from umbel.recipes.streets.labels import CLASSES, SIGN_CATEGORY_IDS, SIGN_KINDS,
 from umbel.recipes.streets.scene import Box, Scene, render_street, render_vehicle
 
 VERSION = 6  # raise it whenever pictures change, so that older folders are rendered again
+
 SEGMENTATION_SIZE = (192, 320)
+
 CLASSIFICATION_SIZE = (96, 96)
+
 DETECTION_SIZE = (256, 384)
+
 SPLITS = ("train", "val")
+
 _MARKER, _STARTED = "streets.json", "streets.partial"
+
 _FOLDERS = ("seg", "cls", "det")
 
 

@@ -13,7 +13,9 @@ from umbel.recipes.streets.lighting import Light
 from umbel.recipes.streets.textures import cell_values, lookup, wrapped
 
 FARTHEST = 300.0  # metres of ground drawn; behind it stands the skyline
+
 _STRAIGHT = 90.0  # the road bends up to this distance, then goes on straight
+
 _KERB = 0.22
 
 

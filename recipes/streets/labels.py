@@ -14,6 +14,7 @@ CLASSES = (
     "person",
     "vehicle",
 )
+
 ROAD, LANE_MARKING, SIDEWALK, BUILDING, POLE, TRAFFIC_SIGN, VEGETATION, SKY, PERSON, VEHICLE = range(len(CLASSES))
 
 VEHICLE_KINDS = ("bus", "car", "motorcycle", "pickup", "truck", "van")
@@ -28,5 +29,6 @@ SIGN_KINDS = (
     "crosswalk",
     "traffic_light",
 )
+
 # COCO ids with gaps, as real annotation files have them: a reader that takes ids for indices fails on these.
 SIGN_CATEGORY_IDS = dict(zip(SIGN_KINDS, (2, 3, 5, 8, 13, 21, 34, 55), strict=True))

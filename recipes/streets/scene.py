@@ -21,6 +21,7 @@ from umbel.recipes.streets.vehicles import random_vehicle
 from umbel.recipes.streets.weather import add_haze, cast_shadow, develop, light_lamps, wet_road
 
 _SUPERSAMPLING = 2
+
 _FIRST_VEHICLE = 1000  # ids of the instance map: signs from 1, vehicles from here
 
 

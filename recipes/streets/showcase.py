@@ -25,7 +25,9 @@ from umbel import (
 )
 
 COLUMNS = 4
+
 TILE_HEIGHT = 192
+
 OVERRIDES = "overrides.json"
 
 

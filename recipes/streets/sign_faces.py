@@ -8,7 +8,9 @@ import cv2
 import numpy as np
 
 SIDE = 128
+
 _RED, _BLUE = (0.74, 0.06, 0.08), (0.05, 0.27, 0.62)
+
 _WHITE, _BLACK = (0.93, 0.93, 0.92), (0.05, 0.05, 0.05)
 
 VARIANTS = {

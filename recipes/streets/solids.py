@@ -11,6 +11,7 @@ import numpy as np
 from umbel.recipes.streets.camera import cross
 
 Profile = list[tuple[float, float]]
+
 """side view: (z, y) of the corners"""
 
 

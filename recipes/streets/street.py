@@ -18,8 +18,11 @@ from umbel.recipes.streets.vegetation import Plant, random_plant
 from umbel.recipes.streets.vehicles import Vehicle, random_vehicle
 
 _END = 130.0
+
 _TRAFFIC = ("car", "van", "truck", "bus", "motorcycle", "pickup")
+
 _TRAFFIC_SHARES = (0.58, 0.13, 0.08, 0.06, 0.08, 0.07)
+
 _PAVINGS = ((0.56, 0.55, 0.53), (0.62, 0.58, 0.52), (0.50, 0.49, 0.49), (0.60, 0.47, 0.42))
 
 

@@ -15,6 +15,7 @@ from umbel.recipes.streets.posts import draw_post
 from umbel.recipes.streets.textures import SIZE, noise
 
 SHAPES = ("broad", "tall", "conifer", "bush")
+
 _GREENS = ((0.24, 0.38, 0.13), (0.30, 0.42, 0.15), (0.18, 0.33, 0.15), (0.38, 0.42, 0.16), (0.50, 0.36, 0.12))
 
 

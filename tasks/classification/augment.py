@@ -15,8 +15,11 @@ from umbel.tasks.classification.options import ClassificationOptions
 
 # of ImageNet in 0..255: erased pixels are standard normal after the usual normalisation
 MEAN = np.array([123.675, 116.28, 103.53], np.float32)
+
 STD = np.array([58.395, 57.12, 57.375], np.float32)
+
 ERASE_ATTEMPTS = 10  # as in timm
+
 QUANTILES = 65536  # every grey level has its probability to within 1 / QUANTILES
 
 

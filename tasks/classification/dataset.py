@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch.utils.data import Dataset
 
 from umbel import Sample, read_image
-from umbel.tasks.classification.records import Record
+from umbel.tasks.classification.formats.records import Record
 
 
 class ClassificationDataset(Dataset[Sample]):

@@ -6,10 +6,11 @@ import csv
 from pathlib import Path
 
 from umbel import DataError, find_split, find_val_or_test, read_lines, say_test_validates, tolerate
+from umbel.tasks.classification.formats.records import Record, listed_records
 from umbel.tasks.classification.options import ClassificationOptions
-from umbel.tasks.classification.records import Record, listed_records
 
 _TABLE = "{}/_classes.csv"
+
 _IMAGE = "filename"  # title of the first column
 
 

@@ -48,7 +48,7 @@ class ClassificationReporter(Reporter):
                 "Rows are the labels, columns the predictions; percent of each row.",
             ),
             self._calibration(),
-            *self.ranking.figures(self.task, "probability of the truth"),
+            *self.ranking.figures(self.task.draw, "probability of the truth"),
         ]
 
     def _calibration(self) -> CurveFigure:

@@ -33,19 +33,20 @@ from umbel import (
 )
 from umbel.tasks.classification.dataset import ClassificationDataset
 from umbel.tasks.classification.draw import draw_class
-from umbel.tasks.classification.formats import FORMATS, find_format
-from umbel.tasks.classification.head import ClassificationHead
-from umbel.tasks.classification.loss import smoothed_cross_entropy
+from umbel.tasks.classification.formats.registry import FORMATS, find_format
+from umbel.tasks.classification.formats.unsplit import undivided
 from umbel.tasks.classification.metric import TopKAccuracy
+from umbel.tasks.classification.model.head import ClassificationHead
+from umbel.tasks.classification.model.loss import smoothed_cross_entropy
 from umbel.tasks.classification.options import ClassificationOptions
 from umbel.tasks.classification.prediction import ClassScores
 from umbel.tasks.classification.report import ClassificationReporter
 from umbel.tasks.classification.statistics import describe
-from umbel.tasks.classification.undivided import undivided
 from umbel.tasks.classification.views import make_views
 
 if TYPE_CHECKING:
     from umbel.tasks.classification.augment import Augmenter
+
 
 LISTED = 5  # classes in a result file
 

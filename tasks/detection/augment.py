@@ -13,6 +13,7 @@ from umbel.tasks.detection.options import DetectionOptions
 from umbel.tasks.detection.targets import BoxTarget
 
 ATTEMPTS = 50
+
 PAD = 128  # 127.5, rounded
 
 

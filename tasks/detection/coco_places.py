@@ -6,18 +6,22 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from umbel import DataError, find_split, find_val_or_test, read_json
-from umbel.tasks.detection.entries import first_key
+from umbel.tasks.detection.formats.entries import first_key
+from umbel.tasks.detection.formats.tt100k import FIRST_KEYS
 from umbel.tasks.detection.options import DetectionOptions
-from umbel.tasks.detection.tt100k import FIRST_KEYS
 
 _OWN = "annotations/{}.json"
+
 _FILES = (
     _OWN, "annotations/instances_{}.json", "annotations/instances_{}2017.json", "annotations/instances_{}2014.json",
     "{}/_annotations.coco.json", "{}/annotations.json", "{}/labels.json", "{}.json", "instances_{}.json",
     "{}_annotations.json", "annotations_{}.json",
 )  # fmt: skip
+
 _COCO_KEYS = ("info", "licenses", "license", "images", "annotations", "categories", "type")
+
 _IMAGES = ("{}", "images/{}", "{}2017", "{}2014", "images/{}2017", "{}/images", "{}/data", "images", "data", ".")
+
 _TRIED = 20  # images that are looked for
 
 

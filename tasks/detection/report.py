@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from umbel import BarFigure, BestAndWorst, CurveFigure, Figure, Line, MatrixFigure, Reporter, Sample, Task
-from umbel.tasks.detection.matching import best_pairs, match_class
-from umbel.tasks.detection.precision_recall import average_precision, precision_recall
+from umbel.tasks.detection.metric.matching import best_pairs, match_class
+from umbel.tasks.detection.metric.precision_recall import average_precision, precision_recall
 from umbel.tasks.detection.targets import ANY_CLASS, BoxTarget, Detections
 
 CURVES = 7  # classes with a curve of their own, beside the mean
+
 GRID = np.linspace(0, 1, 101)
 
 
@@ -82,7 +83,7 @@ class DetectionReporter(Reporter):
                 self.confusion.astype(float).tolist(),
                 "Boxes of the scores that are drawn, matched at IoU 0.5 whatever their class; percent of each row.",
             ),
-            *self.ranking.figures(self.task, "F1"),
+            *self.ranking.figures(self.task.draw, "F1"),
         ]
 
     def _curves(self, curves: Sequence[np.ndarray], values: Sequence[float | None]) -> CurveFigure:

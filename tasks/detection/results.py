@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from umbel.tasks.detection.categories import Categories
+from umbel.tasks.detection.formats.categories import Categories
 from umbel.tasks.detection.targets import Detections
 
 

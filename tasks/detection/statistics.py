@@ -14,7 +14,9 @@ from umbel import Size, Statistic, View, class_balance, image_sizes, spread
 from umbel.tasks.detection.dataset import DetectionDataset
 
 READ = 2000  # images at most, decoded only where the annotations do not state their size
+
 BINS = (0, 8, 16, 32, 64, 128)  # pixels; the finest level has cells of 8
+
 TINY_SHARE = 0.2  # of the objects, from which on it is a finding
 
 

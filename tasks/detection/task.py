@@ -31,33 +31,34 @@ from umbel import (
     recognise_format,
     round_up,
 )
-from umbel.tasks.detection.anchors import COCO_ANCHORS
 from umbel.tasks.detection.augment import DetectionAugment, fit_into
 from umbel.tasks.detection.boxes import clip_to, to_original
-from umbel.tasks.detection.categories import Categories, with_class_order
-from umbel.tasks.detection.class_changes import change_classes
 from umbel.tasks.detection.dataset import DetectionDataset
-from umbel.tasks.detection.decode import decode_maps
 from umbel.tasks.detection.draw import draw_boxes
-from umbel.tasks.detection.export import DecodedHead, same_boxes
-from umbel.tasks.detection.export import describe as describe_export
-from umbel.tasks.detection.formats import FORMATS, Format, find_format
-from umbel.tasks.detection.head import ANCHORS_PER_LEVEL, STRIDES, YOLOHead
+from umbel.tasks.detection.formats.categories import Categories, with_class_order
+from umbel.tasks.detection.formats.class_changes import change_classes
+from umbel.tasks.detection.formats.records import Annotations
+from umbel.tasks.detection.formats.registry import FORMATS, Format, find_format
+from umbel.tasks.detection.formats.unsplit import undivided
 from umbel.tasks.detection.inspect import inspect_record
-from umbel.tasks.detection.loss import Gains, detection_loss
-from umbel.tasks.detection.map_backends import check_backend
-from umbel.tasks.detection.merge import keep_best, merge_by_nms, merge_by_wbf
-from umbel.tasks.detection.metric import DetectionMetric
-from umbel.tasks.detection.nms import select_detections
+from umbel.tasks.detection.metric.map_backends import check_backend
+from umbel.tasks.detection.metric.metric import DetectionMetric
+from umbel.tasks.detection.model.anchors import COCO_ANCHORS
+from umbel.tasks.detection.model.decode import decode_maps
+from umbel.tasks.detection.model.export import DecodedHead, same_boxes
+from umbel.tasks.detection.model.export import describe as describe_export
+from umbel.tasks.detection.model.head import ANCHORS_PER_LEVEL, STRIDES, YOLOHead
+from umbel.tasks.detection.model.loss import Gains, detection_loss
 from umbel.tasks.detection.options import DetectionOptions
-from umbel.tasks.detection.records import Annotations
+from umbel.tasks.detection.postprocess.merge import keep_best, merge_by_nms, merge_by_wbf
+from umbel.tasks.detection.postprocess.nms import select_detections
 from umbel.tasks.detection.report import DetectionReporter
 from umbel.tasks.detection.results import coco_annotations, coco_results, narrow
 from umbel.tasks.detection.statistics import describe
 from umbel.tasks.detection.targets import ANY_CLASS, BoxTarget, Detections, training_rows
-from umbel.tasks.detection.undivided import undivided
 
 MERGES = ("nms", "wbf")
+
 SMALL_DATA: dict[str, Any] = {  # a light head; with few classes the class loss meant for 80 drowns the boxes
     "depth_mult": 0.33, "neck_channels": [64, 96, 128], "crop_scale": [0.6, 1.0], "crop_aspect": [0.8, 1.25],
     "no_crop_prob": 0.3, "det_loss_factor": 1.0, "box_gain": 0.1, "cls_gain": 0.15, "bn_momentum": 0.1,

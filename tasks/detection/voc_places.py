@@ -10,8 +10,11 @@ from umbel import IMAGE_SUFFIXES, find_split, find_val_or_test, is_hidden, read_
 from umbel.tasks.detection.options import DetectionOptions
 
 _LISTS = "ImageSets/Main/{}.txt"
+
 _XML = ("{}", "{}/annotations", "{}/Annotations", "{}/labels", "Annotations/{}", "annotations/{}")
+
 _IMAGES = ("{}/images", "{}/JPEGImages", "JPEGImages/{}", "images/{}", "JPEGImages", "images")
+
 _XML_FOLDERS = ("Annotations", "annotations")
 
 

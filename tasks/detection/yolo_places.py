@@ -7,17 +7,21 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from umbel import IMAGE_SUFFIXES, DataError, find_split, find_val_or_test, is_hidden, read_lines, resolve_under
-from umbel.tasks.detection.entries import read_small_file
+from umbel.tasks.detection.formats.entries import read_small_file
+from umbel.tasks.detection.formats.yolo_yaml import MAX_BYTES, read_description
 from umbel.tasks.detection.options import DetectionOptions
-from umbel.tasks.detection.yolo_yaml import MAX_BYTES, read_description
 
 _YAMLS = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
+
 _NAMES = (
     "classes.txt", "obj.names", "labels/classes.txt", "images/classes.txt", "{}/classes.txt", "{}/labels/classes.txt",
     "labels/{}/classes.txt", "{}/_darknet.labels", "obj_train_data/classes.txt",
 )  # fmt: skip
+
 _FOLDERS = ("images/{}", "{}/images", "{}")
+
 _LISTS = "{}.txt"
+
 _DARKNET = "data/"  # what its lists write before names, wherever the files are
 
 

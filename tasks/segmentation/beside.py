@@ -6,11 +6,12 @@ import csv
 from pathlib import Path
 
 from umbel import DataError, find_split, find_val_or_test, list_images, read_lines, say_test_validates, tolerate
-from umbel.tasks.segmentation.class_sets import UNLABELLED
+from umbel.tasks.segmentation.formats.class_sets import UNLABELLED
+from umbel.tasks.segmentation.formats.records import Mask, Record, Split
 from umbel.tasks.segmentation.options import SegmentationOptions
-from umbel.tasks.segmentation.records import Mask, Record, Split
 
 _TABLE = "{}/_classes.csv"
+
 _MASK = "_mask"
 
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from torch.utils.data import Dataset
 
 from umbel import Sample, read_image
-from umbel.tasks.segmentation.label_table import LabelTable
-from umbel.tasks.segmentation.records import Record
+from umbel.tasks.segmentation.formats.label_table import LabelTable
+from umbel.tasks.segmentation.formats.records import Record
 
 
 class SegmentationDataset(Dataset[Sample]):

@@ -10,6 +10,7 @@ import numpy as np
 from umbel import palette, put_label
 
 OPACITY = 0.5
+
 SMALLEST_NAMED = 0.004  # share of the picture that a region needs to carry its name
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from umbel import Size
 
 _BITS = 4  # of OpenCV's fixed-point coordinates: sixteenths of a pixel
+
 _FRAME = 2  # pixels around the image: OpenCV bends outlines that leave its canvas along the border
 
 

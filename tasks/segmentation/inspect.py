@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from umbel import DataError, Finding, SampleReport, Size, read_image, read_label_map
-from umbel.tasks.segmentation.label_table import LabelTable
-from umbel.tasks.segmentation.records import Mask, Record
+from umbel.tasks.segmentation.formats.label_table import LabelTable
+from umbel.tasks.segmentation.formats.records import Mask, Record
 
 
 def inspect_record(record: Record, table: LabelTable, class_names: Sequence[str]) -> SampleReport:

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from umbel import Size, View
 
 LARGE = 2**26  # scores, 256 MB; what is smaller is resized at once
+
 STRIP = 2**23  # scores of a strip
 
 

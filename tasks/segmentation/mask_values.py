@@ -9,7 +9,9 @@ from umbel import ConfigError, DataError, list_images, read_label_map, spread
 from umbel.tasks.segmentation.options import SegmentationOptions
 
 HINT = "label_values says what other values mean, null for unlabelled"
+
 WHITE = 255
+
 LOOKED_AT = 200  # masks at most; another value in one of the others is an error once it is read
 
 

@@ -55,5 +55,5 @@ class SegmentationReporter(Reporter):
                 self.confusion.double().tolist(),
                 "Rows are the labels, columns the predictions; percent of each row.",
             ),
-            *self.ranking.figures(self.task, "mean IoU"),
+            *self.ranking.figures(self.task.draw, "mean IoU"),
         ]

@@ -30,22 +30,23 @@ from umbel import (
 )
 from umbel.tasks.segmentation.dataset import SegmentationDataset
 from umbel.tasks.segmentation.draw import draw_labels
-from umbel.tasks.segmentation.formats import FORMATS, find_format
-from umbel.tasks.segmentation.head import SegmentationHead
+from umbel.tasks.segmentation.formats.label_table import LabelTable
+from umbel.tasks.segmentation.formats.registry import FORMATS, find_format
+from umbel.tasks.segmentation.formats.unsplit import undivided
 from umbel.tasks.segmentation.inspect import inspect_record
-from umbel.tasks.segmentation.label_table import LabelTable
 from umbel.tasks.segmentation.large import StripLogits
-from umbel.tasks.segmentation.loss import segmentation_loss
 from umbel.tasks.segmentation.metric import MeanIoU
+from umbel.tasks.segmentation.model.head import SegmentationHead
+from umbel.tasks.segmentation.model.loss import segmentation_loss
 from umbel.tasks.segmentation.options import SegmentationOptions
 from umbel.tasks.segmentation.prediction import LabelMap
 from umbel.tasks.segmentation.report import SegmentationReporter
 from umbel.tasks.segmentation.statistics import describe
-from umbel.tasks.segmentation.undivided import undivided
 from umbel.tasks.segmentation.views import content_logits, make_views, merge_views, original_logits
 
 if TYPE_CHECKING:
     from umbel.tasks.segmentation.augment import Augmenter
+
 
 log = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from umbel import Size, TtaConfig, View, round_up
-from umbel.tasks.segmentation.blocks import upsample
 from umbel.tasks.segmentation.large import LARGE, StripLogits, likeliest
+from umbel.tasks.segmentation.model.blocks import upsample
 from umbel.tasks.segmentation.prediction import LabelMap
 
 

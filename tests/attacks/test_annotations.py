@@ -30,8 +30,8 @@ LIMITED = """
 import resource, sys, time
 from pathlib import Path
 from umbel import DataError
-from umbel.tasks.detection.coco import read_coco
-from umbel.tasks.segmentation.polygon_files import read_polygons
+from umbel.tasks.detection.formats.coco import read_coco
+from umbel.tasks.segmentation.formats.polygon_files import read_polygons
 started = time.process_time()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 for read in (lambda: read_coco(Path("/nowhere"), Path(sys.argv[1])), lambda: read_polygons(Path(sys.argv[1]))):
@@ -53,7 +53,7 @@ def write(path: Path, text: str) -> Path:
 
 @pytest.mark.parametrize("name", FLOODS)
 def test_small_flood_is_refused(name: str, tmp_path: Path) -> None:
-    from umbel.tasks.detection.coco import read_coco
+    from umbel.tasks.detection.formats.coco import read_coco
 
     with pytest.raises(DataError):
         read_coco(tmp_path, write(tmp_path / "a.json", FLOODS[name](20_000)))
@@ -86,7 +86,7 @@ def test_lists_and_tables_of_millions_of_tiny_lines_are_refused(tmp_path: Path) 
 
 
 def test_unpacked_bomb_in_a_matlab_file_is_refused(tmp_path: Path) -> None:
-    from umbel.tasks.classification.stanford_cars import read_class_names
+    from umbel.tasks.classification.formats.stanford_cars import read_class_names
 
     packed = zlib.compress(bytes(80_000_000), 9)
     head = b"MATLAB 5.0 MAT-file".ljust(124) + b"\x00\x01IM"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-CHILD = Path(__file__).with_name("mutate.py")
+CHILD = Path(__file__).parents[1] / "support" / "attacks" / "mutate.py"
 
 
 @pytest.mark.parametrize(

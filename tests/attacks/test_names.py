@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from umbel.cli import main
-from umbel.cli.tables import text_table
-from umbel.text import csv_cell, printable
+from umbel.io.text import csv_cell, printable, text_table
 
 ACTING = ("Cc", "Cs", "Cf")
 
@@ -52,8 +51,8 @@ def test_errors_and_logs_are_printable(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 def test_table_of_variants_has_no_formula(tmp_path: Path) -> None:
-    from umbel.tta.report import write_csv
-    from umbel.tta.table import Row
+    from umbel.evaluate.tta_report import write_csv
+    from umbel.evaluate.tta_table import Row
 
     names = list(Row.__dataclass_fields__)
     values = dict.fromkeys(names, 0) | {"name": FORMULAS[0], "scores": {"top1": 0.5}}

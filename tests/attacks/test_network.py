@@ -14,8 +14,8 @@ def refuse(*arguments):
     raise SystemExit(f"a socket was opened: {arguments}")
 socket.socket.connect = socket.socket.connect_ex = refuse
 socket.getaddrinfo = refuse
-import umbel, umbel.run, albumentations, timm
-from umbel.plugins import Plugins
+import umbel, umbel.training.prepare, albumentations, timm
+from umbel.registry.plugins import Plugins
 for role in ("task", "backbone"):
     for offer in Plugins.discover().offers(role):
         offer.load()

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from toys import TOY_RECIPE, ToyPlugin
 
-from umbel.errors import ConfigError, UmbelError
-from umbel.plugins import Plugin, Plugins
-from umbel.recipe import load_recipe
+from umbel.config.load import load_recipe
+from umbel.contract.errors import ConfigError, UmbelError
+from umbel.registry.plugins import Plugin, Plugins
 
 
 @pytest.fixture

@@ -16,10 +16,11 @@ from omegaconf import OmegaConf
 
 import umbel
 from umbel.cli.export import export
-from umbel.plugins import Plugins
+from umbel.config.redact import Secrets
 from umbel.recipes.challenge.submit_verb import submit
-from umbel.report.rebuild import rebuild_figures, write_comparison, write_report
-from umbel.secrets import Secrets
+from umbel.registry.plugins import Plugins
+from umbel.report.write import write_comparison, write_report
+from umbel.workflows.report import rebuild_figures
 
 TRUNK = {"name": "timm", "options": {"model": "convnext_atto", "model_args": {"depths": [1] * 4, "dims": [8] * 4}}}
 CANARY = "canary-6f1b0c2e"

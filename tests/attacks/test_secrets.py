@@ -11,14 +11,15 @@ from toys import TOY_RECIPE, BrightDataset, BrightTask, ToyPlugin
 
 from umbel import DataError, Sample, hookimpl, option
 from umbel.cli.show import show
-from umbel.observers.jsonl import JsonlObserver
-from umbel.observers.report import ReportObserver
-from umbel.observers.tensorboard import TensorBoardObserver
-from umbel.plugins import Plugin, Plugins
-from umbel.recipe import load_recipe
-from umbel.report.rebuild import rebuild_figures
-from umbel.report.reporter import Reporter
-from umbel.run import prepare, train
+from umbel.config.load import load_recipe
+from umbel.contract.reporter import Reporter
+from umbel.registry.plugins import Plugin, Plugins
+from umbel.training.observers.jsonl import JsonlObserver
+from umbel.training.observers.report import ReportObserver
+from umbel.training.observers.tensorboard import TensorBoardObserver
+from umbel.training.prepare import prepare
+from umbel.training.session import train
+from umbel.workflows.report import rebuild_figures
 
 CANARY = "canary-6f1b0c2e-secret"
 

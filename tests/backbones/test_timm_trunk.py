@@ -13,7 +13,7 @@ import umbel
 import umbel.backbones
 from umbel.backbones.options import TimmOptions
 from umbel.backbones.timm import TimmBackbone
-from umbel.options import option_docs
+from umbel.contract.options import option_docs
 
 
 def build(model: str, seed: int = 0, **settings) -> TimmBackbone:

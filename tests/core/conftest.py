@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 from toys import TOY_MODULE, TOY_RECIPE, ToyPlugin
 
-from umbel.hooks import hookimpl
-from umbel.observers.jsonl import JsonlObserver
-from umbel.plugins import Plugin, Plugins
-from umbel.recipe import load_recipe
-from umbel.run import Run, prepare, train
+from umbel.config.load import load_recipe
+from umbel.contract.hooks import hookimpl
+from umbel.registry.plugins import Plugin, Plugins
+from umbel.training.observers.jsonl import JsonlObserver
+from umbel.training.prepare import prepare
+from umbel.training.run import Run
+from umbel.training.session import train
 
 
 @pytest.fixture(autouse=True)

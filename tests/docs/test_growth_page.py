@@ -11,8 +11,8 @@ import pytest
 from toys import TOY_MODULE
 
 from umbel.cli import main
-from umbel.plugins import Plugins
-from umbel.recipe import load_recipe, read_tree
+from umbel.config.load import load_recipe, read_tree
+from umbel.registry.plugins import Plugins
 
 STREETS = """
 backbone: {name: tiny}

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from toys import TOY_RECIPE, BrightTask, TinyBackbone
 
-from umbel import hooks, load
+from umbel import load
 from umbel.cli import main
-from umbel.plugins import Plugins
+from umbel.contract import hooks
+from umbel.registry.plugins import Plugins
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from umbel.cli import build_cli
-from umbel.plugins import Plugins
-from umbel.recipe import load_recipe
+from umbel.config.load import load_recipe
+from umbel.registry.plugins import Plugins
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs" / "paper.md").read_text(encoding="utf-8")

@@ -12,8 +12,8 @@ from trio import make_run
 
 from umbel import write_image
 from umbel.cli import main
+from umbel.io.video import VideoFile
 from umbel.recipes.streets.dataset import Counts, render_dataset
-from umbel.video import VideoFile
 
 
 def blocks(text: str, language: str) -> str:

@@ -11,7 +11,7 @@ import pytest
 from toys import TOY_RECIPE
 
 from umbel import cli
-from umbel.config import TrainConfig
+from umbel.config.schema import TrainConfig
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from umbel.cli import main
-from umbel.plan.states import Sharding, Weights, model_states
-from umbel.plan.traffic import step_traffic
+from umbel.workflows.plan.states import Sharding, Weights, model_states
+from umbel.workflows.plan.traffic import step_traffic
 
 PARAMETERS = 301_039_536  # of the recipe traffic, with 19, 196 and 45 classes
 SMALL = 1_983_000  # of these, in parameters of fewer than 100,000 elements

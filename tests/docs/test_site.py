@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-
-import umbel
+from layers import public_homes
 
 
 def pages(repository: Path) -> set[str]:
@@ -31,9 +30,9 @@ def test_every_link_between_pages_leads_somewhere(repository: Path) -> None:
 
 
 def test_formats_page_lists_every_format(repository: Path) -> None:
-    from umbel.tasks.classification.formats import FORMATS as classification
-    from umbel.tasks.detection.formats import FORMATS as detection
-    from umbel.tasks.segmentation.formats import FORMATS as segmentation
+    from umbel.tasks.classification.formats.registry import FORMATS as classification
+    from umbel.tasks.detection.formats.registry import FORMATS as detection
+    from umbel.tasks.segmentation.formats.registry import FORMATS as segmentation
 
     text = (repository / "docs" / "data-formats.md").read_text(encoding="utf-8")
     for title, formats in (
@@ -47,8 +46,8 @@ def test_formats_page_lists_every_format(repository: Path) -> None:
 
 @pytest.mark.parametrize("page", ["data-formats.md", "tasks.md"])
 def test_recipe_blocks_fit_the_street_trio(page: str, repository: Path, tmp_path: Path) -> None:
-    from umbel.plugins import Plugins
-    from umbel.recipe import load_recipe
+    from umbel.config.load import load_recipe
+    from umbel.registry.plugins import Plugins
 
     text = (repository / "docs" / page).read_text(encoding="utf-8")
     blocks = re.findall(r"^```yaml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
@@ -72,8 +71,8 @@ def test_site_builds_strictly_and_names_what_is_public(repository: Path, tmp_pat
     )
     reference = (tmp_path / "site" / "reference" / "index.html").read_text(encoding="utf-8")
     for name in ("Task", "Backbone", "Trained", "Result", "Sample", "Batch", "Losses", "FeatureSpec", "train", "load"):
-        home = umbel._HOME[name]
+        home = public_homes(repository)[name]
         assert f'id="{home}.{name}"' in reference, f"the reference lacks {name}"
-    assert 'id="umbel.task.Task.loss"' in reference
+    assert 'id="umbel.contract.task.Task.loss"' in reference
     html = "".join(path.read_text(encoding="utf-8") for path in (tmp_path / "site").rglob("*.html"))
     assert not re.search(r'<(?:script|link|img)[^>]+(?:src|href)="https?:', html)

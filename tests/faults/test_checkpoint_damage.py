@@ -13,7 +13,7 @@ import torch
 
 from umbel.checkpoint.read import find_checkpoint, open_checkpoint
 from umbel.checkpoint.write import write_checkpoint
-from umbel.errors import CheckpointError
+from umbel.contract.errors import CheckpointError
 
 FILES = ("manifest.json", "model.safetensors", "optimizer.safetensors", "average.safetensors", "state.json")
 

@@ -18,14 +18,16 @@ from toys import TOY_RECIPE, BrightTask, ToyPlugin
 from whole_state import StepLog, differing, leaves, whole_state
 
 from umbel import Losses, hookimpl
-from umbel.checkpoint.folder import checkpoint_folder
+from umbel.checkpoint.layout import checkpoint_folder
 from umbel.checkpoint.read import find_checkpoint, open_checkpoint
 from umbel.checkpoint.write import write_checkpoint
+from umbel.config.load import load_recipe
+from umbel.contract.errors import CheckpointError, InterruptedRunError, TrainingError
 from umbel.data.loader import CompositeLoader
-from umbel.errors import CheckpointError, InterruptedRunError, TrainingError
-from umbel.plugins import Plugin, Plugins
-from umbel.recipe import load_recipe
-from umbel.run import Run, prepare, train
+from umbel.registry.plugins import Plugin, Plugins
+from umbel.training.prepare import prepare
+from umbel.training.run import Run
+from umbel.training.session import train
 
 EVERYTHING_KEPT = ("train.save_every=1", "train.keep_checkpoints=1000", "train.ema_decay=0.9")
 TOY_STEPS = 44

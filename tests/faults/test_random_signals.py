@@ -16,13 +16,15 @@ from separate import start
 from toys import TOY_RECIPE, ToyPlugin
 from whole_state import differing, whole_state
 
-from umbel.checkpoint.folder import checkpoint_folder, checkpoint_folders
+from umbel.checkpoint.layout import checkpoint_folder, checkpoint_folders
 from umbel.checkpoint.read import find_checkpoint, open_checkpoint
-from umbel.errors import InterruptedRunError
-from umbel.plugins import Plugin, Plugins
-from umbel.recipe import load_recipe
-from umbel.run import Run, prepare, train
-from umbel.signals import SIGNALS
+from umbel.config.load import load_recipe
+from umbel.contract.errors import InterruptedRunError
+from umbel.registry.plugins import Plugin, Plugins
+from umbel.training.prepare import prepare
+from umbel.training.run import Run
+from umbel.training.session import train
+from umbel.training.signals import SIGNALS
 
 OVERRIDES = ("train.steps=30", "train.save_every=4", "train.eval_every=3", "train.ema_decay=0.9")
 

@@ -22,13 +22,13 @@ import torch
 from separate import CONTEXT, start
 
 from umbel.checkpoint.amend import amend_checkpoint
-from umbel.checkpoint.background import Background
-from umbel.checkpoint.folder import checkpoint_folders
-from umbel.checkpoint.job import Job
+from umbel.checkpoint.async_save import Background
+from umbel.checkpoint.layout import checkpoint_folders
 from umbel.checkpoint.read import find_checkpoint, open_checkpoint
+from umbel.checkpoint.save_job import Job
 from umbel.checkpoint.snapshot import Snapshot
 from umbel.checkpoint.write import point_to, write_checkpoint
-from umbel.errors import CheckpointError
+from umbel.contract.errors import CheckpointError
 
 CALLS = (
     "mkdir",
@@ -66,7 +66,7 @@ class Lender:
 def save_in_background(root: Path, step: int) -> None:
     tensors = {"model": {"w": torch.full((64,), float(step))}, "optimizer": {"m": torch.zeros(64)}}
     job = Job(root, step, {**tensors}, {"step": step}, {"w"}, 2, 0)
-    assert Background(job, Lender(), Snapshot()).result() == (None, None)
+    assert Background(job, Lender().hold, Snapshot()).result() == (None, None)
 
 
 def amend(root: Path, step: int) -> None:

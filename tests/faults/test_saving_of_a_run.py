@@ -14,13 +14,15 @@ import torch
 from toys import TOY_RECIPE, ToyPlugin
 
 from umbel import hookimpl
-from umbel.checkpoint.finite import refuse_non_finite
-from umbel.checkpoint.folder import checkpoint_folders
+from umbel.checkpoint.layout import checkpoint_folders
 from umbel.checkpoint.read import find_checkpoint, open_checkpoint
-from umbel.errors import CheckpointError, TrainingError
-from umbel.plugins import Plugin, Plugins
-from umbel.recipe import load_recipe
-from umbel.run import Run, prepare, train
+from umbel.checkpoint.save_job import refuse_non_finite
+from umbel.config.load import load_recipe
+from umbel.contract.errors import CheckpointError, TrainingError
+from umbel.registry.plugins import Plugin, Plugins
+from umbel.training.prepare import prepare
+from umbel.training.run import Run
+from umbel.training.session import train
 
 Launch = Callable[..., Run]
 

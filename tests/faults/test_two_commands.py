@@ -105,10 +105,10 @@ def both(material: Path, folder: Path, run: str, pair: tuple[tuple[str, ...], ..
 
 def check_run(run: Path) -> None:
     """Recipe, checkpoints and metrics are of one run."""
-    from umbel.plugins import Plugins
-    from umbel.recipe import read_tree
+    from umbel.config.load import read_tree
+    from umbel.registry.plugins import Plugins
 
-    assert not (run / ".umbel.lock").exists()
+    assert not (run / ".umbel.io.lock").exists()
     seed = read_tree(str(run / "recipe.yaml"), Plugins()).train.get("seed", 0)
     states = [json.loads(path.read_text()) for path in run.glob("checkpoints/step-*/state.json")]
     assert states

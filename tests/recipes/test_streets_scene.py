@@ -12,16 +12,7 @@ from hypothesis import strategies as st
 from umbel import keyed_generator
 from umbel.recipes.streets.camera import Camera, cross
 from umbel.recipes.streets.canvas import Canvas
-from umbel.recipes.streets.labels import (
-    BUILDING,
-    CLASSES,
-    ROAD,
-    SIGN_KINDS,
-    SKY,
-    TRAFFIC_SIGN,
-    VEHICLE,
-    VEHICLE_KINDS,
-)
+from umbel.recipes.streets.labels import BUILDING, CLASSES, ROAD, SIGN_KINDS, SKY, TRAFFIC_SIGN, VEHICLE, VEHICLE_KINDS
 from umbel.recipes.streets.lighting import rgb
 from umbel.recipes.streets.scene import Scene, render_street, render_vehicle
 from umbel.recipes.streets.sign_faces import VARIANTS, face, outline

@@ -16,8 +16,8 @@ from torch import nn
 
 from umbel import open_tasks, overall_score
 from umbel.backbones.timm import TimmBackbone
-from umbel.model import MultiTaskModel, build_model
-from umbel.optim import lr_factor
+from umbel.model.model import MultiTaskModel, build_model
+from umbel.runtime.optim import lr_factor
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from umbel.tasks.classification.loss import smoothed_cross_entropy
-from umbel.tasks.detection.anchors import COCO_ANCHORS
-from umbel.tasks.detection.loss import Gains, detection_loss
-from umbel.tasks.segmentation.loss import segmentation_loss
+from umbel.tasks.classification.model.loss import smoothed_cross_entropy
+from umbel.tasks.detection.model.anchors import COCO_ANCHORS
+from umbel.tasks.detection.model.loss import Gains, detection_loss
+from umbel.tasks.segmentation.model.loss import segmentation_loss
 
 CASES = settings(max_examples=int(os.environ.get("UMBEL_CASES", "250")), deadline=None)
 ANCHORS = torch.tensor(COCO_ANCHORS).view(3, 3, 2)

@@ -31,9 +31,8 @@ def make_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., A
     def make(steps_done: int = 0) -> Any:
         directory = tmp_path / "first"
         directory.mkdir(exist_ok=True)
-        train = SimpleNamespace(log_every=2)
-        runtime = SimpleNamespace(rank=0, steps_done=steps_done)
-        return SimpleNamespace(directory=directory, runtime=runtime, recipe=SimpleNamespace(train=train), tree=TREE)
+        text = OmegaConf.to_yaml(TREE)
+        return SimpleNamespace(directory=directory, steps_done=steps_done, log_every=2, recipe_text=lambda: text)
 
     return make
 

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 from umbel import hookimpl
 
 if TYPE_CHECKING:
-    from umbel import Losses, Run
+    from umbel import Losses, RunView
     from umbel_mlflow.tracker import Tracker
 
 _trackers: dict[str, Tracker] = {}  # by folder of the run
 
 
 @hookimpl
-def umbel_run_started(run: Run) -> None:
-    if run.runtime.rank != 0 or not os.environ.get("MLFLOW_TRACKING_URI"):
+def umbel_run_started(run: RunView) -> None:
+    if not os.environ.get("MLFLOW_TRACKING_URI"):
         return
     from umbel_mlflow.tracker import Tracker
 
@@ -25,23 +25,23 @@ def umbel_run_started(run: Run) -> None:
 
 
 @hookimpl
-def umbel_step_finished(run: Run, step: int, losses: Mapping[str, Losses], lr: float) -> None:
+def umbel_step_finished(run: RunView, step: int, losses: Mapping[str, Losses], lr: float) -> None:
     tracker = _trackers.get(str(run.directory))
-    if tracker is None or step % run.recipe.train.log_every:
+    if tracker is None or step % run.log_every:
         return
     values = {f"train/{name}/loss": float(value.total) for name, value in losses.items()}
     tracker.log({**values, "train/lr": lr}, step)
 
 
 @hookimpl
-def umbel_evaluated(run: Run, step: int, scores: Mapping[str, float]) -> None:
+def umbel_evaluated(run: RunView, step: int, scores: Mapping[str, float]) -> None:
     tracker = _trackers.get(str(run.directory))
     if tracker is not None:
         tracker.log(scores, step)
 
 
 @hookimpl(trylast=True)
-def umbel_run_finished(run: Run, error: BaseException | None) -> None:
+def umbel_run_finished(run: RunView, error: BaseException | None) -> None:
     tracker = _trackers.pop(str(run.directory), None)
     if tracker is not None:
         tracker.finish(run, error)

@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 from umbel import writing
 
 if TYPE_CHECKING:
-    from umbel import Run
+    from umbel import RunView
 
 log = logging.getLogger(__name__)
 ID_FILE = "mlflow-run-id.txt"
@@ -31,7 +31,7 @@ class Tracker:
         run: of umbel; its folder remembers the MLflow run, so that a resumed run goes on in it.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: RunView) -> None:
         self.client: MlflowClient | None = None
         self.id = ""
         self._guarded(lambda: self._open(run))
@@ -42,7 +42,7 @@ class Tracker:
         metrics = [Metric(key, value, now, step) for key, value in values.items() if math.isfinite(value)]
         self._guarded(lambda: self._client.log_batch(self.id, metrics=metrics))
 
-    def finish(self, run: Run, error: BaseException | None) -> None:
+    def finish(self, run: RunView, error: BaseException | None) -> None:
         """Hand over the report and close the MLflow run."""
         report = run.directory / "report.html"
         if report.is_file():
@@ -54,10 +54,10 @@ class Tracker:
         assert self.client is not None
         return self.client
 
-    def _open(self, run: Run) -> None:
+    def _open(self, run: RunView) -> None:
         client = MlflowClient()
         known = run.directory / ID_FILE
-        if known.is_file() and run.runtime.steps_done:
+        if known.is_file() and run.steps_done:
             self.id = known.read_text(encoding="ascii").strip()
             client.set_terminated(self.id, "RUNNING")
         else:
@@ -67,7 +67,8 @@ class Tracker:
             self.id = client.create_run(number, run_name=run.directory.name).info.run_id
             with writing(run.directory, [ID_FILE], "MLflow's id of the run"):
                 known.write_text(self.id, encoding="ascii")
-            parameters = [Param(key, value[:LONGEST]) for key, value in flat(run.tree).items()]
+            recipe = OmegaConf.create(run.recipe_text())
+            parameters = [Param(key, value[:LONGEST]) for key, value in flat(recipe).items()]
             for start in range(0, len(parameters), BATCH):
                 client.log_batch(self.id, params=parameters[start : start + BATCH])
         self.client = client

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from umbel.balancing.balancer import Balancer, FixedBalancer, FixedOptions
 from umbel.balancing.scales import GradientNormBalancer, GradientNormOptions, LossScaleBalancer, LossScaleOptions
 from umbel.balancing.uncertainty import UncertaintyBalancer, UncertaintyOptions
+from umbel.contract.balancer import Balancer, FixedBalancer, FixedOptions
 
 TASKS = ("a", "b", "c")
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from umbel.checkpoint.read import find_checkpoint, open_checkpoint
 from umbel.checkpoint.write import point_to, write_checkpoint
-from umbel.errors import CheckpointError
+from umbel.contract.errors import CheckpointError
 
 FILES = ("model.safetensors", "state.json")
 

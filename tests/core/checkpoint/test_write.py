@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from umbel.checkpoint.folder import checkpoint_folders
+from umbel.checkpoint.layout import checkpoint_folders
 from umbel.checkpoint.read import find_checkpoint, open_checkpoint
 from umbel.checkpoint.write import point_to, write_checkpoint
-from umbel.errors import CheckpointError
+from umbel.contract.errors import CheckpointError
 
 TENSORS = {
     "model": {"w": torch.arange(6.0).reshape(2, 3), "n": torch.tensor(3)},

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from umbel.cli import override_hint
-from umbel.recipe_keys import recipe_keys, suggest
+from umbel.config.keys import recipe_keys, suggest
 
 EACH = """
 import contextlib, importlib.abc, io, json, sys
@@ -128,7 +128,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_nothing_heavy_is_imported_to_say_what_is_wrong(folder: Path, distribute: Callable[..., Path]) -> None:
     site = distribute("toy-tasks")
-    environment = {**os.environ, "PYTHONPATH": f"{site}{os.pathsep}{Path(__file__).parents[2]}"}
+    environment = {**os.environ, "PYTHONPATH": f"{site}{os.pathsep}{Path(__file__).parents[2] / 'support'}"}
     arguments = json.dumps([case.split() for case, _, _ in CASES])
     done = subprocess.run(
         [sys.executable, "-c", EACH, arguments],

@@ -11,10 +11,10 @@ import yaml
 from command_line import exit_code
 from generators import undivided
 
-from umbel.data.loader import load_datasets
-from umbel.plugins import Plugins
-from umbel.recipe import load_recipe
-from umbel.run import build_tasks
+from umbel.config.build import build_tasks
+from umbel.config.load import load_recipe
+from umbel.data.datasets import load_datasets
+from umbel.registry.plugins import Plugins
 
 SMALL = [
     *("train.steps=2", "train.eval_every=1", "train.precision=fp32", "optim.warmup_steps=1"),

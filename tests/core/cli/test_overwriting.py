@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from command_line import exit_code
 
-from umbel.data.images import write_image
+from umbel.io.images import write_image
 
 MINE = b"the user's own\n"
 VERBS = {

@@ -12,7 +12,7 @@ from command_line import exit_code
 from trio import make_run
 
 from umbel import read_image, read_label_map, write_image
-from umbel.video import Video, VideoFile
+from umbel.io.video import Video, VideoFile
 
 Cli = Callable[..., tuple[int, str, str]]
 

@@ -26,7 +26,7 @@ assert not heavy, heavy
 def run(distribute: Callable[..., Path], tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs Python with the toys' distribution on its path."""
     site = distribute("toy-tasks")
-    tests = Path(__file__).resolve().parents[2]
+    tests = Path(__file__).resolve().parents[2] / "support"
     environment = {
         **os.environ,
         "PYTHONPATH": f"{site}{os.pathsep}{tests}",
@@ -65,7 +65,7 @@ def test_module_runs_as_a_program_and_debug_shows_the_traceback(
 SIGNALLED = """
 import os, signal
 from umbel import hookimpl
-from umbel.observers.jsonl import JsonlObserver
+from umbel.training.observers.jsonl import JsonlObserver
 def interrupted(self, run, step, losses, lr):
     if step == 6:
         for _ in range({count}):

@@ -11,13 +11,14 @@ import torch
 from torch.utils.data import Dataset
 from toys import BrightDataset, BrightOptions, BrightTask
 
-from umbel.config import TaskConfig
-from umbel.data.loader import CompositeLoader, TrainingView, batches_per_pass, load_datasets
-from umbel.errors import DataError, PluginError
-from umbel.schedule.passes import steps_per_epoch
+from umbel.contract.errors import DataError, PluginError
+from umbel.contract.task_config import TaskConfig
+from umbel.contract.types import Batch, Sample, SampleKey
+from umbel.data.datasets import load_datasets
+from umbel.data.loader import CompositeLoader, TrainingView, batches_per_pass
+from umbel.schedule.epochs import steps_per_epoch
 from umbel.schedule.plan import CompositePlan, Plan
 from umbel.schedule.window import Window
-from umbel.types import Batch, Sample, SampleKey
 
 
 def toy(name: str, batch: int, count: int, workers: int = 0, kind: type[BrightTask] = BrightTask) -> BrightTask:

@@ -15,12 +15,13 @@ from toys import BrightTask, ToyPlugin
 
 import umbel
 from umbel import DataError, Sample, Task, hookimpl, write_image
-from umbel.data.holdout import Part
+from umbel.config.load import load_recipe
+from umbel.data.datasets import Part
 from umbel.data.presence import FEWEST, absent_classes
-from umbel.inspection.check import check_data
-from umbel.plugins import Plugin, Plugins
-from umbel.recipe import load_recipe
-from umbel.run import prepare, train
+from umbel.registry.plugins import Plugin, Plugins
+from umbel.training.prepare import prepare
+from umbel.training.session import train
+from umbel.workflows.check.check import check_data
 
 
 class Telling(BrightTask):

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from umbel.contract.types import SampleKey
 from umbel.data.sampler import KeyedStream, StepSampler
-from umbel.types import SampleKey
 
 
 def batches(

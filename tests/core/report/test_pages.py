@@ -13,10 +13,10 @@ import pytest
 from report_runs import NAMES, write_run
 
 from umbel.cli import main
-from umbel.errors import DataError
-from umbel.report.open import open_report
+from umbel.contract.errors import DataError
 from umbel.report.page import run_page
-from umbel.report.rebuild import write_comparison, write_report
+from umbel.report.run_report import open_report
+from umbel.report.write import write_comparison, write_report
 
 PROBE = """<script>
 addEventListener('load', () => {

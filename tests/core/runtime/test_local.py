@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 from toys import BrightOptions, BrightTask, TinyBackbone, TinyOptions
 
-from umbel.config import OptimConfig, TaskConfig, TrainConfig
-from umbel.model import build_model
-from umbel.optim import build_optimizer
+from umbel.config.schema import OptimConfig, TrainConfig
+from umbel.contract.task_config import TaskConfig
+from umbel.contract.types import Batch
+from umbel.model.model import build_model
 from umbel.runtime.local import LocalRuntime
 from umbel.runtime.move import move_batch
-from umbel.types import Batch
+from umbel.runtime.optim import build_optimizer
 
 
 def make(clip: float | None = 1.0, ema: float = 0.0, precision: str = "fp32", lr: float = 0.1) -> LocalRuntime:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from zero_toys import TESTS, launch_ranks
 
-from umbel.lock import hold
+from umbel.io.lock import hold
 
 
 @pytest.mark.slow

@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from umbel.config import TaskConfig
-from umbel.errors import ConfigError
+from umbel.contract.errors import ConfigError
+from umbel.contract.task_config import TaskConfig
+from umbel.schedule.build import check_plan, make_plan
 from umbel.schedule.config import ScheduleConfig
-from umbel.schedule.passes import passes, passes_text, steps_per_epoch
-from umbel.schedule.plan import Plan, check_plan, make_plan
+from umbel.schedule.epochs import passes, passes_text, steps_per_epoch
+from umbel.schedule.plan import Plan
 from umbel.schedule.window import weight_at
 
 STRATEGIES = ("composite", "round_robin", "proportional", "temperature")

@@ -11,12 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from good_task import Shade, ShadeContract
 from torch import Tensor
 from torchmetrics import Metric
-
-sys.path.insert(0, str(Path(__file__).parent))  # importlib mode puts nothing there
-
-from good_task import Shade, ShadeContract
 
 from umbel.testing import ContractFault
 from umbel.testing.bench import Bench

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from umbel import TaskConfig, write_image, write_json
-from umbel.tasks.detection.anchors import COCO_ANCHORS
+from umbel.tasks.detection.model.anchors import COCO_ANCHORS
 from umbel.tasks.detection.options import DetectionOptions
 from umbel.tasks.detection.task import Detection
 

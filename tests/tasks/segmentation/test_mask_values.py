@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from umbel import ConfigError, DataError, write_image
-from umbel.inspection.check import check_data
+from umbel.workflows.check.check import check_data
 
 
 def write(root: Path, masks: Sequence[np.ndarray], names: str | None = "ground\nlesion\n") -> Path:

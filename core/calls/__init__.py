@@ -1,1 +1,0 @@
-"""Calls into what plugins offer: every one is guarded, so that a fault names whose it is."""

@@ -1,0 +1,1 @@
+"""The recipe: schema, loading, edits, what is redacted."""

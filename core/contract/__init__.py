@@ -1,0 +1,1 @@
+"""What a plugin implements and exchanges; imports nothing of umbel."""

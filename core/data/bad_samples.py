@@ -1,0 +1,157 @@
+"""Training goes on past a sample that cannot be read: another takes its place, counted and within a budget."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from umbel.contract.errors import DataError
+from umbel.contract.randomness import keyed_generator
+from umbel.contract.types import Batch, SampleKey
+
+ATTEMPTS = 64  # substitutes tried for one sample; data of which so many in a row are bad is not data
+
+LISTED = 20  # bad samples that the error names
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class BadSample:
+    """A training sample that could not be used.
+
+    Args:
+        task: task name.
+        index: in the task's training data.
+        reason: file and fault.
+    """
+
+    task: str
+    index: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A batch, and the bad samples that were met while loading it."""
+
+    batch: Batch
+    bad: tuple[BadSample, ...] = ()
+
+
+def substitute_keys(seed: int, task: str, key: SampleKey, length: int) -> Iterator[SampleKey]:
+    """What is tried in place of a sample, one after the other: a pure function of (seed, task, epoch, index)."""
+    rng = keyed_generator(seed, task, "substitute", key.epoch, key.index)
+    for _ in range(ATTEMPTS):
+        yield SampleKey(key.epoch, int(rng.integers(length)))
+
+
+@dataclass
+class BadSamples:
+    """The bad samples of a run so far.
+
+    Args:
+        allowed: how many each task may have; a task that is not in it may have none.
+        found: those met, by task and index.
+    """
+
+    allowed: Mapping[str, int] = field(default_factory=dict)
+    found: dict[tuple[str, int], BadSample] = field(default_factory=dict)
+
+    @classmethod
+    def within(cls, budget: float, lengths: Mapping[str, int]) -> BadSamples:
+        """An empty list for tasks with this much training data.
+
+        Args:
+            budget: below 1 a fraction of each task's data, else a number of samples.
+            lengths: training samples by task name.
+        """
+        return cls({name: int(budget if budget >= 1 else budget * length) for name, length in lengths.items()})
+
+    def note(self, samples: Iterable[BadSample]) -> None:
+        """Log the new ones, each once.
+
+        Raises:
+            DataError: a task has more than it may; lists them.
+        """
+        for sample in samples:
+            if (sample.task, sample.index) in self.found:
+                continue
+            self.found[sample.task, sample.index] = sample
+            log.warning("task '%s': a bad sample is replaced: %s", sample.task, sample.reason)
+            self._check(sample.task)
+
+    def share(self, rows: Callable[[list[int]], list[list[int]]]) -> None:
+        """Take over what the other ranks have met; afterwards all have the same list.
+
+        Args:
+            rows: gives every rank what each gave; every rank calls it (`Runtime.rows`).
+
+        Raises:
+            DataError: on all ranks alike, where they have met more of a task than it may.
+        """
+        mine = json.dumps(self.state()).encode()
+        longest = max(length for (length,) in rows([len(mine)]))
+        shared = [json.loads(bytes(row)) for row in rows([*mine.ljust(longest)])]
+        self.restore([sample for state in shared for sample in state])
+        for task in sorted({task for task, _ in self.found}):
+            self._check(task)
+
+    def count(self, task: str) -> int:
+        """Bad samples of a task."""
+        return sum(name == task for name, _ in self.found)
+
+    def state(self) -> list[list[Any]]:
+        """JSON types, for the checkpoint."""
+        return [[sample.task, sample.index, sample.reason] for sample in self.found.values()]
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """For people and programs: task, index and reason of each."""
+        return [asdict(sample) for sample in self.found.values()]
+
+    def restore(self, state: Sequence[Sequence[Any]]) -> None:
+        """Go on from `state`."""
+        samples = [BadSample(str(task), int(index), str(reason)) for task, index, reason in state]
+        self.found = {(sample.task, sample.index): sample for sample in samples}
+
+    def _check(self, task: str) -> None:
+        allowed = self.allowed.get(task, 0)
+        if self.count(task) <= allowed:
+            return
+        reasons = [sample.reason for sample in self.found.values() if sample.task == task]
+        more = f"; and {len(reasons) - LISTED} more" if len(reasons) > LISTED else ""
+        raise DataError(
+            f"{len(reasons)} bad samples, more than the {allowed} allowed: {'; '.join(reasons[:LISTED])}{more}",
+            where=f"task '{task}'",
+            hint="umbel check RECIPE --data names all of them; train.bad_samples allows more",
+        )
+
+
+def first_good(
+    load: Callable[[SampleKey], Any], seed: int, task: str, key: SampleKey, length: int, bad: list[BadSample]
+) -> Any:
+    """What `load` gives for a key or, where it raises a DataError, for the first of its substitutes that is good.
+
+    Args:
+        load: reads a sample.
+        seed: run seed.
+        task: task name.
+        key: the sample.
+        length: samples in the data set.
+        bad: gets what was met on the way.
+
+    Raises:
+        DataError: no substitute is good either.
+    """
+    first: DataError | None = None
+    for candidate in (key, *substitute_keys(seed, task, key, length)):
+        try:
+            return load(candidate)
+        except DataError as error:
+            first = first or error
+            bad.append(BadSample(task, candidate.index, str(error)))
+    assert first is not None
+    raise DataError(f"neither it nor {ATTEMPTS} substitutes can be read: {first.message}", where=first.where)

@@ -1,0 +1,3 @@
+"""Comparing variants of test-time augmentation."""
+
+from __future__ import annotations

@@ -1,1 +1,0 @@
-"""Taking a trained model elsewhere: one graph of trunk and heads, and a folder for a model hub."""

@@ -1,1 +1,0 @@
-"""Adding tasks to a trained run, taking tasks out of one, and checking that the old ones have not got worse."""

@@ -1,1 +1,0 @@
-"""Reading all data of a recipe before training does, and naming every fault."""

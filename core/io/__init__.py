@@ -1,0 +1,1 @@
+"""Files, images, video and text: the one reader and the one writer."""

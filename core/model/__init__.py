@@ -1,0 +1,1 @@
+"""One backbone and many heads."""

@@ -1,0 +1,1 @@
+"""Finding plugins, making what they offer, and guarding every call into it."""

@@ -1,0 +1,299 @@
+"""Finding plugins: entry points, provenance, collisions, allow and deny lists.
+
+pluggy's own entry-point loader silently drops a second entry point of the same name; this one keeps every one, named
+"distribution:entry point", imports none that is blocked, and records the error of one that does not import.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, is_dataclass, replace
+from importlib import import_module
+from importlib.metadata import EntryPoint, distributions
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from umbel.contract import hooks
+from umbel.contract.errors import PluginError
+from umbel.contract.hooks import FIXED
+from umbel.registry.calls.observer import ObserverCall
+
+if TYPE_CHECKING:
+    import click
+
+    from umbel.contract.backbone import Backbone
+    from umbel.contract.balancer import Balancer
+    from umbel.contract.task import Task
+
+
+OWN_DISTRIBUTION = "umbel"
+
+OBSERVER_HOOKS = ("umbel_run_started", "umbel_step_finished", "umbel_evaluated", "umbel_run_finished")
+
+ROLES = ("task", "backbone", "balancer", "recipe")  # what is offered by name, through the hook of that name and an s
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """One entry point: where it comes from, and what went wrong if it did not load."""
+
+    distribution: str
+    version: str
+    entry_point: str
+    error: str = ""
+
+    @property
+    def id(self) -> str:
+        return f"{self.distribution}:{self.entry_point}"
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A task kind, backbone, balancer or recipe that a plugin offers."""
+
+    role: str  # "task", "backbone", "balancer" or "recipe"
+    name: str
+    target: Any  # the class, or "module:Class"; the path of a recipe
+    plugin: Plugin
+
+    def load(self) -> type[Any]:
+        """The class itself, imported now if it was offered by name.
+
+        Raises:
+            PluginError: if it does not import, or is not a class with a dataclass `Options`.
+        """
+        loaded = self.target
+        where, hint = f"plugin {self.plugin.id} {self.plugin.version}", "repair or uninstall the distribution"
+        if isinstance(self.target, str):
+            module, _, attribute = self.target.partition(":")
+            try:
+                loaded = getattr(import_module(module), attribute)
+            except (Exception, SystemExit) as error:
+                reason = f"{self.role} '{self.name}' does not import: {type(error).__name__}: {error}"
+                raise PluginError(reason, where=where, hint=hint) from error
+        if not isinstance(loaded, type) or not is_dataclass(getattr(loaded, "Options", None)):
+            reason = f"{self.role} '{self.name}' is not a class with a dataclass Options, but {loaded!r}"
+            raise PluginError(reason, where=where, hint=hint)
+        return loaded
+
+
+class Plugins:
+    """All plugins of this environment.
+
+    Args:
+        allow: names of distributions to load besides umbel's own; None loads all. Default: $UMBEL_PLUGINS.
+        deny: names of distributions, entry points or "distribution:entry point" not to import. Default: $UMBEL_DISABLE.
+    """
+
+    def __init__(self, allow: frozenset[str] | None = None, deny: frozenset[str] | None = None) -> None:
+        allow = _names_from_env("UMBEL_PLUGINS") if allow is None else allow
+        deny = (_names_from_env("UMBEL_DISABLE") or frozenset()) if deny is None else deny
+        self.allow = None if allow is None else frozenset(map(_canonical, allow))
+        self.deny = frozenset(map(_canonical, deny))
+        self.manager = pluggy.PluginManager(hooks.PROJECT)
+        self.manager.add_hookspecs(hooks)
+        self.found: dict[str, Plugin] = {}
+        self.blocked: list[str] = []
+        self.foreign: dict[str, set[str]] = {}
+
+    @classmethod
+    def discover(cls) -> Plugins:
+        """Load every entry point of this API version that is not blocked."""
+        plugins = cls()
+        for name, version, entry_points in _distributions():
+            for entry_point in entry_points:
+                if entry_point.group == hooks.ENTRY_POINT_GROUP:
+                    plugins._load(name, version, entry_point)
+                else:
+                    plugins.foreign.setdefault(name, set()).add(entry_point.group)
+        plugins.foreign = {
+            name: groups
+            for name, groups in plugins.foreign.items()
+            if name not in {plugin.distribution for plugin in plugins.found.values()}
+        }
+        return plugins
+
+    def register(self, module: object, plugin: Plugin) -> None:
+        """Register a module or object with hook implementations under its provenance."""
+        try:
+            self.manager.register(module, name=plugin.id)
+            self.manager.check_pending()
+        except Exception as error:
+            if self.manager.has_plugin(plugin.id):
+                self.manager.unregister(name=plugin.id)
+            raise PluginError(f"is not a valid plugin: {error}", where=f"plugin {plugin.id}") from None
+        self.found[plugin.id] = plugin
+        if plugin.distribution != OWN_DISTRIBUTION:
+            self._guard_observer(module, plugin)
+        unmarked = _unmarked_hooks(module)
+        if unmarked:
+            self._record(plugin.id, f"{' and '.join(unmarked)}() lacks @hookimpl, so umbel does not call it")
+
+    def hooks_of(self, plugin: Plugin) -> list[str]:
+        """Names of the hooks that a plugin implements, sorted."""
+        module = self.manager.get_plugin(plugin.id)
+        return sorted(caller.name for caller in self.manager.get_hookcallers(module) or ()) if module else []
+
+    def offers(self, role: str) -> list[Offer]:
+        """Everything offered for a role ("task", "backbone", "balancer" or "recipe"), in the order of registration."""
+        hook = getattr(self.manager.hook, f"umbel_{role}s")
+        offers = []
+        for name, _, mapping in self._call_each(hook):
+            if not isinstance(mapping, Mapping):
+                self._record(name, f"{hook.name} returned {type(mapping).__name__}, not a mapping by name")
+                continue
+            offers += [Offer(role, str(kind), target, self.found[name]) for kind, target in mapping.items()]
+        return offers
+
+    def add_commands(self, cli: click.Group) -> dict[str, str]:
+        """Let every plugin add its verbs; one that raises is recorded, the others still add theirs.
+
+        A verb that is taken, by umbel or by another plugin, is not added, and recorded as an error of the later one.
+
+        Returns:
+            The plugin's id by verb.
+        """
+        import click
+
+        owners: dict[str, str] = {}
+        for name, (group,), _ in self._call_each(self.manager.hook.umbel_commands, lambda: (click.Group(),)):
+            for verb, command in group.commands.items():
+                if verb in cli.commands:
+                    self._record(name, f"its verb '{verb}' is taken by {owners.get(verb, 'umbel itself')}; rename it")
+                    continue
+                cli.add_command(command, verb)
+                owners[verb] = name
+        return owners
+
+    def find(self, role: str, name: str, where: str) -> Offer:
+        """The one offer of this name; "distribution/name" picks one of several.
+
+        Raises:
+            PluginError: if there is none, or more than one; it lists what is installed and from where.
+        """
+        offers = self.offers(role)
+        owner, _, kind = name.rpartition("/")
+        matches = [
+            o
+            for o in offers
+            if o.name == kind and (not owner or _canonical(owner) == _canonical(o.plugin.distribution))
+        ]
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            owners = " and ".join(f"{o.plugin.id} {o.plugin.version}" for o in matches)
+            choices = " or ".join(sorted({f"{o.plugin.distribution}/{kind}" for o in matches}))
+            raise PluginError(f"{role} '{name}' is offered by {owners}", where=where, hint=f"write {choices}")
+        listed = ", ".join(f"{o.name} ({o.plugin.distribution})" for o in offers) or "none"
+        close = difflib.get_close_matches(kind, [o.name for o in offers], n=1)
+        suggestion = f"did you mean '{close[0]}'? " if close else ""
+        broken = "; ".join(f"{p.id} is broken: {p.error}" for p in self.found.values() if p.error)
+        blocked = f"; blocked: {', '.join(self.blocked)}" if self.blocked else ""
+        foreign = "".join(f"; {name} is made for {', '.join(sorted(of))}" for name, of in self.foreign.items())
+        raise PluginError(
+            f"unknown {role} '{name}'",
+            where=where,
+            hint=f"{suggestion}installed: {listed}{'; ' + broken if broken else ''}{blocked}{foreign}",
+        )
+
+    def task_class(self, kind: str, where: str) -> type[Task[Any]]:
+        """The Task class of a kind."""
+        return self.find("task", kind, where).load()
+
+    def backbone_class(self, name: str, where: str) -> type[Backbone]:
+        """The Backbone class of a name."""
+        return self.find("backbone", name, where).load()
+
+    def balancer_class(self, name: str, where: str) -> type[Balancer]:
+        """The Balancer class of a name."""
+        return self.balancer(name, where).load()
+
+    def balancer(self, name: str, where: str) -> Offer:
+        """The offer of a balancer; "fixed" is there without any plugin."""
+        if name == FIXED:
+            from umbel.contract.balancer import FixedBalancer
+
+            return Offer("balancer", FIXED, FixedBalancer, Plugin(OWN_DISTRIBUTION, "", "balancers"))
+        return self.find("balancer", name, where)
+
+    def _guard_observer(self, module: object, plugin: Plugin) -> None:
+        """Have the faults of a plugin's observers name it; those of the other hooks are recorded by `_call_each`."""
+        for caller in self.manager.get_hookcallers(module) or ():
+            for implementation in caller.get_hookimpls():
+                wraps = implementation.hookwrapper or implementation.wrapper
+                if implementation.plugin is module and caller.name in OBSERVER_HOOKS and not wraps:
+                    guarded = ObserverCall(implementation.function, plugin.id, plugin.distribution, plugin.version)
+                    implementation.function = guarded  # type: ignore[misc]
+
+    def _load(self, distribution: str, version: str, entry_point: EntryPoint) -> None:
+        plugin = Plugin(distribution, version, entry_point.name)
+        refused = {_canonical(name) for name in (distribution, entry_point.name, plugin.id)} & self.deny
+        allowed = self.allow is None or _canonical(distribution) in {OWN_DISTRIBUTION, *self.allow}
+        if refused or not allowed:
+            self.blocked.append(plugin.id)
+            return
+        if plugin.id in self.found:
+            self._record(plugin.id, f"declares the entry point twice; {entry_point.value} was not loaded")
+            return
+        try:
+            self.register(entry_point.load(), plugin)
+        except (Exception, SystemExit) as error:  # a third party's import may raise anything
+            reason = error.message if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
+            self.found[plugin.id] = Plugin(distribution, version, entry_point.name, reason)
+
+    def _call_each(
+        self, hook: pluggy.HookCaller, arguments: Callable[[], tuple[Any, ...]] = tuple
+    ) -> Iterator[tuple[str, tuple[Any, ...], Any]]:
+        """Plugin, arguments and result of every implementation that does not raise, each with arguments of its own."""
+        for implementation in hook.get_hookimpls():
+            given = arguments()
+            try:
+                result = implementation.function(*given[: len(implementation.argnames)])
+            except (Exception, SystemExit) as error:
+                self._record(implementation.plugin_name, f"{hook.name} raised {type(error).__name__}: {error}")
+                continue
+            yield implementation.plugin_name, given, result
+
+    def _record(self, name: str, error: str) -> None:
+        known = self.found[name].error
+        if error not in known:
+            self.found[name] = replace(self.found[name], error=f"{known}; {error}" if known else error)
+
+
+def _unmarked_hooks(module: object) -> list[str]:
+    """Functions named as hooks are that nobody marked: pluggy passes over them in silence."""
+    named = [name for name in dir(module) if name.startswith(f"{hooks.PROJECT}_")]
+    return [
+        name
+        for name in named
+        if inspect.isroutine(getattr(module, name)) and not hasattr(getattr(module, name), f"{hooks.PROJECT}_impl")
+    ]
+
+
+def _distributions() -> Iterator[tuple[str, str, list[EntryPoint]]]:
+    """Name, version and umbel's entry points of every distribution; of two copies the one first on the path counts."""
+    seen = set()
+    for distribution in distributions():
+        try:
+            own = [e for e in distribution.entry_points if re.fullmatch(rf"{hooks.PROJECT}\.v\d+", e.group)]
+            name, version = (distribution.metadata["Name"], distribution.version) if own else (None, "")
+        except Exception:  # a damaged distribution must not take umbel with it
+            continue
+        if name and _canonical(name) not in seen:
+            seen.add(_canonical(name))
+            yield name, version, own
+
+
+def _names_from_env(variable: str) -> frozenset[str] | None:
+    text = os.environ.get(variable)
+    return None if text is None else frozenset(name.strip() for name in text.split(",") if name.strip())
+
+
+def _canonical(name: str) -> str:
+    """A distribution's name as PEP 503 compares it: My_Plugin and my-plugin are one."""
+    return re.sub(r"[-_.]+", "-", name).lower()

@@ -1,0 +1,86 @@
+"""From a recipe to its model and runtime."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from umbel.config.build import build_tasks
+from umbel.config.deepspeed import is_distributed, wanted_precision
+from umbel.config.growth import ADAPTER, FROZEN
+from umbel.config.schema import Recipe
+from umbel.contract.errors import ConfigError
+from umbel.contract.randomness import keyed_seed
+from umbel.contract.task import Task
+from umbel.model.grow import freeze_existing
+from umbel.model.model import MultiTaskModel, build_model
+from umbel.registry.make import make
+from umbel.registry.plugins import Plugins
+from umbel.runtime.base import Runtime
+from umbel.runtime.device import choose_device
+from umbel.runtime.local import LocalRuntime
+from umbel.runtime.optim import build_optimizer
+from umbel.runtime.precision import choose_precision
+from umbel.runtime.ranks import ALONE, Ranks, launched
+
+log = logging.getLogger(__name__)
+
+Fill = Callable[[MultiTaskModel], None]
+
+
+def build(
+    recipe: Recipe, plugins: Plugins, *, pretrained: bool, fill: Fill | None = None
+) -> tuple[dict[str, Task[Any]], MultiTaskModel]:
+    """Tasks and model, on the recipe's device; new weights are a function of the seed.
+
+    Args:
+        recipe: the typed recipe.
+        plugins: where kinds and backbones are looked up.
+        pretrained: load the weights that the backbone's options name; a checkpoint brings its own.
+        fill: puts the weights of another run into the model.
+    """
+    tasks = build_tasks(recipe, plugins)
+    trunk = plugins.find("backbone", recipe.backbone.name, "backbone.name")
+    trunk.load()  # what its import draws must not move the weights
+    torch.manual_seed(keyed_seed(recipe.train.seed, "backbone"))
+    backbone = make(trunk, trunk.name, "backbone.name", recipe.backbone.options)
+    loaded = backbone.load_pretrained() if pretrained else ""
+    chosen = recipe.train.balancer
+    balancing = plugins.balancer(chosen.name, "train.balancer.name")
+    balancer = make(balancing, chosen.name, "train.balancer.name", chosen.options, tuple(tasks))
+    model = build_model(backbone, tasks, recipe.train.seed, balancer)
+    if fill is not None:
+        fill(model)
+    growth = recipe.growth
+    if growth.mode in (FROZEN, ADAPTER):
+        adapter = (growth.rank, growth.alpha) if growth.mode == ADAPTER else None
+        freeze_existing(model, growth.held, adapter, recipe.train.seed)
+    if loaded:
+        log.info("backbone: %s; %s", backbone.summary(), loaded)
+    model.to(choose_device(recipe.train.device, launched()))
+    if recipe.train.channels_last:
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return tasks, model
+
+
+def build_runtime(
+    recipe: Recipe, tasks: dict[str, Task[Any]], model: MultiTaskModel, steps: int, ranks: Ranks = ALONE
+) -> Runtime:
+    """The runtime of a recipe: DeepSpeed where several processes train or where the recipe has a `deepspeed:` block."""
+    precision = choose_precision(wanted_precision(recipe), next(model.parameters()).device)
+    optimizer = build_optimizer(model, tasks, recipe.optim)
+    if not is_distributed(recipe, ranks.world_size):
+        return LocalRuntime(model, optimizer, recipe.optim, recipe.train, precision, steps)
+    if model.balancer.gradient_every:
+        raise ConfigError(
+            "measures gradients on the trunk, which DeepSpeed does not give between its own backward passes",
+            where="train.balancer",
+            hint="use loss_scale or uncertainty, or train in one process without a deepspeed block",
+        )
+    from umbel.runtime.deepspeed import DeepSpeedRuntime
+
+    agreed = bool(ranks.agree(torch.tensor([precision == "bf16"], dtype=torch.int64))[0])
+    return DeepSpeedRuntime(model, optimizer, recipe, "bf16" if agreed else "fp32", steps, ranks)

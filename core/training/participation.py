@@ -1,0 +1,83 @@
+"""Every rank runs the same tasks in the same order; one without data for a task runs it on a stand-in that counts 0.
+
+Collectives are matched by order, so ranks that differ would hang or, worse, add up gradients of different heads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from umbel.contract.errors import TrainingError
+from umbel.contract.randomness import keyed_seed
+from umbel.contract.task import Task
+from umbel.contract.types import Batch, Losses
+from umbel.runtime.base import Runtime
+
+
+def shares(runtime: Runtime, tasks: Mapping[str, Task[Any]], batches: Mapping[str, Batch | None]) -> dict[str, float]:
+    """The tasks of this step, each with the factor on this rank's loss; every rank must call it.
+
+    Gradients are averaged over all ranks; W / (ranks with data) makes that the mean over those that have some. A task
+    that no rank has data for rests.
+
+    Raises:
+        TrainingError: on all ranks, if they do not run the same tasks.
+    """
+    plan = keyed_seed(*batches) >> 2  # fits a signed 64-bit number
+    rows = runtime.rows([plan, *(int(batches.get(name) is not None) for name in tasks)])
+    if any(row[0] != plan for row in rows):
+        raise TrainingError(
+            "the ranks do not agree on the tasks of this step",
+            where=f"rank {runtime.rank}: {', '.join(batches) or 'no task'}",
+            hint="start all of them with the same recipe, overrides and data",
+        )
+    having = dict(zip(tasks, (sum(column) for column in list(zip(*rows, strict=True))[1:]), strict=True))
+    return {
+        name: runtime.world_size / having[name] if batch is not None else 0.0
+        for name, batch in batches.items()
+        if having[name]
+    }
+
+
+class StandIns:
+    """Losses of 0 for batches that a rank does not have."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, Batch] = {}
+
+    def remember(self, name: str, batch: Batch) -> None:
+        """The loss of the last real batch touches the weights that the other ranks' losses touch."""
+        self._last[name] = batch
+
+    def losses(self, runtime: Runtime, task: Task[Any]) -> Losses:
+        """A loss of 0 with a gradient of 0 for the same weights as a real one; batch statistics stay as they are."""
+        buffers = list(runtime.model.buffers())
+        before = [buffer.clone() for buffer in buffers]
+        known = self._last.get(task.name)
+        if known is not None:
+            placed = runtime.place(known)
+            total = task.loss(runtime.forward(placed.images, task.name), placed.targets).total
+        else:
+            images = torch.zeros((2, 3, *task.config.input_size), dtype=torch.uint8, device=runtime.device)
+            outputs = list(_tensors(runtime.forward(images, task.name)))
+            total = torch.stack([output.float().mean() for output in outputs]).sum()
+        with torch.no_grad():
+            for buffer, value in zip(buffers, before, strict=True):
+                buffer.copy_(value)
+        return Losses(0.0 * total)
+
+
+def _tensors(output: Any) -> Iterator[Tensor]:
+    if isinstance(output, Tensor):
+        if output.is_floating_point():
+            yield output
+    elif isinstance(output, Mapping):
+        for value in output.values():
+            yield from _tensors(value)
+    elif isinstance(output, (list, tuple)):
+        for value in output:
+            yield from _tensors(value)

@@ -1,0 +1,194 @@
+"""Going on from a checkpoint: only with the recipe that it was started with."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from umbel.checkpoint.layout import checkpoint_folder
+from umbel.checkpoint.read import Checkpoint, trained_precision
+from umbel.checkpoint.write import point_to
+from umbel.config.edit import changed_keys
+from umbel.config.load import read_tree
+from umbel.contract.errors import CheckpointError
+from umbel.io.run_folder import DATA_FILE
+from umbel.training.run import best_pointers
+from umbel.training.same_data import ACCEPT, check_data, note_accepted, remember_data
+from umbel.training.saving import restore
+
+if TYPE_CHECKING:
+    from umbel.training.run import Run
+
+
+log = logging.getLogger(__name__)
+
+_PARTS = re.compile(r"tasks\.\w+\.batch_size|train\.accumulate")  # of the images of a step, which may not change
+
+_JUDGED = re.compile(r"train\.eval_every|tasks\.\w+\.tta(\..*)?")  # with an early stop they move the last step
+
+_ACCEPTED = re.compile(rf"{_PARTS.pattern}|{_JUDGED.pattern}|deepspeed(\..*)?")
+
+_NOTHING = re.compile(r"(?!)")
+
+_NEEDED = (
+    *("steps_done", "precision", "guard", "evaluated", "best", "bad_samples", "early_stop"),
+    *("minutes", "seed", "total_steps", "world_size", "images_a_step"),
+)
+
+_START = "it was written by another version; start a new run"
+
+
+def resume(run: Run, checkpoint: Checkpoint, tree: DictConfig, saved_recipe: Path, *, accept: bool = False) -> None:
+    """Put a prepared run back where a checkpoint left it.
+
+    Args:
+        run: from `prepare`.
+        checkpoint: a verified checkpoint of the same run.
+        tree: the run's recipe as it would be saved now.
+        saved_recipe: the recipe file of the run as it was started.
+        accept: go on although the data has changed, or what of the recipe divides a step's images and reduces its
+            gradients; the run's folder says so.
+
+    Raises:
+        CheckpointError: if the recipe, the seed, the length or the data has changed since, or the saved recipe is gone.
+        ConfigError: if the saved recipe cannot be read.
+    """
+    state = checkpoint.state
+    lacking = [key for key in _NEEDED if key not in state]
+    if lacking:
+        raise CheckpointError(f"lacks {', '.join(lacking)} in its state", where=str(checkpoint.path), hint=_START)
+    if not saved_recipe.exists():
+        raise CheckpointError(
+            "is gone: nobody can tell whether the recipe has changed",
+            where=str(saved_recipe),
+            hint="put it back, or start a new run with --out",
+        )
+    accepted = _accepted_keys(run, checkpoint, tree, saved_recipe, accept=accept)
+    with _named(checkpoint):
+        _check_images(run, checkpoint)
+    accepted += check_data(run, accept=accept)
+    with _named(checkpoint):
+        _put_back(run, checkpoint)
+        _tell_processes(run, int(checkpoint.state["world_size"]))
+    found = [row[0] for row in run.runtime.rows([checkpoint.step])]
+    if len(set(found)) > 1:
+        raise CheckpointError(
+            f"the ranks found checkpoints of different steps: {found}",
+            where=str(run.checkpoints),
+            hint="every machine must see the same folder",
+        )
+    if run.leads:
+        if accepted:
+            note_accepted(run, checkpoint.step, accepted)
+        if accepted or not (run.directory / DATA_FILE).exists():
+            remember_data(run)
+    # of a run that was stopped between a checkpoint and its pointers
+    for pointer, key in best_pointers(run).items() if run.leads else ():
+        folder = checkpoint_folder(run.checkpoints, int(run.best[key][1])) if key in run.best else None
+        if folder is not None and folder.is_dir():
+            point_to(run.checkpoints, pointer, folder)
+
+
+def _accepted_keys(
+    run: Run, checkpoint: Checkpoint, tree: DictConfig, saved_recipe: Path, *, accept: bool
+) -> list[str]:
+    """Changes of the recipe that the run goes on with; CheckpointError for those that it does not."""
+    state = checkpoint.state
+    now = {"seed": run.recipe.train.seed, "total_steps": run.total_steps}
+    changed = [key for key, value in now.items() if state.get(key) != value]
+    saved = read_tree(str(saved_recipe), run.plugins)
+    if run.recipe.train.precision == "auto":  # decided when the run began, perhaps on another device
+        for of_run in (saved, tree):
+            OmegaConf.update(of_run, "train.precision", trained_precision(checkpoint), force_add=True)
+    before, after = _comparable(saved), _comparable(tree)
+    changed += sorted(changed_keys(before, after))
+    if run.recipe.train.early_stop.mode != "none":
+        changed += sorted(key for key in changed_keys(before, after, _NOTHING) if _JUDGED.fullmatch(key))
+    if state["world_size"] != run.runtime.world_size:  # they are what divides the same images among processes
+        changed = [key for key in changed if not _PARTS.fullmatch(key)]
+    refused = [key for key in changed if not _ACCEPTED.fullmatch(key)]
+    if not refused and _images_differ(run, checkpoint):
+        return []  # said with numbers
+    if refused or (changed and not accept):
+        hint = "resume with the recipe it was started with, or start a new run with --out"
+        raise CheckpointError(
+            f"was written with another recipe: {', '.join(changed)} changed",
+            where=str(checkpoint.path),
+            hint=hint if refused else f"{hint}; {ACCEPT}",
+        )
+    return [f"{key} of the recipe changed" for key in changed]
+
+
+def _images_differ(run: Run, checkpoint: Checkpoint) -> bool:
+    return bool(checkpoint.state["images_a_step"] != run.images_per_step)
+
+
+@contextmanager
+def _named(checkpoint: Checkpoint) -> Iterator[None]:
+    """Within it a state that umbel does not write is a CheckpointError."""
+    try:
+        yield
+    except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError) as error:
+        message = f"its state is not one that umbel writes: {type(error).__name__}: {error}"
+        raise CheckpointError(message, where=str(checkpoint.path), hint=_START) from None
+
+
+def _tell_processes(run: Run, before: int) -> None:
+    now = run.runtime.world_size
+    if before != now and run.leads:
+        log.info(
+            "goes on with %s, it had %d: a step has the same images, but sums are rounded in another order, and batch "
+            "statistics are of other parts of the batch",
+            _processes(now),
+            before,
+        )
+
+
+def _put_back(run: Run, checkpoint: Checkpoint) -> None:
+    state = checkpoint.state
+    if state["steps_done"] != checkpoint.step:
+        raise ValueError(f"steps_done is {state['steps_done']!r}, the manifest's step {checkpoint.step}")
+    restore(run.runtime, checkpoint)
+    run.runtime.precision = trained_precision(checkpoint)
+    run.guard.restore(state["guard"])
+    run.bad_samples.restore(state["bad_samples"])
+    run.evaluated = bool(state["evaluated"])
+    run.best = {key: [float(score), int(step)] for key, (score, step) in state["best"].items()}
+    run.minutes = float(state["minutes"])
+    run.early_stop.restore(state["early_stop"])
+
+
+def _check_images(run: Run, checkpoint: Checkpoint) -> None:
+    before, now = checkpoint.state["images_a_step"], run.images_per_step
+    if before == now:
+        return
+    name = next((name for name in now if before.get(name) != now[name]), "")
+    ratios = {before.get(task, 0) * run.recipe.train.accumulate / now[task] for task in now}
+    accumulate = ratios.pop() if len(ratios) == 1 else 0.0
+    fitting = f"add train.accumulate={accumulate:.0f}, or " if accumulate >= 1 and accumulate == int(accumulate) else ""
+    raise CheckpointError(
+        f"a step had {before.get(name)} images of '{name}', "
+        f"with {_processes(run.runtime.world_size)} it has {now[name]}",
+        where=str(checkpoint.path),
+        hint=f"{fitting}go on with {_processes(checkpoint.state['world_size'])}, or change batch_size to fit",
+    )
+
+
+def _processes(count: int) -> str:
+    return f"{count} process{'es' * (count > 1)}"
+
+
+def _comparable(tree: Any) -> Any:
+    """Plain containers; of the deepspeed block every section is there, so that its keys are compared one by one."""
+    plain = OmegaConf.to_container(tree, resolve=False)
+    if isinstance(plain, dict) and isinstance(plain.get("deepspeed", {}), (dict, type(None))):
+        block = dict(plain.get("deepspeed") or {})
+        zero = block.get("zero_optimization")
+        plain["deepspeed"] = {**block, "zero_optimization": {} if zero is None else zero}
+    return plain

@@ -1,0 +1,85 @@
+"""One training: its folder is taken, it is begun or gone on with, and its scores are left."""
+
+from __future__ import annotations
+
+import logging
+
+from omegaconf import DictConfig, OmegaConf
+
+from umbel.checkpoint.read import find_checkpoint
+from umbel.config.learnt import write_learnt_options
+from umbel.data.presence import warn_of_absent_classes
+from umbel.evaluate.evaluate import scores_to_json
+from umbel.evaluate.metric_states import apart
+from umbel.io.files import write_json
+from umbel.io.output import depend_on_run
+from umbel.io.run_folder import BAD_SAMPLES_FILE, PLUGINS_FILE, RECIPE_FILE, SCORES_FILE, run_folder, written_at_once
+from umbel.registry.provenance import plugin_records
+from umbel.training.loop import tell, train_to_end
+from umbel.training.resume import resume as resume_run
+from umbel.training.run import Run
+from umbel.training.same_data import remember_data
+from umbel.training.signals import stop_signals
+
+log = logging.getLogger(__name__)
+
+
+@apart()  # a plugin's metric in a loss, an observer or a report must not wait for ranks that compute none
+def train(run: Run, *, resume: bool = False, exact: bool = False, accept_changes: bool = False) -> dict[str, float]:
+    """Train a prepared run to its end, evaluate it, and leave checkpoints and scores in its folder.
+
+    Args:
+        run: from `prepare`.
+        resume: go on from the newest checkpoint in the run's folder.
+        exact: with `resume`, never from an older one because the newest is damaged.
+        accept_changes: with `resume`, go on with data that has changed; see `umbel.training.resume.resume`.
+
+    Returns:
+        The last scores, by "task/metric" and "score".
+
+    Raises:
+        InterruptedRunError: if a signal asked it to stop; a checkpoint has been saved.
+    """
+    depend_on_run()
+    with run_folder(run.directory, run.leads, run.runtime.agree, resume=resume):
+        return _train(run, resume, exact, accept_changes)
+
+
+def _train(run: Run, resume: bool, exact: bool, accept_changes: bool) -> dict[str, float]:
+    tree = _as_trained(run)
+    if resume:
+        checkpoint = find_checkpoint(run.checkpoints, exact=exact)
+        resume_run(run, checkpoint, tree, run.directory / RECIPE_FILE, accept=accept_changes)
+    if run.leads:
+        with written_at_once(run.directory):
+            OmegaConf.save(tree, run.directory / RECIPE_FILE, resolve=False)
+            write_json(run.directory / PLUGINS_FILE, run.secrets.conceal(plugin_records(run.plugins)))
+        if not resume:
+            remember_data(run)
+            warn_of_absent_classes(run.tasks, run.train_data)
+    hook = run.hook
+    tell(run, lambda: hook.umbel_run_started(run=run))
+    error: BaseException | None = None
+    try:
+        with stop_signals(launched=run.runtime.world_size > 1) as request:
+            scores = train_to_end(run, request, resumed=resume)
+        if run.leads:
+            write_json(run.directory / SCORES_FILE, run.secrets.conceal(scores_to_json(scores)))
+    except BaseException as caught:
+        error = caught
+        raise
+    finally:
+        if run.bad_samples.found and run.leads:
+            log.warning("%d bad training samples; %s lists them", len(run.bad_samples.found), BAD_SAMPLES_FILE)
+            write_json(run.directory / BAD_SAMPLES_FILE, run.secrets.conceal(run.bad_samples.to_json()))
+        tell(run, lambda: hook.umbel_run_finished(run=run, error=error))
+    return scores
+
+
+def _as_trained(run: Run) -> DictConfig:
+    """The recipe as written, plus what was decided for it: the precision, and what the tasks read from their data;
+    interpolations stay unresolved."""
+    tree = run.tree.copy()
+    OmegaConf.update(tree, "train.precision", run.runtime.precision, force_add=True)
+    write_learnt_options(tree, run.tasks)
+    return tree

@@ -1,1 +1,0 @@
-"""Comparing variants of test-time augmentation."""

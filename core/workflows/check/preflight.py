@@ -1,0 +1,108 @@
+"""Building a whole run and trying one batch of every task, before any time is spent on training."""
+
+from __future__ import annotations
+
+import resource
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+
+from umbel.config.deepspeed import wanted_precision
+from umbel.config.schema import Recipe
+from umbel.contract.task import Task
+from umbel.contract.types import Batch
+from umbel.data.datasets import dataset_length
+from umbel.data.loader import first_batch
+from umbel.evaluate.score import check_formula
+from umbel.registry.plugins import Plugins
+from umbel.runtime.base import Runtime
+from umbel.training.prepare import prepare
+from umbel.training.run import Run
+from umbel.training.trial import try_batch, try_image
+
+
+@dataclass(frozen=True)
+class TaskReport:
+    """One task's trial: counts, the loss of its first batch, and what the batch cost the second time."""
+
+    task: str
+    train_samples: int
+    val_samples: int
+    batch_size: int
+    image_shape: tuple[int, ...]
+    loss: float
+    steps_per_epoch: float
+    seconds: float
+    peak_mib: float
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """The whole trial."""
+
+    tasks: list[TaskReport]
+    parameters: int
+    backbone_parameters: int
+    precision: str
+    total_steps: int
+    images_per_step: int
+
+
+def preflight(recipe: Recipe, tree: DictConfig, plugins: Plugins) -> Preflight:
+    """Build the run, then load, forward and backward one batch of each task and predict one validation image of it."""
+    settings = replace(recipe.train, precision=wanted_precision(recipe))
+    run = prepare(replace(recipe, deepspeed=None, train=settings), tree, plugins, Path("unused"), trial=False)
+    run.runtime.model.train()
+    substituted = {name for name, allowed in run.bad_samples.allowed.items() if allowed > 0}
+    reports = [_try_task(run, name, name in substituted) for name in run.train_data]
+    metrics = {
+        f"{name}/{key}" for name, task in run.tasks.items() for key in try_image(run.runtime, task, run.val_data[name])
+    }
+    check_formula(recipe.score, run.tasks, metrics)
+    model = run.runtime.model
+    return Preflight(
+        reports,
+        sum(p.numel() for p in model.parameters()),
+        sum(p.numel() for p in model.backbone.parameters()),
+        run.runtime.precision,
+        run.total_steps,
+        sum(task.config.batch_size for task in (run.tasks[name] for name in run.train_data)),
+    )
+
+
+def _try_task(run: Run, name: str, substitute: bool) -> TaskReport:
+    task, runtime, dataset = run.tasks[name], run.runtime, run.train_data[name]
+    batch = first_batch(task, dataset, run.recipe.train.seed, substitute=substitute)
+    loss = try_batch(runtime, task, batch, norms={})
+    seconds = _timed(runtime, task, batch)
+    samples = dataset_length(dataset)
+    return TaskReport(
+        name,
+        samples,
+        dataset_length(run.val_data[name]),
+        task.config.batch_size,
+        tuple(batch.images.shape),
+        float(loss),
+        samples / task.config.batch_size,
+        seconds,
+        _peak_mib(runtime.device),
+    )
+
+
+def _timed(runtime: Runtime, task: Task[Any], batch: Batch) -> float:
+    """Seconds of a forward and backward pass that is not the first, which also allocates and chooses kernels."""
+    started = time.perf_counter()
+    try_batch(runtime, task, batch)
+    if runtime.device.type == "cuda":
+        torch.cuda.synchronize(runtime.device)
+    return time.perf_counter() - started
+
+
+def _peak_mib(device: torch.device) -> float:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -1,0 +1,1 @@
+"""From folders of data to a recipe."""

@@ -1,0 +1,1 @@
+"""A package for a task of one's own."""

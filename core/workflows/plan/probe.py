@@ -1,0 +1,131 @@
+"""One forward and backward of each task on tensors without data: what its activations need."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._pytree import tree_leaves, tree_map
+
+from umbel.config.build import build_tasks
+from umbel.config.schema import Recipe
+from umbel.contract.errors import ConfigError, DataError, UmbelError
+from umbel.contract.task import Task
+from umbel.data.datasets import load_datasets
+from umbel.data.loader import CompositeLoader
+from umbel.model.model import MultiTaskModel, build_model
+from umbel.registry.make import make
+from umbel.registry.plugins import Plugins
+from umbel.runtime.live_bytes import LiveBytes
+
+LOSS_FACTOR = 3  # times the raw output in fp32: what a loss is taken to need where there are no labels to run it on
+
+
+@dataclass(frozen=True)
+class TaskActivations:
+    """Peak bytes of a task's activations as a line in the batch size: `fixed` plus `per_image` an image."""
+
+    task: str
+    batch_size: int
+    image_shape: tuple[int, int]
+    fixed: float
+    per_image: float
+    loss_measured: bool
+
+    def peak(self, batch_size: int) -> int:
+        return round(self.fixed + self.per_image * batch_size)
+
+
+def build_empty(recipe: Recipe, plugins: Plugins) -> tuple[dict[str, Task[Any]], MultiTaskModel, FakeTensorMode]:
+    """Tasks and model of a recipe whose weights have shapes and no data; the mode is to be on where they are used."""
+    with torch.device("meta"):
+        tasks = build_tasks(recipe, plugins)
+        trunk = plugins.find("backbone", recipe.backbone.name, "backbone.name")
+        backbone = make(trunk, trunk.name, "backbone.name", recipe.backbone.options)
+        model = build_model(backbone, tasks, recipe.train.seed)
+    if recipe.train.channels_last:
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    fake = FakeTensorMode(allow_non_fake_inputs=True)
+    with fake:
+        model.to_empty(device="cpu")
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.grad = torch.empty_like(parameter)
+    model.train()
+    return tasks, model, fake
+
+
+def probe_activations(
+    recipe: Recipe, tasks: Mapping[str, Task[Any]], model: MultiTaskModel, fake: FakeTensorMode, bf16: bool
+) -> list[TaskActivations]:
+    """Peak activation bytes of every task, its loss included.
+
+    Trunk and head run at the task's batch size and at twice that, which gives the line. The loss runs on the labels of
+    the task's first training batch and random outputs; where there is no data it is taken as LOSS_FACTOR outputs.
+    """
+    probes = []
+    for name, task in tasks.items():
+        count = task.config.batch_size
+        kept, peak, outputs = _pass(recipe, task, model, fake, bf16, count)
+        kept_twice, peak_twice, _ = _pass(recipe, task, model, fake, bf16, 2 * count)
+        loss = _measured_loss(recipe, task, outputs)
+        needed = LOSS_FACTOR * sum(4 * leaf.numel() for leaf in _floats(outputs)) if loss is None else loss
+        low, high = max(peak, kept + needed), max(peak_twice, kept_twice + 2 * needed)
+        slope = (high - low) / count
+        size = (task.config.input_size[0], task.config.input_size[1])
+        probes.append(TaskActivations(name, count, size, low - slope * count, slope, loss is not None))
+    return probes
+
+
+def _pass(
+    recipe: Recipe, task: Task[Any], model: MultiTaskModel, fake: FakeTensorMode, bf16: bool, count: int
+) -> tuple[int, int, Any]:
+    """Bytes kept after the forward, peak of forward and backward, and the raw output."""
+    layout = torch.channels_last if recipe.train.channels_last else torch.contiguous_format
+    known = [*model.parameters(), *model.buffers(), *(p.grad for p in model.parameters() if p.grad is not None)]
+    try:
+        with fake, LiveBytes(known) as live:
+            images = torch.empty((count, 3, *task.config.input_size), dtype=torch.uint8).to(memory_format=layout)
+            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+                outputs = model(images, task.name)
+            kept = live.now
+            leaves = [leaf for leaf in _floats(outputs) if leaf.requires_grad]
+            torch.autograd.backward(leaves, [torch.empty_like(leaf) for leaf in leaves])
+    except UmbelError:
+        raise
+    except Exception as error:  # a head may do what only works on data
+        raise ConfigError(
+            f"task '{task.name}' cannot run without data: {str(error).splitlines()[0] if str(error) else error!r}",
+            where=f"tasks.{task.name}",
+            hint="`umbel check` measures it on real data",
+        ) from None
+    return kept, live.peak, tree_map(lambda leaf: leaf.detach() if isinstance(leaf, Tensor) else leaf, outputs)
+
+
+def _measured_loss(recipe: Recipe, task: Task[Any], outputs: Any) -> int | None:
+    """Peak bytes of the task's loss and its backward on real labels; None where its data cannot be read."""
+    try:
+        loader = CompositeLoader({task.name: task}, load_datasets({task.name: task}, "train"), recipe.train.seed, 0, 1)
+        batch = next(iter(loader))[task.name]
+    except (DataError, ConfigError, OSError):
+        return None
+    real = tree_map(_random_like, outputs)
+    with LiveBytes(tree for tree in tree_leaves((real, batch.targets)) if isinstance(tree, Tensor)) as live:
+        total = task.loss(real, batch.targets).total
+        if total.requires_grad:
+            total.backward()  # type: ignore[no-untyped-call]
+    return int(live.peak)
+
+
+def _random_like(leaf: Any) -> Any:
+    if not isinstance(leaf, Tensor):
+        return leaf
+    return torch.randn(leaf.shape, dtype=torch.float32).to(leaf.dtype).requires_grad_(leaf.is_floating_point())
+
+
+def _floats(outputs: Any) -> list[Tensor]:
+    return [leaf for leaf in tree_leaves(outputs) if isinstance(leaf, Tensor) and leaf.is_floating_point()]

@@ -1,0 +1,81 @@
+"""Tables of images: CSV files with a column of file names and one of class names."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from umbel import DataError, find_split, find_val_or_test, missing_hint, read_lines, say_test_validates, tolerate
+from umbel.tasks.classification.formats.records import Record, listed_records
+from umbel.tasks.classification.options import ClassificationOptions
+
+
+class Table:
+    """root/{train,val}.csv with a header and the columns of `image_column` and `label_column`; files are under root."""
+
+    looks_for = "train.csv or val.csv"
+
+    def matches(self, options: ClassificationOptions) -> bool:
+        return any(path.is_file() for path in _tables(options).values())
+
+    def class_names(self, options: ClassificationOptions) -> list[str]:
+        """Sorted labels of both splits."""
+        tables = _tables(options)
+        if not any(path.is_file() for path in tables.values()):
+            raise DataError(
+                "no such file", kind="missing", where=str(tables["train"]), hint=missing_hint(tables["train"])
+            )
+        return sorted(
+            {label for path in _tables(options).values() if path.is_file() for _, label in _rows(options, path)}
+        )
+
+    def has_val(self, options: ClassificationOptions) -> bool:
+        return _tables(options)["val"].exists()
+
+    def read(self, options: ClassificationOptions, split: str) -> list[Record]:
+        path = _tables(options)[split]
+        if split == "val" and options.val == "val":
+            say_test_validates(path.stem, Path(options.root))
+        ids = {name: number for number, name in enumerate(self.class_names(options))}
+        return listed_records(Path(options.root), [(name, ids[label]) for name, label in _rows(options, path)], path)
+
+
+def _tables(options: ClassificationOptions) -> dict[str, Path]:
+    """The table of each split: the recipe's or, for want of that, of another usual name; a test's with labels."""
+    root = Path(options.root)
+    train, val = options.train, options.val
+    if train == "train" and not (root / "train.csv").is_file():
+        train = find_split(root, "train", "{}.csv", Path.is_file) or train
+    if val == "val" and not (root / "val.csv").is_file():
+        val = find_val_or_test(root, "{}.csv", Path.is_file, lambda path: _has_labels(options, path)) or val
+    return {"train": root / f"{train}.csv", "val": root / f"{val}.csv"}
+
+
+def _has_labels(options: ClassificationOptions, path: Path) -> bool:
+    header = next(iter(read_lines(path)), "").split(",")
+    return {options.image_column, options.label_column} <= {column.strip(' "') for column in header}
+
+
+def _rows(options: ClassificationOptions, path: Path) -> list[tuple[str, str]]:
+    lines = read_lines(path)
+    try:
+        columns, *values = csv.reader(lines, strict=True)
+    except (ValueError, csv.Error) as error:
+        problem = "is empty" if not lines else f"is not a table of comma-separated values: {error}"
+        raise DataError(problem, where=str(path)) from None
+    for wanted in (options.image_column, options.label_column):
+        if columns.count(wanted) != 1:
+            raise DataError(
+                f"has not one column {wanted!r}",
+                where=str(path),
+                hint=f"its columns are {', '.join(columns)}; set image_column and label_column",
+            )
+    image, label = columns.index(options.image_column), columns.index(options.label_column)
+    rows = []
+    for number, row in enumerate(values, start=2):
+        with tolerate("annotation"):
+            if len(row) != len(columns) or not row[label].strip():
+                shown = str(row)[:200]
+                raise DataError(f"row {number} has not {len(columns)} values with a class: {shown}", where=str(path))
+            rows.append((row[image].strip(), row[label].strip()))
+    return rows

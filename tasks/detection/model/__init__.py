@@ -1,0 +1,1 @@
+"""The detection head, its anchors and its loss."""

@@ -1,0 +1,1 @@
+"""The segmentation heads and their loss."""
