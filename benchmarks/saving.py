@@ -6,24 +6,21 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import torch
 from measure import arguments, medians, ratio
-from omegaconf import OmegaConf
 from report import Claim, publish
 from torch import nn
 
-from umbel.config.redact import Secrets
 from umbel.config.schema import OptimConfig, TrainConfig
 from umbel.data.bad_samples import BadSamples
 from umbel.runtime.local import LocalRuntime
 from umbel.schedule.config import EarlyStopConfig
 from umbel.schedule.early_stop import EarlyStop
 from umbel.training.guard import Guard
-from umbel.training.run import Saver
-from umbel.training.saving import save, settle
+from umbel.training.parts import BestScores, Parts
+from umbel.training.saving import Saver
 
 SYNCHRONOUS, ASYNCHRONOUS, PEER = "umbel, synchronous", "umbel, a thread writes", "torch.save"
 QUIET, MEANWHILE = "a training step", "a training step while the thread writes"
@@ -43,17 +40,14 @@ class TimedRuntime(LocalRuntime):
         return super().hold(timed)
 
 
-def make_run(folder: Path, layers: int, width: int) -> Any:
-    """What `save` needs of a run: a runtime, and records that are empty."""
+def make_saver(folder: Path, layers: int, width: int) -> tuple[Saver, TimedRuntime]:
+    """Of a runtime, and parts that are empty."""
     model: Any = nn.Sequential(*(nn.Linear(width, width, bias=False) for _ in range(layers)))
     train = TrainConfig(save_every=1)
     optimizer = torch.optim.AdamW([{"params": [*model.parameters()], "initial_lr": 1e-4}], lr=1e-4)
-    return SimpleNamespace(
-        recipe=SimpleNamespace(train=train), leads=True, checkpoints=folder, saver=Saver(), tasks={}, best={},
-        runtime=TimedRuntime(model, optimizer, OptimConfig(), train, "fp32", 10**6), minutes=0.0, total_steps=10**6,
-        bad_samples=BadSamples(), guard=Guard(), early_stop=EarlyStop(EarlyStopConfig(), {}), failed_saves=0,
-        secrets=Secrets.of(OmegaConf.create()),
-    )  # fmt: skip
+    runtime = TimedRuntime(model, optimizer, OptimConfig(), train, "fp32", 10**6)
+    parts = Parts(Guard(), BadSamples(), BestScores({}), EarlyStop(EarlyStopConfig(), {}))
+    return Saver(folder, runtime, parts, train, {}), runtime
 
 
 class Bench:
@@ -61,26 +55,26 @@ class Bench:
 
     def __init__(self, folder: Path, layers: int, width: int) -> None:
         self.folder = folder
-        self.run = make_run(folder / "umbel", layers, width)
+        self.saver, self.runtime = make_saver(folder / "umbel", layers, width)
         self.inputs = torch.randn(8, width)
 
     def train(self) -> float:
         """A step; its seconds."""
         started = time.perf_counter()
-        self.run.runtime.backward(self.run.runtime.model(self.inputs).square().mean())
-        self.run.runtime.step()
+        self.runtime.backward(self.runtime.model(self.inputs).square().mean())
+        self.runtime.step()
         return time.perf_counter() - started
 
     def save(self, later: bool) -> float:
         """Seconds until the call returns."""
-        self.run.recipe.train.save_async = later
+        self.saver.config.save_async = later
         started = time.perf_counter()
-        save(self.run, self.run.runtime.steps_done, evaluated=True, needed=False)
+        self.saver.save(self.runtime.steps_done, needed=False)
         return time.perf_counter() - started
 
     def save_plainly(self) -> float:
         """By torch alone: neither flushed to the disk nor with a checksum."""
-        runtime = self.run.runtime
+        runtime = self.runtime
         started = time.perf_counter()
         torch.save({"model": runtime.weights(), "optimizer": runtime.optimizer_tensors()}, self.folder / "plain.pt")
         return time.perf_counter() - started
@@ -91,8 +85,8 @@ class Bench:
         self.train()
         called = self.save(later=True)
         taken[MEANWHILE] = self.train()
-        taken[ASYNCHRONOUS] = called + self.run.runtime.waited
-        settle(self.run)
+        taken[ASYNCHRONOUS] = called + self.runtime.waited
+        self.saver.wait()
         return taken | {PEER: self.save_plainly()}
 
 

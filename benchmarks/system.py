@@ -21,7 +21,7 @@ from umbel.registry.plugins import Plugins
 from umbel.runtime.build import build, build_runtime
 from umbel.runtime.malloc import keep_freed_memory
 from umbel.tasks.detection.targets import BoxTarget
-from umbel.training.engine import train_step
+from umbel.training.engine import Engine
 
 SEGMENTATION, CLASSIFICATION, DETECTION = "segmentation", "classification", "detection"
 CLASSES = {SEGMENTATION: 19, CLASSIFICATION: 196, DETECTION: 45}
@@ -119,7 +119,7 @@ class EngineStep:
         self.runtime.model.train()
 
     def __call__(self) -> None:
-        train_step(self.runtime, self.system.tasks, self.system.batches, self.weights)
+        Engine(self.runtime, self.system.tasks).train_step(self.system.batches, self.weights)
 
 
 class LoopStep:

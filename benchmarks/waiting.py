@@ -14,7 +14,7 @@ from umbel.config.load import load_recipe
 from umbel.data.loader import CompositeLoader
 from umbel.recipes.streets.dataset import Counts, render_dataset
 from umbel.registry.plugins import Plugins
-from umbel.training.engine import train_step
+from umbel.training.engine import Engine
 from umbel.training.prepare import prepare
 
 WORKERS = {"road": 1, "signs": 1, "vehicles": 0}  # two processes for the two tasks with large pictures
@@ -32,17 +32,17 @@ def main() -> None:
         if quick:
             overrides += [f"tasks.{task}.batch_size=2" for task in roots] + ["train.precision=fp32"]
         plugins = Plugins.discover()
-        recipe, tree = load_recipe("demo", overrides, plugins)
-        run = prepare(recipe, tree, plugins, Path(folder) / "run")
+        loaded = load_recipe("demo", overrides, plugins)
+        run = prepare(loaded, Path(folder) / "run")
         run.runtime.model.train()
         weights = {name: task.config.weight for name, task in run.tasks.items()}
         waits, wholes = [], []
-        batches = iter(CompositeLoader(run.tasks, run.train_data, 0, 0, steps + warm_up))
+        batches = iter(CompositeLoader(run.tasks, run.data.train, 0, 0, steps + warm_up))
         for turn in range(steps + warm_up):
             started = time.perf_counter()
             batch = next(batches)
             waited = time.perf_counter() - started
-            train_step(run.runtime, run.tasks, batch, weights)
+            Engine(run.runtime, run.tasks).train_step(batch, weights)
             if turn >= warm_up:
                 waits.append(waited)
                 wholes.append(time.perf_counter() - started)

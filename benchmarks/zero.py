@@ -16,7 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 from umbel.runtime.deepspeed import DeepSpeedRuntime
 from umbel.runtime.optim import build_optimizer
 from umbel.runtime.ranks import join, launched
-from umbel.training.engine import train_step
+from umbel.training.engine import Engine
 
 STAGES = (0, 1, 2, 3)
 WORKER = "UMBEL_BENCHMARK_WORKER"
@@ -45,7 +45,8 @@ def zero_step(system: System, stage: int) -> Callable[[], None]:
     runtime = DeepSpeedRuntime(system.model, optimizer, system.recipe, "fp32", 10**6, launched())
     runtime.model.train()
     weights = dict.fromkeys(system.tasks, 1.0)
-    return lambda: train_step(runtime, system.tasks, system.batches, weights) and None
+    engine = Engine(runtime, system.tasks)
+    return lambda: engine.train_step(system.batches, weights) and None
 
 
 def work(quick: bool) -> None:

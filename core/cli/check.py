@@ -50,7 +50,8 @@ def check(
         check_folder(pictures)
     look_early(recipe, overrides)
     found = Plugins.discover()
-    typed, tree = load_recipe(recipe, overrides, found)
+    loaded = load_recipe(recipe, overrides, found)
+    typed = loaded.typed
     if pictures is not None:  # first: should the trial fail, they may show why
         draw_samples(typed, found, pictures)
     if all_data:
@@ -61,7 +62,7 @@ def check(
     from umbel.io.text import text_table
     from umbel.workflows.check.preflight import preflight
 
-    report = preflight(typed, tree, found)
+    report = preflight(loaded)
     header = ("task", "train", "val", "batch", "images", "loss", "steps/epoch", "s/step", "peak MiB")
     rows = [
         (

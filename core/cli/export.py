@@ -52,7 +52,7 @@ def export(
     trained = load(run, checkpoint, ["train.device=cpu"])
     tasks = select_tasks(trained.tasks, [name.strip() for name in (names or "").split(",") if name.strip()])
     inside = run / RECIPE_FILE
-    _, tree = load_recipe(str(inside if inside.is_file() else run), (), Plugins.discover())
+    tree = load_recipe(str(inside if inside.is_file() else run), (), Plugins.discover()).tree
     scores: dict[str, float] = {}
     if (run / SCORES_FILE).exists():
         try:

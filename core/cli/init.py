@@ -73,7 +73,7 @@ def init(
         from umbel.cli.check import draw_samples
         from umbel.config.load import load_recipe
 
-        draw_samples(load_recipe(str(out), (), found)[0], found, pictures)
+        draw_samples(load_recipe(str(out), (), found).typed, found, pictures)
     say(f"next: umbel check {out}; umbel train {out}", err=True)
 
 

@@ -55,7 +55,7 @@ def plan(
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--memory") from None
     found = Plugins.discover()
-    typed, _ = load_recipe(recipe, overrides, found)
+    typed = load_recipe(recipe, overrides, found).typed
     made = make_plan(typed, found, Cluster(gpus, nodes, size, headroom), half_weights)
     click.echo(json.dumps(made.to_json(), indent=1) if as_json else plan_text(made))
     if made.stage is None:

@@ -33,7 +33,8 @@ def show(recipe: str | None, overrides: tuple[str, ...], schema: str | None) -> 
     from umbel.config.load import load_recipe
     from umbel.io.text import printable_lines
 
-    typed, tree = load_recipe(recipe, overrides, found)
+    loaded = load_recipe(recipe, overrides, found)
+    typed, tree = loaded.typed, loaded.tree
     written = as_written(tree, typed)
     text = OmegaConf.to_yaml(written).rstrip()
     if printable_lines(text) != text:  # a name acts on the terminal: YAML has escapes of its own

@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from umbel.config.deepspeed import check_block
 from umbel.config.keys import suggest
 from umbel.config.literals import literal
+from umbel.config.loaded_recipe import LoadedRecipe
 from umbel.config.schema import Recipe
 from umbel.config.targets import check_target
 from umbel.config.yaml_rules import MAX_BYTES, check_tree, check_yaml
@@ -28,7 +29,7 @@ _MERGE_ERRORS = (OmegaConfBaseException, TypeError, ValueError, AttributeError) 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
-def load_recipe(name: str, overrides: Sequence[str], plugins: Plugins) -> tuple[Recipe, DictConfig]:
+def load_recipe(name: str, overrides: Sequence[str], plugins: Plugins) -> LoadedRecipe:
     """Load a recipe file or a named recipe.
 
     Args:
@@ -46,7 +47,7 @@ def load_recipe(name: str, overrides: Sequence[str], plugins: Plugins) -> tuple[
     path = find_recipe(name, plugins)
     try:
         tree = _with_overrides(path, overrides, plugins)
-        return build_recipe(tree, plugins, str(path)), tree
+        return LoadedRecipe(typed=build_recipe(tree, plugins, str(path)), tree=tree, plugins=plugins)
     except OmegaConfBaseException as error:  # an interpolation that does not resolve, wherever it stands
         raise ConfigError(_one_line(error), where=str(path)) from None
 

@@ -49,27 +49,34 @@ def substitute_keys(seed: int, task: str, key: SampleKey, length: int) -> Iterat
         yield SampleKey(key.epoch, int(rng.integers(length)))
 
 
+def _unchanged(value: Any) -> Any:
+    return value
+
+
 @dataclass
 class BadSamples:
     """The bad samples of a run so far.
 
     Args:
         allowed: how many each task may have; a task that is not in it may have none.
+        redact: takes out of JSON types what must not be written down.
         found: those met, by task and index.
     """
 
     allowed: Mapping[str, int] = field(default_factory=dict)
+    redact: Callable[[Any], Any] = _unchanged
     found: dict[tuple[str, int], BadSample] = field(default_factory=dict)
 
     @classmethod
-    def within(cls, budget: float, lengths: Mapping[str, int]) -> BadSamples:
+    def within(cls, budget: float, lengths: Mapping[str, int], redact: Callable[[Any], Any] = _unchanged) -> BadSamples:
         """An empty list for tasks with this much training data.
 
         Args:
             budget: below 1 a fraction of each task's data, else a number of samples.
             lengths: training samples by task name.
+            redact: takes out of JSON types what must not be written down.
         """
-        return cls({name: int(budget if budget >= 1 else budget * length) for name, length in lengths.items()})
+        return cls({name: int(budget if budget >= 1 else budget * length) for name, length in lengths.items()}, redact)
 
     def note(self, samples: Iterable[BadSample]) -> None:
         """Log the new ones, each once.
@@ -93,10 +100,10 @@ class BadSamples:
         Raises:
             DataError: on all ranks alike, where they have met more of a task than it may.
         """
-        mine = json.dumps(self.state()).encode()
+        mine = json.dumps(self._rows()).encode()
         longest = max(length for (length,) in rows([len(mine)]))
         shared = [json.loads(bytes(row)) for row in rows([*mine.ljust(longest)])]
-        self.restore([sample for state in shared for sample in state])
+        self.load_state_dict([sample for state in shared for sample in state])
         for task in sorted({task for task, _ in self.found}):
             self._check(task)
 
@@ -104,18 +111,21 @@ class BadSamples:
         """Bad samples of a task."""
         return sum(name == task for name, _ in self.found)
 
-    def state(self) -> list[list[Any]]:
-        """JSON types, for the checkpoint."""
-        return [[sample.task, sample.index, sample.reason] for sample in self.found.values()]
+    def state_dict(self) -> Any:
+        """Task, index and reason of each, redacted, for the checkpoint."""
+        return self.redact(self._rows())
 
-    def to_json(self) -> list[dict[str, Any]]:
-        """For people and programs: task, index and reason of each."""
-        return [asdict(sample) for sample in self.found.values()]
-
-    def restore(self, state: Sequence[Sequence[Any]]) -> None:
-        """Go on from `state`."""
+    def load_state_dict(self, state: Sequence[Sequence[Any]]) -> None:
+        """Go on from `state_dict`."""
         samples = [BadSample(str(task), int(index), str(reason)) for task, index, reason in state]
         self.found = {(sample.task, sample.index): sample for sample in samples}
+
+    def to_json(self) -> Any:
+        """For people and programs: task, index and reason of each, redacted."""
+        return self.redact([asdict(sample) for sample in self.found.values()])
+
+    def _rows(self) -> list[list[Any]]:
+        return [[sample.task, sample.index, sample.reason] for sample in self.found.values()]
 
     def _check(self, task: str) -> None:
         allowed = self.allowed.get(task, 0)

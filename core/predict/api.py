@@ -122,7 +122,7 @@ def open_tasks(
         typed = build_recipe(content_tree(recipe), plugins, "recipe")
     else:
         inside = Path(recipe) / RECIPE_FILE
-        typed, _ = load_recipe(str(inside if inside.is_file() else recipe), overrides, plugins)
+        typed = load_recipe(str(inside if inside.is_file() else recipe), overrides, plugins).typed
     return typed, build_tasks(typed, plugins)
 
 

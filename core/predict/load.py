@@ -39,7 +39,7 @@ def open_trained(
     is_run = directory.is_dir()
     if is_run and not (directory / RECIPE_FILE).is_file():
         raise CheckpointError(f"is not a run: it has no {RECIPE_FILE}", where=target, hint="give the folder of a run")
-    recipe, _ = load_recipe(str(directory / RECIPE_FILE) if is_run else target, overrides, plugins)
+    recipe = load_recipe(str(directory / RECIPE_FILE) if is_run else target, overrides, plugins).typed
     bundled = directory / WEIGHTS
     if checkpoint == LATEST and bundled.is_file() and not (directory / CHECKPOINTS).exists():  # `umbel export` made it
         tensors, where, trained_in = load_tensors(bundled), str(bundled), "fp32"

@@ -51,11 +51,11 @@ class EarlyStop:
             self.reason = f"{', '.join(stale)} did not improve in {self.config.patience} evaluations"
         return bool(self.reason)
 
-    def state(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps, as JSON types."""
         return {"best": dict(self.best), "waited": dict(self.waited), "reason": self.reason}
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a checkpoint's state."""
         self.best = {name: float(value) for name, value in state["best"].items()}
         self.waited = {name: int(value) for name, value in state["waited"].items()}

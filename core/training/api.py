@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from umbel.contract.errors import ConfigError
+
+if TYPE_CHECKING:
+    from umbel.training.run import Run
 
 
 def train(
@@ -41,30 +45,27 @@ def train(
 
     directory = Path(out)
     with new_or_resumed(directory, train_command(resume), resume=resume):
-        return _train(recipe, overrides, directory, resume, quiet, json_lines, exact, accept_changes)
+        from umbel.training.observers import register_observers
+        from umbel.training.session import train as train_run
+
+        run = _prepare(str(recipe), overrides, directory, resume=resume)
+        register_observers(run.plugins, quiet=quiet, json_lines=json_lines)
+        return train_run(run, resume=resume, exact=exact, accept_changes=accept_changes)
 
 
-def _train(
-    recipe: str | Path, overrides: Sequence[str], directory: Path, resume: bool, quiet: bool, json_lines: bool,
-    exact: bool, accept_changes: bool,
-) -> dict[str, float]:  # fmt: skip
+def _prepare(recipe: str, overrides: Sequence[str], directory: Path, *, resume: bool) -> Run:
     from umbel.config.load import load_recipe
     from umbel.io.run_folder import CHECKPOINTS
     from umbel.registry.plugins import Plugins
-    from umbel.training.observers import register_observers
     from umbel.training.prepare import prepare
-    from umbel.training.session import train as train_run
 
-    plugins = Plugins.discover()
-    typed, tree = load_recipe(str(recipe), overrides, plugins)
+    loaded = load_recipe(recipe, overrides, Plugins.discover())
     if not resume and (directory / CHECKPOINTS).exists():
         raise ConfigError("already holds a run", where=str(directory), hint="resume it, or choose another folder")
-    if not resume and typed.growth.mode != "none":
+    if not resume and loaded.typed.growth.mode != "none":
         raise ConfigError(
-            f"grew out of another run (growth.mode: {typed.growth.mode}), whose weights it needs",
-            where=str(recipe),
+            f"grew out of another run (growth.mode: {loaded.typed.growth.mode}), whose weights it needs",
+            where=recipe,
             hint="umbel add-task makes such runs; without its growth section the recipe trains from the start",
         )
-    run = prepare(typed, tree, plugins, directory, trial=not resume)  # what is resumed has had its trial
-    register_observers(plugins, quiet=quiet, json_lines=json_lines)
-    return train_run(run, resume=resume, exact=exact, accept_changes=accept_changes)
+    return prepare(loaded, directory, trial=not resume)  # what is resumed has had its trial

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -20,129 +21,146 @@ from umbel.training.guard import Guard
 from umbel.training.participation import StandIns, shares
 from umbel.training.step_clock import StepClock
 
+AfterStep = Callable[[int, dict[str, Losses], float], bool | None]
 
-def train_step(
-    runtime: Runtime,
-    tasks: Mapping[str, Task[Any]],
-    batches: Mapping[str, Batch | None],
-    weights: Mapping[str, float],
-    guard: Guard | None = None,
-    clock: StepClock | None = None,
-    *,
-    stand_ins: StandIns | None = None,
-    last: bool = True,
-) -> dict[str, Losses]:
-    """One composite batch. Each task's graph is freed before the next task's is built, so peak memory is that of the
-    largest task, not of their sum.
+
+@dataclass
+class Engine:
+    """Trains the tasks of a model, composite batch by composite batch.
 
     Args:
         runtime: steps the model.
         tasks: tasks by name.
-        batches: one batch of each task that takes part in this step, in order; None where this rank has no data.
-        weights: factor on each task's loss, on top of which comes that of the model's balancer.
         guard: lets the gradients through to the weights, or not; by default it stops at the first bad step.
-        clock: takes the time of each part.
+        clock: takes the time of each part of a step.
         stand_ins: what runs where this rank has no data.
-        last: step the optimizer; False only adds to the gradients, before the next composite batch of the same step.
-
-    Returns:
-        The losses of each task, detached, before weighting.
-
-    Raises:
-        TrainingError: if a loss or gradient is not finite and the guard's policy is to stop; no weight is touched.
     """
-    guard = guard or Guard()
-    clock = clock or StepClock()
-    stand_ins = stand_ins or StandIns()
-    share = shares(runtime, tasks, batches)
-    balancer = runtime.model.balancer
-    measure = bool(balancer.gradient_every) and runtime.steps_done % balancer.gradient_every == 0
-    norms: dict[str, Tensor] = {}
 
-    def run(name: str) -> Losses:
-        """Forward and backward of a task; nothing of its graph is left."""
-        batch = batches[name]
-        if batch is None:
-            task_losses = stand_ins.losses(runtime, tasks[name])
-        else:
-            placed = runtime.place(batch)
-            with of_samples(batch.ids):
-                task_losses = tasks[name].loss(runtime.forward(placed.images, name), placed.targets)
-            stand_ins.remember(name, batch)
+    runtime: Runtime
+    tasks: Mapping[str, Task[Any]]
+    guard: Guard = field(default_factory=Guard)
+    clock: StepClock = field(default_factory=StepClock)
+    stand_ins: StandIns = field(default_factory=StandIns)
+
+    def fit(
+        self,
+        batches: Iterable[Mapping[str, Batch | None]],
+        after_step: AfterStep,
+        *,
+        seed: int,
+        start: int,
+        accumulate: int = 1,
+    ) -> None:
+        """Train over composite batches.
+
+        Dropout and drop path draw from a generator seeded by (seed, part, step), so nothing has to be restored on
+        resume; the parts of a step are its composite batches on all ranks, however many ranks share them.
+
+        Args:
+            batches: composite batches, beginning with the first of step `start`; a task that one lacks rests.
+            after_step: called with the number of steps done, the losses and the learning rate; true ends it.
+            seed: run seed.
+            start: steps already done.
+            accumulate: composite batches a step; their mean gradient is applied.
+        """
+        parts: list[dict[str, Losses]] = []
+        self.runtime.model.train()
+        self.clock.start()
+        for number, composite in enumerate(batches, start * accumulate):
+            step, part = divmod(number, accumulate)
+            self.clock.charge("data")
+            stream = part * self.runtime.world_size + self.runtime.rank
+            torch.manual_seed(keyed_seed(seed, "step", stream, step))
+            lr, last = self.runtime.lr(), part == accumulate - 1
+            weights = {name: weight_at(self.tasks[name].config, step) / accumulate for name in composite}
+            parts.append(self.train_step(composite, weights, last=last))
+            if last:
+                self.clock.step_done()
+                if after_step(step + 1, mean_losses(parts), lr):
+                    return
+                parts = []
+                self.clock.start()
+
+    def train_step(
+        self, batches: Mapping[str, Batch | None], weights: Mapping[str, float], *, last: bool = True
+    ) -> dict[str, Losses]:
+        """One composite batch. Each task's graph is freed before the next task's is built, so peak memory is that of
+        the largest task, not of their sum.
+
+        Args:
+            batches: one batch of each task that takes part in this step, in order; None where this rank has no data.
+            weights: factor on each task's loss, on top of which comes that of the model's balancer.
+            last: step the optimizer; False only adds to the gradients, before the next batch of the same step.
+
+        Returns:
+            The losses of each task, detached, before weighting.
+
+        Raises:
+            TrainingError: if a loss or gradient is not finite and the guard's policy is to stop; no weight is touched.
+        """
+        share = shares(self.runtime, self.tasks, batches)
+        work = TaskPasses(self, batches, {name: share[name] * weights[name] for name in share})
+        self.guard.before(self.runtime.model)
+        losses = {}
+        for name in share:
+            with of_step(name, self.tasks[name].config.batch_size):
+                losses[name] = work(name)
+        if not last:
+            self.guard.keep(batches, losses)
+            return losses
+        passed = self.guard.passes(self.runtime, batches, losses, work)
+        self.clock.charge("wait")
+        if passed:
+            self.runtime.step()
+            show_step(self.runtime, {name: value.total for name, value in losses.items()}, work.norms, share)
+        self.clock.charge("optimizer")
+        return losses
+
+
+class TaskPasses:
+    """Forward and backward of the tasks of a composite batch, one at a time.
+
+    Args:
+        engine: whose step it is.
+        batches: by task; None where this rank has no data.
+        factors: on each task's balanced loss: its weight, times its share of the ranks that have data.
+
+    Attributes:
+        norms: of each task's gradient on the backbone, where the balancer measures it in this step.
+    """
+
+    def __init__(self, engine: Engine, batches: Mapping[str, Batch | None], factors: Mapping[str, float]) -> None:
+        self.engine = engine
+        self.batches = batches
+        self.factors = factors
+        self.norms: dict[str, Tensor] = {}
+        every = engine.runtime.model.balancer.gradient_every
+        self._measure = bool(every) and engine.runtime.steps_done % every == 0
+
+    def __call__(self, name: str) -> Losses:
+        """The losses of a task, detached; nothing of its graph is left."""
+        runtime, task, clock = self.engine.runtime, self.engine.tasks[name], self.engine.clock
+        losses = self._losses(name)
         clock.charge("forward", name)
-        if measure:
-            norms[name] = gradient_norm(task_losses.total, runtime.model.backbone)
+        if self._measure:
+            self.norms[name] = gradient_norm(losses.total, runtime.model.backbone)
+        balancer = runtime.model.balancer
         with runtime.whole(balancer):
-            weighted = share[name] * weights[name] * balancer.balanced(name, task_losses.total)
-            with of_backward(tasks[name]):
+            weighted = self.factors[name] * balancer.balanced(name, losses.total)
+            with of_backward(task):
                 runtime.backward(weighted)
         clock.charge("backward", name)
-        return Losses(task_losses.total.detach(), {part: value.detach() for part, value in task_losses.parts.items()})
+        return Losses(losses.total.detach(), {part: value.detach() for part, value in losses.parts.items()})
 
-    guard.before(runtime.model)
-    losses = {}
-    for name in share:
-        with of_step(name, tasks[name].config.batch_size):
-            losses[name] = run(name)
-    if not last:
-        guard.keep(batches, losses)
+    def _losses(self, name: str) -> Losses:
+        runtime, task, batch = self.engine.runtime, self.engine.tasks[name], self.batches[name]
+        if batch is None:
+            return self.engine.stand_ins.losses(runtime, task)
+        placed = runtime.place(batch)
+        with of_samples(batch.ids):
+            losses = task.loss(runtime.forward(placed.images, name), placed.targets)
+        self.engine.stand_ins.remember(name, batch)
         return losses
-    passed = guard.passes(runtime, batches, losses, run)
-    clock.charge("wait")
-    if passed:
-        runtime.step()
-        show_step(runtime, {name: value.total for name, value in losses.items()}, norms, share)
-    clock.charge("optimizer")
-    return losses
-
-
-def fit(
-    runtime: Runtime,
-    tasks: Mapping[str, Task[Any]],
-    batches: Iterable[Mapping[str, Batch | None]],
-    *,
-    seed: int,
-    start: int,
-    after_step: Callable[[int, dict[str, Losses], float], bool | None],
-    guard: Guard | None = None,
-    clock: StepClock | None = None,
-    accumulate: int = 1,
-) -> None:
-    """Train over composite batches.
-
-    Dropout and drop path draw from a generator seeded by (seed, part, step), so nothing has to be restored on resume;
-    the parts of a step are its composite batches on all ranks, however many ranks share them.
-
-    Args:
-        runtime: steps the model.
-        tasks: tasks by name.
-        batches: composite batches, beginning with the first of step `start`; a task that one lacks rests.
-        seed: run seed.
-        start: steps already done.
-        after_step: called with the number of steps done, the losses and the learning rate of the step; true ends it.
-        guard: what happens to a step whose losses or gradients are not finite; by default the run stops.
-        clock: takes the time of each part of every step.
-        accumulate: composite batches a step; their mean gradient is applied.
-    """
-    clock = clock or StepClock()
-    guard, stand_ins = guard or Guard(), StandIns()
-    parts: list[dict[str, Losses]] = []
-    runtime.model.train()
-    clock.start()
-    for number, composite in enumerate(batches, start * accumulate):
-        step, part = divmod(number, accumulate)
-        clock.charge("data")
-        torch.manual_seed(keyed_seed(seed, "step", part * runtime.world_size + runtime.rank, step))
-        lr = runtime.lr()
-        last = part == accumulate - 1
-        weights = {name: weight_at(tasks[name].config, step) / accumulate for name in composite}
-        parts.append(train_step(runtime, tasks, composite, weights, guard, clock, stand_ins=stand_ins, last=last))
-        if last:
-            clock.step_done()
-            if after_step(step + 1, mean_losses(parts), lr):
-                return
-            parts = []
-            clock.start()
 
 
 def mean_losses(parts: Sequence[Mapping[str, Losses]]) -> dict[str, Losses]:

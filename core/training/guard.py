@@ -42,11 +42,11 @@ class Guard:
         self._buffers: list[Tensor] | None = None
         self._parts: list[tuple[Mapping[str, Batch | None], Mapping[str, Losses]]] = []  # of this step, so far
 
-    def state(self) -> dict[str, int]:
+    def state_dict(self) -> dict[str, int]:
         """The counters, for a checkpoint."""
         return {"skipped": self.skipped, "in_a_row": self.in_a_row}
 
-    def restore(self, state: Mapping[str, int]) -> None:
+    def load_state_dict(self, state: Mapping[str, int]) -> None:
         """Take over the counters of a checkpoint."""
         self.skipped, self.in_a_row = int(state["skipped"]), int(state["in_a_row"])
 

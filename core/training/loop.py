@@ -1,106 +1,118 @@
-"""From the first step of a run to its last: at each step border it is evaluated, saved, and stopped by a signal."""
+"""From the first step of a run to its last: at each step boundary it is saved, evaluated, and stopped by a signal."""
 
 from __future__ import annotations
 
 import itertools
 import logging
-import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator
 from contextlib import closing
-from typing import TYPE_CHECKING
-
-from torch.utils.data import Dataset
+from dataclasses import dataclass
 
 from umbel.contract.errors import InterruptedRunError, StopRequestedError
 from umbel.contract.hooks import FIXED
-from umbel.contract.types import Batch, Losses, Sample
+from umbel.contract.types import Batch, Losses
 from umbel.data.loader import CompositeLoader
-from umbel.evaluate.evaluate import evaluate
-from umbel.report.collect import FigureCollector
 from umbel.schedule.epochs import passes_text
 from umbel.training.balancing import factors_text
-from umbel.training.engine import fit
-from umbel.training.interruptible import Interruptible
-from umbel.training.saving import record, save, save_before_leaving, settle, wait_before_leaving
+from umbel.training.engine import Engine
+from umbel.training.evaluating import evaluate_run, evaluation_is_due, main_scores
+from umbel.training.run import Run
 from umbel.training.signals import StopRequest
-
-if TYPE_CHECKING:
-    from umbel.training.run import Run
-
 
 log = logging.getLogger(__name__)
 
 
-def train_to_end(run: Run, request: StopRequest, *, resumed: bool) -> dict[str, float]:
-    """Train a run from where it is, telling its observers.
+@dataclass(frozen=True)
+class Due:
+    """What there is to do at a step boundary.
+
+    Args:
+        save: the recipe wants a checkpoint.
+        evaluate: the recipe wants an evaluation.
+        saved: a checkpoint of this step is there.
+        judged: whether the scores end the run early has been decided before.
+    """
+
+    save: bool = False
+    evaluate: bool = False
+    saved: bool = False
+    judged: bool = False
+
+
+class Loop:
+    """Trains a run from where it is to its end.
 
     Args:
         run: prepared, and resumed if it is.
         request: where a signal's handler leaves it.
-        resumed: a checkpoint of the step it is at exists.
 
-    Returns:
-        The last scores.
-
-    Raises:
-        InterruptedRunError: if a signal asked it to stop; a checkpoint has been saved.
+    Attributes:
+        scores: of the last evaluation.
     """
-    try:
-        return _train(run, request, resumed)
-    except BaseException as error:
-        wait_before_leaving(run, error)
-        raise
 
+    def __init__(self, run: Run, request: StopRequest) -> None:
+        self.run = run
+        self.request = request
+        self.scores: dict[str, float] = {}
 
-def _train(run: Run, request: StopRequest, resumed: bool) -> dict[str, float]:
-    scores: dict[str, float] = {}
-    before, started = run.minutes, time.perf_counter()
-    config, start = run.recipe.train, run.runtime.steps_done
-    hook = run.hook
+    def run_to_end(self, *, resumed: bool) -> dict[str, float]:
+        """Train, save and evaluate.
 
-    def stop(signal: str, step: int) -> None:
-        request.answered = True
-        raise InterruptedRunError(
-            f"{signal} after step {step} of {run.total_steps}; a checkpoint is saved",
-            where=str(run.directory),
-            hint="go on with --resume",
-        )
+        Args:
+            resumed: a checkpoint of the step it is at exists.
 
-    def border(step: int, *, evaluation_due: bool, save_due: bool, saved: bool = False, again: bool = False) -> bool:
-        """Between two steps: save, evaluate, stop if a signal asks for it; whether the scores end the run.
+        Returns:
+            The last scores.
 
-        What was trained is on disk before its last evaluation: a metric that fails, or a rank, must not cost it.
+        Raises:
+            InterruptedRunError: if a signal asked it to stop; a checkpoint has been saved.
         """
-        signal, scored, last = request.agreed(run.runtime), False, step == run.total_steps
-        run.minutes = before + (time.perf_counter() - started) / 60
-        if not saved and (evaluation_due or save_due or signal):
-            settle(run, tolerant=bool(signal) or last)
-            save(run, step, evaluated=not evaluation_due, needed=last or bool(signal))
-        if evaluation_due and not signal:
-            try:
-                scores.update(_evaluate(run, step, request))
-                scored = True
-            except StopRequestedError:
-                pass
-            signal = request.agreed(run.runtime)
-            run.minutes = before + (time.perf_counter() - started) / 60
-        if scored and not again:
-            run.early_stop.update(_main_scores(run, scores), step)
-            record(run, step, scores, needed=last or bool(run.early_stop.reason) or bool(signal))
-        ended = bool(run.early_stop.reason)
-        if signal and not scored:
-            settle(run, tolerant=True)
-            if run.failed_saves:  # of what was saved while it was evaluated
-                save(run, step, evaluated=not evaluation_due, needed=True)
-        elif not signal and (evaluation_due or save_due) and (late := request.agreed(run.runtime)):  # it came meanwhile
-            settle(run)
-            signal = "" if run.failed_saves else late
-        if signal and not (scored and (ended or last)):
-            stop(signal, step)
-        return ended
+        try:
+            self.run.parts.minutes.start()
+            self._begin(resumed)
+            if not self.run.parts.early_stop.reason:
+                self._train()
+            self._log_the_end()
+            if not self.scores:
+                self._at_boundary(self.run.steps_done, Due(evaluate=True, saved=True, judged=True))
+            return self.scores
+        except BaseException as error:
+            self.run.saver.wait_before_leaving(error)
+            raise
 
-    def batches(loader: CompositeLoader) -> Generator[dict[str, Batch], None, None]:
+    def _begin(self, resumed: bool) -> None:
+        """Answer a signal that came while the run was prepared, and make up for an evaluation that is outstanding."""
+        run, step = self.run, self.run.steps_done
+        signal = self._signal()
+        if signal:
+            if not resumed:
+                run.saver.save(step, needed=True)
+            self._stop(signal, step)
+        if not run.parts.evaluated.done:
+            self._at_boundary(step, Due(evaluate=True, saved=True))
+
+    def _train(self) -> None:
+        run, train = self.run, self.run.recipe.train
+        log.info("plan of %d steps: %s", run.total_steps, self._passes(run.total_steps))
+        engine = Engine(run.runtime, run.tasks, run.parts.guard, run.clock)
+        with closing(self._batches()) as batches:
+            engine.fit(batches, self._after_step, seed=train.seed, start=run.steps_done, accumulate=train.accumulate)
+
+    def _batches(self) -> Generator[dict[str, Batch], None, None]:
         """Those of the loader; should it fail between two steps, those before are saved."""
+        run, train = self.run, self.run.recipe.train
+        loader = CompositeLoader(
+            {name: run.tasks[name] for name in run.data.train},
+            run.data.train,
+            seed=train.seed,
+            start=run.steps_done,
+            stop=run.total_steps,
+            rank=run.runtime.rank,
+            world_size=run.runtime.world_size,
+            bad_samples=run.parts.bad_samples,
+            plan=run.schedule.plan,
+            accumulate=train.accumulate,
+        )
         with closing(iter(loader)) as iterator:
             for number in itertools.count():
                 try:
@@ -108,76 +120,86 @@ def _train(run: Run, request: StopRequest, resumed: bool) -> dict[str, float]:
                 except StopIteration:
                     return
                 except Exception:
-                    border_reached = number and number % config.accumulate == 0
-                    if border_reached and run.runtime.world_size == 1:  # others may be anywhere
-                        save_before_leaving(run)
+                    at_boundary = number and number % train.accumulate == 0
+                    if at_boundary and run.runtime.world_size == 1:  # others may be anywhere
+                        run.saver.save_before_leaving()
                     raise
                 yield composite
 
-    def after_step(step: int, losses: dict[str, Losses], lr: float) -> bool:
-        tell(run, lambda: hook.umbel_step_finished(run=run, step=step, losses=losses, lr=lr))
-        evaluation_due = step == run.total_steps or bool(config.eval_every and step % config.eval_every == 0)
-        save_due = bool(config.save_every and step % config.save_every == 0)
-        return border(step, evaluation_due=evaluation_due, save_due=save_due)
+    def _after_step(self, step: int, losses: dict[str, Losses], lr: float) -> bool:
+        self.run.observers.step_finished(self.run, step, losses, lr)
+        due = Due(save=self.run.saver.is_due(step), evaluate=evaluation_is_due(self.run, step))
+        return self._at_boundary(step, due)
 
-    signal = request.agreed(run.runtime)
-    if signal:  # it came while the run was prepared
-        if not resumed:
-            save(run, start, evaluated=True, needed=True)
-        stop(signal, start)
-    if not run.evaluated:
-        border(start, evaluation_due=True, save_due=False, saved=True)
-    trained = {name: run.tasks[name] for name in run.train_data}
-    if not run.early_stop.reason:
-        log.info("plan of %d steps: %s", run.total_steps, passes_text(run.plan, run.batches, run.total_steps))
-        loader = CompositeLoader(
-            trained, run.train_data, config.seed, start, run.total_steps,
-            run.runtime.rank, run.runtime.world_size, run.bad_samples, run.plan, config.accumulate,
-        )  # fmt: skip
-        with closing(batches(loader)) as composites:
-            fit(
-                run.runtime,
-                run.tasks,
-                composites,
-                seed=config.seed,
-                start=start,
-                after_step=after_step,
-                guard=run.guard,
-                clock=run.clock,
-                accumulate=config.accumulate,
-            )
-    done = run.runtime.steps_done
-    if run.early_stop.reason:
-        log.info("ended at step %d of %d: %s", done, run.total_steps, run.early_stop.reason)
-    log.info("in %d steps: %s", done, passes_text(run.plan, run.batches, done))
-    if config.balancer.name != FIXED:
-        with run.runtime.whole(run.runtime.model.balancer):
-            log.info("factors of '%s' at the end: %s", config.balancer.name, factors_text(run.runtime.model.balancer))
-    if not scores:
-        border(done, evaluation_due=True, save_due=False, saved=True, again=True)
-    return scores
+    def _at_boundary(self, step: int, due: Due) -> bool:
+        """Between two steps: save, evaluate, stop if a signal asks for it; whether the scores end the run.
 
+        What was trained is on disk before its last evaluation: a metric that fails, or a rank, must not cost it.
+        """
+        run, last = self.run, step == self.run.total_steps
+        signal, scored = self._signal(), False
+        run.parts.minutes.lap()
+        if not due.saved and (due.evaluate or due.save or signal):
+            run.saver.wait(tolerant=bool(signal) or last)
+            self._save(step, due, needed=last or bool(signal))
+        if due.evaluate and not signal:
+            scored = self._evaluate(step)
+            signal = self._signal()
+            run.parts.minutes.lap()
+        if scored and not due.judged:
+            run.parts.early_stop.update(main_scores(run, self.scores), step)
+            ends = last or bool(run.parts.early_stop.reason) or bool(signal)
+            run.saver.record(step, self.scores, needed=ends)
+        ended = bool(run.parts.early_stop.reason)
+        signal = self._settled(step, due, signal, scored=scored)
+        if signal and not (scored and (ended or last)):
+            self._stop(signal, step)
+        return ended
 
-def _main_scores(run: Run, scores: Mapping[str, float]) -> dict[str, float]:
-    return {name: scores[f"{name}/{run.tasks[name].main_metric}"] for name in run.train_data}
+    def _settled(self, step: int, due: Due, signal: str, *, scored: bool) -> str:
+        """The signal that ends the run here, "" for none, once what it leaves is on disk."""
+        saver = self.run.saver
+        if signal and not scored:
+            saver.wait(tolerant=True)
+            if saver.failed:  # of what was saved while it was evaluated
+                self._save(step, due, needed=True)
+        elif not signal and (due.evaluate or due.save) and (late := self._signal()):  # it came meanwhile
+            saver.wait()
+            return "" if saver.failed else late
+        return signal
 
+    def _save(self, step: int, due: Due, *, needed: bool) -> None:
+        self.run.parts.evaluated.done = not due.evaluate
+        self.run.saver.save(step, needed=needed)
 
-def _evaluate(run: Run, step: int, request: StopRequest) -> dict[str, float]:
-    if step == run.total_steps or run.recipe.train.early_stop.mode != "none":  # it may be the last
-        run.collector = FigureCollector(run.tasks)
-    data: dict[str, Dataset[Sample]] = run.val_data
-    if run.runtime.world_size == 1:  # several ranks finish it: one alone must not leave
-        data = {name: Interruptible(dataset, request) for name, dataset in data.items()}
-    scores = evaluate(run.runtime, run.tasks, data, run.recipe.score, run.collector)
-    tell(run, lambda: run.hook.umbel_evaluated(run=run, step=step, scores=scores))
-    return scores
+    def _evaluate(self, step: int) -> bool:
+        """Whether it came to its end; a signal breaks it off."""
+        try:
+            self.scores.update(evaluate_run(self.run, step, self.request))
+        except StopRequestedError:
+            return False
+        return True
 
+    def _signal(self) -> str:
+        return self.request.agreed(self.run.runtime)
 
-def tell(run: Run, call: Callable[[], object]) -> None:
-    """Tell the observers; one that cannot write, as on a full disk, costs a warning and not the training."""
-    try:
-        call()
-    except OSError as error:
-        if str(error) not in run.complaints:
-            run.complaints.add(str(error))
-            log.warning("an observer cannot write: %s; training goes on", error)
+    def _stop(self, signal: str, step: int) -> None:
+        self.request.answered = True
+        raise InterruptedRunError(
+            f"{signal} after step {step} of {self.run.total_steps}; a checkpoint is saved",
+            where=str(self.run.directory),
+            hint="go on with --resume",
+        )
+
+    def _passes(self, steps: int) -> str:
+        return passes_text(self.run.schedule.plan, self.run.schedule.batches, steps)
+
+    def _log_the_end(self) -> None:
+        run, done = self.run, self.run.steps_done
+        if run.parts.early_stop.reason:
+            log.info("ended at step %d of %d: %s", done, run.total_steps, run.parts.early_stop.reason)
+        log.info("in %d steps: %s", done, self._passes(done))
+        name, balancer = run.recipe.train.balancer.name, run.model.balancer
+        if name != FIXED:
+            with run.runtime.whole(balancer):
+                log.info("factors of '%s' at the end: %s", name, factors_text(balancer))

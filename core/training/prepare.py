@@ -2,76 +2,124 @@
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Mapping
 from pathlib import Path
-
-from omegaconf import DictConfig
+from typing import Any
 
 from umbel.config.deepspeed import is_distributed
+from umbel.config.loaded_recipe import LoadedRecipe
+from umbel.config.redact import Secrets
 from umbel.config.schema import Recipe
+from umbel.contract.task import Task
 from umbel.data.bad_samples import BadSamples
 from umbel.data.datasets import dataset_length, load_datasets
 from umbel.data.loader import batches_per_pass
 from umbel.evaluate.score import check_formula
+from umbel.io.run_folder import CHECKPOINTS
 from umbel.io.shortage import allow_open_files
-from umbel.registry.plugins import Plugins
+from umbel.runtime.base import Runtime
 from umbel.runtime.build import Fill, build, build_runtime
 from umbel.runtime.device import choose_device
 from umbel.runtime.malloc import keep_freed_memory
-from umbel.runtime.ranks import join, launched
+from umbel.runtime.ranks import Ranks, join, launched
 from umbel.schedule.build import check_plan, make_plan
 from umbel.schedule.early_stop import EarlyStop
 from umbel.schedule.epochs import steps_per_epoch
 from umbel.training.guard import Guard
-from umbel.training.run import Run
+from umbel.training.notify import Observers
+from umbel.training.parts import BestScores, Parts
+from umbel.training.run import Run, RunData, RunSchedule, images_per_step
+from umbel.training.saving import Saver
 from umbel.training.trial import Trial, try_model
 
-log = logging.getLogger(__name__)
 
-
-def prepare(
-    recipe: Recipe,
-    tree: DictConfig,
-    plugins: Plugins,
-    directory: Path,
-    *,
-    fill: Fill | None = None,
-    trial: bool = True,
-) -> Run:
+def prepare(loaded: LoadedRecipe, directory: Path, *, fill: Fill | None = None, trial: bool = True) -> Run:
     """Build everything a training run needs; writes nothing.
 
     Args:
-        recipe: the typed recipe.
-        tree: the same as written.
-        plugins: where kinds, backbones and balancers are looked up.
+        loaded: the recipe, and where its kinds, backbones and balancers are looked up.
         directory: where the run will write.
         fill: puts the weights of another run into the model.
         trial: one batch and one validation image of every task are tried, and leave no trace.
     """
+    recipe = loaded.typed
     check_formula(recipe.score, recipe.tasks)
+    ranks = _join_processes(recipe)
+    tasks, model = build(recipe, loaded.plugins, pretrained=not recipe.growth.kept, fill=fill)
+    data = _open_data(recipe, tasks)
+    schedule = _schedule(recipe, {name: tasks[name] for name in data.train}, data, ranks)
+    parts = _make_parts(loaded, tasks, data, schedule)
+    if trial:  # of the plain model: DeepSpeed may leave each rank with a part of it
+        substituted = frozenset(name for name, allowed in parts.bad_samples.allowed.items() if allowed > 0)
+        try_model(
+            model,
+            Trial(
+                recipe=recipe,
+                tasks=tasks,
+                train_data=data.train,
+                val_data=data.val,
+                plan=schedule.plan,
+                substituted=substituted,
+            ),
+        )
+    runtime = build_runtime(recipe, tasks, model, schedule.total_steps, ranks)
+    identity = _identity(recipe, tasks, schedule, runtime)
+    return Run(
+        directory=directory,
+        loaded=loaded,
+        tasks=tasks,
+        runtime=runtime,
+        data=data,
+        schedule=schedule,
+        parts=parts,
+        saver=Saver(directory / CHECKPOINTS, runtime, parts, recipe.train, identity),
+        observers=Observers(loaded.plugins.manager.hook if runtime.rank == 0 else None),
+    )
+
+
+def _join_processes(recipe: Recipe) -> Ranks:
     keep_freed_memory()
     allow_open_files(sum(task.workers for task in recipe.tasks.values()))
     ranks = launched()
     if is_distributed(recipe, ranks.world_size):
         join(ranks, choose_device(recipe.train.device, ranks), recipe.train.timeout)
-    tasks, model = build(recipe, plugins, pretrained=not recipe.growth.kept, fill=fill)
+    return ranks
+
+
+def _open_data(recipe: Recipe, tasks: Mapping[str, Task[Any]]) -> RunData:
     trained = {name: task for name, task in tasks.items() if name not in recipe.growth.held}
-    train_data = load_datasets(trained, "train", defer=recipe.train.bad_samples > 0)
-    val_data = load_datasets(tasks, "val")
-    lengths = {name: dataset_length(dataset) for name, dataset in train_data.items()}
-    bad_samples = BadSamples.within(recipe.train.bad_samples, lengths)
-    batches = batches_per_pass(trained, train_data, world_size=ranks.world_size * recipe.train.accumulate)
-    plan = make_plan({name: recipe.tasks[name] for name in trained}, recipe.train.schedule, batches, recipe.train.seed)
+    train = load_datasets(trained, "train", defer=recipe.train.bad_samples > 0)
+    return RunData(train=train, val=load_datasets(tasks, "val"))
+
+
+def _schedule(recipe: Recipe, trained: Mapping[str, Task[Any]], data: RunData, ranks: Ranks) -> RunSchedule:
+    config = recipe.train
+    batches = batches_per_pass(trained, data.train, world_size=ranks.world_size * config.accumulate)
+    plan = make_plan({name: recipe.tasks[name] for name in trained}, config.schedule, batches, config.seed)
     epoch_steps = steps_per_epoch(plan, batches)
-    steps = recipe.train.steps if recipe.train.steps is not None else max(1, round(recipe.train.epochs * epoch_steps))
+    steps = config.steps if config.steps is not None else max(1, round(config.epochs * epoch_steps))
     check_plan(plan, steps)
-    early_stop = EarlyStop(recipe.train.early_stop, plan.windows)
-    if trial:  # of the plain model: DeepSpeed may leave each rank with a part of it
-        substituted = frozenset(name for name, allowed in bad_samples.allowed.items() if allowed > 0)
-        try_model(model, Trial(recipe, tasks, train_data, val_data, plan, substituted))
-    runtime = build_runtime(recipe, tasks, model, steps, ranks)
-    guard = Guard(recipe.train.non_finite, recipe.train.non_finite_limit)
-    return Run(
-        directory, recipe, tree, plugins, tasks, runtime, train_data, val_data,
-        plan, batches, early_stop, epoch_steps, steps, guard, bad_samples=bad_samples,
-    )  # fmt: skip
+    return RunSchedule(plan=plan, batches=batches, epoch_steps=epoch_steps, total_steps=steps)
+
+
+def _make_parts(loaded: LoadedRecipe, tasks: Mapping[str, Task[Any]], data: RunData, schedule: RunSchedule) -> Parts:
+    config, redact = loaded.typed.train, Secrets.of(loaded.tree).conceal
+    lengths = {name: dataset_length(dataset) for name, dataset in data.train.items()}
+    return Parts(
+        guard=Guard(config.non_finite, config.non_finite_limit),
+        bad_samples=BadSamples.within(config.bad_samples, lengths, redact),
+        best=BestScores(tasks),
+        early_stop=EarlyStop(config.early_stop, schedule.plan.windows),
+    )
+
+
+def _identity(
+    recipe: Recipe, tasks: Mapping[str, Task[Any]], schedule: RunSchedule, runtime: Runtime
+) -> dict[str, Any]:
+    """What a run that goes on must have in common with one of its checkpoints, or is told of."""
+    return {
+        "seed": recipe.train.seed,
+        "total_steps": schedule.total_steps,
+        "world_size": runtime.world_size,
+        "images_a_step": images_per_step(tasks, recipe, runtime.world_size),
+    }

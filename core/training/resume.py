@@ -6,7 +6,6 @@ import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -17,10 +16,10 @@ from umbel.checkpoint.write import point_to
 from umbel.config.edit import changed_keys
 from umbel.config.load import read_tree
 from umbel.contract.errors import CheckpointError
-from umbel.io.run_folder import DATA_FILE
-from umbel.training.run import best_pointers
+from umbel.io.run_folder import DATA_FILE, RECIPE_FILE
+from umbel.training.parts import Parts
+from umbel.training.runtime_state import RUNTIME_KEYS, restore
 from umbel.training.same_data import ACCEPT, check_data, note_accepted, remember_data
-from umbel.training.saving import restore
 
 if TYPE_CHECKING:
     from umbel.training.run import Run
@@ -36,22 +35,16 @@ _ACCEPTED = re.compile(rf"{_PARTS.pattern}|{_JUDGED.pattern}|deepspeed(\..*)?")
 
 _NOTHING = re.compile(r"(?!)")
 
-_NEEDED = (
-    *("steps_done", "precision", "guard", "evaluated", "best", "bad_samples", "early_stop"),
-    *("minutes", "seed", "total_steps", "world_size", "images_a_step"),
-)
-
 _START = "it was written by another version; start a new run"
 
 
-def resume(run: Run, checkpoint: Checkpoint, tree: DictConfig, saved_recipe: Path, *, accept: bool = False) -> None:
+def resume(run: Run, checkpoint: Checkpoint, tree: DictConfig, *, accept: bool = False) -> None:
     """Put a prepared run back where a checkpoint left it.
 
     Args:
-        run: from `prepare`.
+        run: from `prepare`; its folder holds the recipe that it was started with.
         checkpoint: a verified checkpoint of the same run.
         tree: the run's recipe as it would be saved now.
-        saved_recipe: the recipe file of the run as it was started.
         accept: go on although the data has changed, or what of the recipe divides a step's images and reduces its
             gradients; the run's folder says so.
 
@@ -59,23 +52,23 @@ def resume(run: Run, checkpoint: Checkpoint, tree: DictConfig, saved_recipe: Pat
         CheckpointError: if the recipe, the seed, the length or the data has changed since, or the saved recipe is gone.
         ConfigError: if the saved recipe cannot be read.
     """
-    state = checkpoint.state
-    lacking = [key for key in _NEEDED if key not in state]
+    needed = (*RUNTIME_KEYS, *Parts.names(), *run.saver.identity)
+    lacking = [key for key in needed if key not in checkpoint.state]
     if lacking:
         raise CheckpointError(f"lacks {', '.join(lacking)} in its state", where=str(checkpoint.path), hint=_START)
-    if not saved_recipe.exists():
-        raise CheckpointError(
-            "is gone: nobody can tell whether the recipe has changed",
-            where=str(saved_recipe),
-            hint="put it back, or start a new run with --out",
-        )
-    accepted = _accepted_keys(run, checkpoint, tree, saved_recipe, accept=accept)
+    accepted = _accepted_keys(run, checkpoint, tree, accept=accept)
     with _named(checkpoint):
         _check_images(run, checkpoint)
     accepted += check_data(run, accept=accept)
     with _named(checkpoint):
-        _put_back(run, checkpoint)
+        _load_state(run, checkpoint)
         _tell_processes(run, int(checkpoint.state["world_size"]))
+    _check_same_step(run, checkpoint)
+    if run.leads:
+        _remember(run, checkpoint, accepted)
+
+
+def _check_same_step(run: Run, checkpoint: Checkpoint) -> None:
     found = [row[0] for row in run.runtime.rows([checkpoint.step])]
     if len(set(found)) > 1:
         raise CheckpointError(
@@ -83,26 +76,35 @@ def resume(run: Run, checkpoint: Checkpoint, tree: DictConfig, saved_recipe: Pat
             where=str(run.checkpoints),
             hint="every machine must see the same folder",
         )
-    if run.leads:
-        if accepted:
-            note_accepted(run, checkpoint.step, accepted)
-        if accepted or not (run.directory / DATA_FILE).exists():
-            remember_data(run)
-    # of a run that was stopped between a checkpoint and its pointers
-    for pointer, key in best_pointers(run).items() if run.leads else ():
+
+
+def _remember(run: Run, checkpoint: Checkpoint, accepted: list[str]) -> None:
+    """Write down what has changed, and set the pointers of a run that was stopped between a checkpoint and them."""
+    if accepted:
+        note_accepted(run, checkpoint.step, accepted)
+    if accepted or not (run.directory / DATA_FILE).exists():
+        remember_data(run)
+    for pointer, key in run.parts.best.pointers.items():
         folder = checkpoint_folder(run.checkpoints, int(run.best[key][1])) if key in run.best else None
         if folder is not None and folder.is_dir():
             point_to(run.checkpoints, pointer, folder)
 
 
-def _accepted_keys(
-    run: Run, checkpoint: Checkpoint, tree: DictConfig, saved_recipe: Path, *, accept: bool
-) -> list[str]:
+def _saved_recipe(run: Run) -> DictConfig:
+    path = run.directory / RECIPE_FILE
+    if not path.exists():
+        raise CheckpointError(
+            "is gone: nobody can tell whether the recipe has changed",
+            where=str(path),
+            hint="put it back, or start a new run with --out",
+        )
+    return read_tree(str(path), run.plugins)
+
+
+def _accepted_keys(run: Run, checkpoint: Checkpoint, tree: DictConfig, *, accept: bool) -> list[str]:
     """Changes of the recipe that the run goes on with; CheckpointError for those that it does not."""
-    state = checkpoint.state
-    now = {"seed": run.recipe.train.seed, "total_steps": run.total_steps}
-    changed = [key for key, value in now.items() if state.get(key) != value]
-    saved = read_tree(str(saved_recipe), run.plugins)
+    state, saved = checkpoint.state, _saved_recipe(run)
+    changed = [key for key in ("seed", "total_steps") if state[key] != run.saver.identity[key]]
     if run.recipe.train.precision == "auto":  # decided when the run began, perhaps on another device
         for of_run in (saved, tree):
             OmegaConf.update(of_run, "train.precision", trained_precision(checkpoint), force_add=True)
@@ -150,18 +152,12 @@ def _tell_processes(run: Run, before: int) -> None:
         )
 
 
-def _put_back(run: Run, checkpoint: Checkpoint) -> None:
+def _load_state(run: Run, checkpoint: Checkpoint) -> None:
     state = checkpoint.state
     if state["steps_done"] != checkpoint.step:
         raise ValueError(f"steps_done is {state['steps_done']!r}, the manifest's step {checkpoint.step}")
     restore(run.runtime, checkpoint)
-    run.runtime.precision = trained_precision(checkpoint)
-    run.guard.restore(state["guard"])
-    run.bad_samples.restore(state["bad_samples"])
-    run.evaluated = bool(state["evaluated"])
-    run.best = {key: [float(score), int(step)] for key, (score, step) in state["best"].items()}
-    run.minutes = float(state["minutes"])
-    run.early_stop.restore(state["early_stop"])
+    run.parts.load_state_dict(state)
 
 
 def _check_images(run: Run, checkpoint: Checkpoint) -> None:

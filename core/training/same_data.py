@@ -98,7 +98,7 @@ def _take(run: Run) -> dict[str, Fingerprint]:
     defer = run.recipe.train.bad_samples > 0
     taken = {}
     for name, task in run.tasks.items():
-        datasets = {"train": run.train_data.get(name), "val": run.val_data[name]}
+        datasets = {"train": run.data.train.get(name), "val": run.data.val[name]}
         if task.config.holdout:
             datasets = {"train and val": datasets["train"] or datasets["val"]}
         for split, dataset in datasets.items():

@@ -15,7 +15,7 @@ from umbel.io.files import write_json
 from umbel.io.output import depend_on_run
 from umbel.io.run_folder import BAD_SAMPLES_FILE, PLUGINS_FILE, RECIPE_FILE, SCORES_FILE, run_folder, written_at_once
 from umbel.registry.provenance import plugin_records
-from umbel.training.loop import tell, train_to_end
+from umbel.training.loop import Loop
 from umbel.training.resume import resume as resume_run
 from umbel.training.run import Run
 from umbel.training.same_data import remember_data
@@ -42,38 +42,47 @@ def train(run: Run, *, resume: bool = False, exact: bool = False, accept_changes
     """
     depend_on_run()
     with run_folder(run.directory, run.leads, run.runtime.agree, resume=resume):
-        return _train(run, resume, exact, accept_changes)
+        tree = _as_trained(run)
+        if resume:
+            checkpoint = find_checkpoint(run.checkpoints, exact=exact)
+            resume_run(run, checkpoint, tree, accept=accept_changes)
+        if run.leads:
+            _write_at_once(run, tree)
+            if not resume:
+                remember_data(run)
+                warn_of_absent_classes(run.tasks, run.data.train)
+        return _train(run, resumed=resume)
 
 
-def _train(run: Run, resume: bool, exact: bool, accept_changes: bool) -> dict[str, float]:
-    tree = _as_trained(run)
-    if resume:
-        checkpoint = find_checkpoint(run.checkpoints, exact=exact)
-        resume_run(run, checkpoint, tree, run.directory / RECIPE_FILE, accept=accept_changes)
-    if run.leads:
-        with written_at_once(run.directory):
-            OmegaConf.save(tree, run.directory / RECIPE_FILE, resolve=False)
-            write_json(run.directory / PLUGINS_FILE, run.secrets.conceal(plugin_records(run.plugins)))
-        if not resume:
-            remember_data(run)
-            warn_of_absent_classes(run.tasks, run.train_data)
-    hook = run.hook
-    tell(run, lambda: hook.umbel_run_started(run=run))
+def _train(run: Run, *, resumed: bool) -> dict[str, float]:
+    run.observers.run_started(run)
     error: BaseException | None = None
     try:
         with stop_signals(launched=run.runtime.world_size > 1) as request:
-            scores = train_to_end(run, request, resumed=resume)
+            scores = Loop(run, request).run_to_end(resumed=resumed)
         if run.leads:
-            write_json(run.directory / SCORES_FILE, run.secrets.conceal(scores_to_json(scores)))
+            write_json(run.directory / SCORES_FILE, run.redacted(scores_to_json(scores)))
     except BaseException as caught:
         error = caught
         raise
     finally:
-        if run.bad_samples.found and run.leads:
-            log.warning("%d bad training samples; %s lists them", len(run.bad_samples.found), BAD_SAMPLES_FILE)
-            write_json(run.directory / BAD_SAMPLES_FILE, run.secrets.conceal(run.bad_samples.to_json()))
-        tell(run, lambda: hook.umbel_run_finished(run=run, error=error))
+        _list_bad_samples(run)
+        run.observers.run_finished(run, error)
     return scores
+
+
+def _write_at_once(run: Run, tree: DictConfig) -> None:
+    """The files that are whole before the first step."""
+    with written_at_once(run.directory):
+        OmegaConf.save(tree, run.directory / RECIPE_FILE, resolve=False)
+        write_json(run.directory / PLUGINS_FILE, run.redacted(plugin_records(run.plugins)))
+
+
+def _list_bad_samples(run: Run) -> None:
+    bad = run.parts.bad_samples
+    if bad.found and run.leads:
+        log.warning("%d bad training samples; %s lists them", len(bad.found), BAD_SAMPLES_FILE)
+        write_json(run.directory / BAD_SAMPLES_FILE, bad.to_json())
 
 
 def _as_trained(run: Run) -> DictConfig:

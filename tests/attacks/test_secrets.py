@@ -67,9 +67,10 @@ def registry() -> Plugins:
 
 def test_run_folder_does_not_hold_the_secret(recipe: Path, tmp_path: Path) -> None:
     plugins = registry()
-    typed, tree = load_recipe(str(recipe), ["train.save_every=2", "train.eval_every=4"], plugins)
+    loaded = load_recipe(str(recipe), ["train.save_every=2", "train.eval_every=4"], plugins)
+    typed = loaded.typed
     assert typed.tasks["third"].options.token == CANARY  # the task itself gets it
-    run = prepare(typed, tree, plugins, tmp_path / "out")
+    run = prepare(loaded, tmp_path / "out")
     for name, observer in (("jsonl", JsonlObserver()), ("tensorboard", TensorBoardObserver())):
         plugins.register(observer, Plugin("umbel", "0", name))
     train(run)
@@ -103,8 +104,8 @@ def test_error_that_tells_the_secret_leaves_it_out_of_the_run_folder(
     plugins = registry()
     plugins.register(ReportObserver(), Plugin("umbel", "0", "report"))
     settings = [f"train.bad_samples={budget}", "train.save_every=2"]
-    typed, tree = load_recipe(str(recipe), settings, plugins)
-    run = prepare(typed, tree, plugins, tmp_path / "out")
+    loaded = load_recipe(str(recipe), settings, plugins)
+    run = prepare(loaded, tmp_path / "out")
     monkeypatch.setattr(BrightDataset, "__getitem__", fetch)
     with pytest.raises(DataError, match=CANARY):  # the terminal is told; an evaluation replaces no sample
         train(run)
@@ -127,8 +128,8 @@ def test_figures_made_again_leave_it_out_too(recipe: Path, tmp_path: Path, monke
     monkeypatch.setattr(Plugins, "discover", classmethod(lambda cls: registry()))
     plugins = registry()
     plugins.register(ReportObserver(), Plugin("umbel", "0", "report"))
-    typed, tree = load_recipe(str(recipe), ["train.save_every=2"], plugins)
-    train(prepare(typed, tree, plugins, tmp_path / "out"))
+    loaded = load_recipe(str(recipe), ["train.save_every=2"], plugins)
+    train(prepare(loaded, tmp_path / "out"))
     report = tmp_path / "out" / "report.json"
     trained = report.read_text()
     rebuild_figures(tmp_path / "out", "latest")

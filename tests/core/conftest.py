@@ -68,8 +68,8 @@ def launch(tmp_path: Path, recipe_file: Path, new_plugins: Callable[[], Plugins]
 
     def go(out: str, *overrides: str, resume: bool = False, stop: int | None = None) -> Run:
         plugins = new_plugins()
-        recipe, tree = load_recipe(str(recipe_file), overrides, plugins)
-        run = prepare(recipe, tree, plugins, tmp_path / out)
+        loaded = load_recipe(str(recipe_file), overrides, plugins)
+        run = prepare(loaded, tmp_path / out)
         plugins.register(JsonlObserver(), Plugin("umbel", "0", "jsonl"))
         if stop is None:
             train(run, resume=resume)

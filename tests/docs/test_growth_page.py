@@ -58,11 +58,11 @@ def test_blocks_are_recipes(repository: Path, tmp_path: Path) -> None:
     plugins = Plugins.discover()
     pages = [blocks(repository, "recipes.md", "yaml"), blocks(repository, "growth.md", "yaml")]
     assert [len(page) for page in pages] == [5, 1]
-    plain, _ = load_recipe("street_trio", (), plugins)
+    plain = load_recipe("street_trio", (), plugins).typed
     for block in [block for page in pages for block in page]:
         path = tmp_path / "block.yaml"
         path.write_text(f"defaults: street_trio\n{block}")
-        recipe, _ = load_recipe(str(path), (), plugins)
+        recipe = load_recipe(str(path), (), plugins).typed
         assert recipe != plain
     assert list(read_tree(str(path), plugins).tasks)
 

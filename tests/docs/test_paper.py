@@ -52,14 +52,14 @@ def test_commands_are_understood(line: str, verbs: dict[str, click.Command], plu
     found = verbs[verb].make_context(verb, arguments).params
     target = str(found.get("recipe") or found.get("target") or found["run"])
     recipe = "traffic" if target == "runs/traffic" else target
-    before, _ = load_recipe(recipe, (), plugins)
-    after, _ = load_recipe(recipe, found["overrides"], plugins)
+    before = load_recipe(recipe, (), plugins).typed
+    after = load_recipe(recipe, found["overrides"], plugins).typed
     assert (after != before) == bool(found["overrides"])  # an override that says what the recipe says is no ablation
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
 def test_rows_name_what_exists(row: list[str], plugins: Plugins) -> None:
-    recipe, _ = load_recipe("traffic", (), plugins)
+    recipe = load_recipe("traffic", (), plugins).typed
     _, key, modules, tests = row
     (name,) = re.findall(r"`([^`]+)`", key)
     parent, _, last = name.rpartition(".")

@@ -87,8 +87,8 @@ class Bench:
 
     def start(self, out: str, *overrides: str, resume: bool = False, stop: int | None = None) -> Run:
         plugins = self.plugins()
-        recipe, tree = load_recipe(self.recipe, (*self.overrides, *overrides), plugins)
-        run = prepare(recipe, tree, plugins, self.root / out)
+        loaded = load_recipe(self.recipe, (*self.overrides, *overrides), plugins)
+        run = prepare(loaded, self.root / out)
         if stop is None:
             train(run, resume=resume)
         else:
@@ -207,8 +207,8 @@ def test_signalled_run_is_bit_equal_also_where_its_evaluation_was_left_out(
     straight = toys.start("straight", f"train.steps={SHORT}")
     log = steps.take()
     plugins = toys.plugins()
-    recipe, tree = load_recipe(toys.recipe, (*toys.overrides, f"train.steps={SHORT}"), plugins)
-    run = prepare(recipe, tree, plugins, toys.root / "broken")
+    loaded = load_recipe(toys.recipe, (*toys.overrides, f"train.steps={SHORT}"), plugins)
+    run = prepare(loaded, toys.root / "broken")
     plugins.register(Signal(stop), Plugin("umbel", "0", "signal"))
     with pytest.raises(InterruptedRunError, match=f"SIGUSR1 after step {stop} of {SHORT}"):
         train(run)
@@ -337,14 +337,14 @@ def test_file_that_was_never_written_is_noticed(toys: Bench, steps: StepLog, los
 
 def test_nothing_is_replayed_however_far_a_run_is(toys: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     plugins = toys.plugins()
-    recipe, tree = load_recipe(toys.recipe, toys.overrides, plugins)
-    run = prepare(recipe, tree, plugins, toys.root / "far")
+    loaded = load_recipe(toys.recipe, toys.overrides, plugins)
+    run = prepare(loaded, toys.root / "far")
     drawn: list[int] = []
-    for dataset in run.train_data.values():
+    for dataset in run.data.train.values():
         real = type(dataset).__getitem__
         monkeypatch.setattr(type(dataset), "__getitem__", lambda self, i, real=real: drawn.append(i) or real(self, i))
         break
     step = 10**9
-    batch: dict[str, Any] = next(iter(CompositeLoader(run.tasks, run.train_data, 0, step, step + 1)))
+    batch: dict[str, Any] = next(iter(CompositeLoader(run.tasks, run.data.train, 0, step, step + 1)))
     assert len(drawn) == sum(len(task.ids) for task in batch.values()) == 7
     assert torch.is_tensor(batch["first"].images)

@@ -32,8 +32,8 @@ OVERRIDES = ("train.steps=30", "train.save_every=4", "train.eval_every=3", "trai
 def train_toys(root: Path, out: str, *overrides: str, resume: bool = False) -> Run:
     plugins = Plugins()
     plugins.register(ToyPlugin(), Plugin("toy-tasks", "1.0", "toys"))
-    recipe, tree = load_recipe(str(root / "toy.yaml"), (*OVERRIDES, *overrides), plugins)
-    run = prepare(recipe, tree, plugins, root / out)
+    loaded = load_recipe(str(root / "toy.yaml"), (*OVERRIDES, *overrides), plugins)
+    run = prepare(loaded, root / out)
     train(run, resume=resume)
     return run
 

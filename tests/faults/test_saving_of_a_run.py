@@ -38,8 +38,8 @@ def launch(tmp_path: Path, request: pytest.FixtureRequest) -> Launch:
         plugins.register(ToyPlugin(), Plugin("toy-tasks", "1.0", "toys"))
         if observer is not None:
             plugins.register(observer, Plugin("observer", "1.0", "observer"))
-        recipe, tree = load_recipe(str(tmp_path / "toy.yaml"), (*given, *overrides), plugins)
-        run = prepare(recipe, tree, plugins, tmp_path / out)
+        loaded = load_recipe(str(tmp_path / "toy.yaml"), (*given, *overrides), plugins)
+        run = prepare(loaded, tmp_path / out)
         train(run, resume=resume)
         return run
 
@@ -70,7 +70,7 @@ def test_disk_that_refuses_for_a_while_costs_warnings(
     for step, count in ((5, 1), (6, 2)):
         text = f"step-{step:08d}: cannot be saved: {os.strerror(code)} (earlier checkpoints are untouched)"
         assert f"{text}; training goes on and tries again ({count}/3)" in caplog.text
-    assert run.failed_saves == 0
+    assert run.saver.failed == 0
     assert not list(run.checkpoints.glob("*.tmp-*"))
     one, other = (find_checkpoint(each.checkpoints) for each in (run, straight))
     assert one.step == other.step == 12

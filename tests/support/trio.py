@@ -13,7 +13,7 @@ from umbel.config.load import load_recipe
 from umbel.io.run_folder import CHECKPOINTS
 from umbel.registry.plugins import Plugins
 from umbel.runtime.build import build, build_runtime
-from umbel.training.saving import capture
+from umbel.training.runtime_state import capture
 
 CLASSES = ("sky", "road", "car")
 TASKS = f"""
@@ -46,7 +46,8 @@ def make_run(folder: Path, *overrides: str, model: str = "convnext_atto", model_
     path = folder / "recipe.yaml"
     path.write_text(backbone + TASKS)
     plugins = Plugins.discover()
-    recipe, tree = load_recipe(str(path), overrides, plugins)
+    loaded = load_recipe(str(path), overrides, plugins)
+    recipe, tree = loaded.typed, loaded.tree
     OmegaConf.save(tree, path)
     tasks, built = build(recipe, plugins, pretrained=False)
     generator = torch.Generator().manual_seed(0)

@@ -59,15 +59,15 @@ class StepLog:
 
     def __init__(self, monkeypatch: Any) -> None:
         self.given: list[Any] = []
-        step = engine.train_step
+        step = engine.Engine.train_step
 
-        def logged(runtime: Any, tasks: Any, batches: Any, *arguments: Any, **options: Any) -> Any:
-            number = runtime.steps_done
+        def logged(engine: Any, batches: Any, *arguments: Any, **options: Any) -> Any:
+            number = engine.runtime.steps_done
             seen = {
                 name: (batch.ids, hashlib.sha256(batch.images.contiguous().numpy().tobytes()).hexdigest())
                 for name, batch in batches.items()
             }
-            losses = step(runtime, tasks, batches, *arguments, **options)
+            losses = step(engine, batches, *arguments, **options)
             made = {
                 name: [float(value.total), *(float(part) for part in value.parts.values())]
                 for name, value in losses.items()
@@ -75,7 +75,7 @@ class StepLog:
             self.given.append((number, seen, made))
             return losses
 
-        monkeypatch.setattr(engine, "train_step", logged)
+        monkeypatch.setattr(engine.Engine, "train_step", logged)
 
     def take(self) -> dict[int, str]:
         """What was logged since the last call, by step."""

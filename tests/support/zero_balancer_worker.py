@@ -21,7 +21,7 @@ from umbel.runtime.optim import build_optimizer
 from umbel.runtime.ranks import join, launched, leave
 from umbel.schedule.build import make_plan
 from umbel.training.balancing import factors_text
-from umbel.training.engine import fit
+from umbel.training.engine import Engine
 
 
 def main(recipe_file: str, out: str, *overrides: str) -> None:
@@ -31,7 +31,7 @@ def main(recipe_file: str, out: str, *overrides: str) -> None:
     plugins.register(ToyPlugin(), Plugin("toy-tasks", "1.0", "toys"))
     plugins.register(balancing, Plugin("umbel", "0", "balancers"))
     plugins.register(ToyBalancers(), Plugin("toy-balancers", "1.0", "toys"))
-    recipe, _ = load_recipe(recipe_file, overrides, plugins)
+    recipe = load_recipe(recipe_file, overrides, plugins).typed
     ranks = launched()
     join(ranks, torch.device("cpu"), 120.0)
     tasks, model = build(recipe, plugins, pretrained=False)
@@ -40,7 +40,7 @@ def main(recipe_file: str, out: str, *overrides: str) -> None:
     plan = make_plan(recipe.tasks, recipe.train.schedule, dict.fromkeys(tasks, 1.0), 0)
     data = load_datasets(tasks, "train")
     batches = CompositeLoader(tasks, data, 0, 0, steps, ranks.rank, ranks.world_size, plan=plan)
-    fit(runtime, tasks, batches, seed=0, start=0, after_step=lambda step, losses, lr: False)
+    Engine(runtime, tasks).fit(batches, lambda step, losses, lr: False, seed=0, start=0)
     with runtime.whole(model.balancer):
         print(factors_text(model.balancer), flush=True)
     weights = runtime.weights()

@@ -87,13 +87,13 @@ def evaluated(ranks: Any, stage: int) -> tuple[dict[str, float], int]:
 
 def disagreeing(ranks: Any) -> str:
     from umbel.contract.errors import TrainingError
-    from umbel.training.engine import train_step
+    from umbel.training.engine import Engine
 
     tasks, runtime = make_runtime(ranks, zero_block(0))
     batches = composite("every step", 0, ranks.rank, ranks.world_size)
     mine = {name: batches[name] for name in list(batches)[ranks.rank :]}
     try:
-        train_step(runtime, tasks, mine, WEIGHTS)
+        Engine(runtime, tasks).train_step(mine, WEIGHTS)
     except TrainingError as error:
         return str(error)
     return ""
@@ -103,7 +103,7 @@ def poisoned(ranks: Any, stage: int) -> tuple[int, bool, bool]:
     """Steps turned away, whether the weights stayed, and whether the next step is as if nothing had been."""
     from dataclasses import replace
 
-    from umbel.training.engine import train_step
+    from umbel.training.engine import Engine
     from umbel.training.guard import Guard
 
     tasks, runtime = make_runtime(ranks, zero_block(stage))
@@ -112,7 +112,7 @@ def poisoned(ranks: Any, stage: int) -> tuple[int, bool, bool]:
     bad = composite("every step", 2, ranks.rank, ranks.world_size)
     if ranks.rank == ranks.world_size - 1:
         bad["second"] = replace(bad["second"], targets=torch.full_like(bad["second"].targets, torch.nan))
-    train_step(runtime, tasks, bad, WEIGHTS, guard)
+    Engine(runtime, tasks, guard).train_step(bad, WEIGHTS)
     after = runtime.weights()
     stayed = all(torch.equal(after[name], before[name]) for name in before)
     train_steps(runtime, tasks, "every step", 3, 5)
@@ -125,7 +125,7 @@ def poisoned(ranks: Any, stage: int) -> tuple[int, bool, bool]:
 
 def accumulated(ranks: Any, out: Path) -> None:
     """Two composite batches a step on one rank, or one on each of two ranks."""
-    from umbel.training.engine import train_step
+    from umbel.training.engine import Engine
     from umbel.training.guard import Guard
 
     tasks, runtime = make_runtime(ranks, zero_block(2))
@@ -135,7 +135,7 @@ def accumulated(ranks: Any, out: Path) -> None:
     for step in range(6):
         for part in range(parts):
             batches = composite("every step", step, part + ranks.rank, 2)
-            train_step(runtime, tasks, batches, weights, guard, last=part == parts - 1)
+            Engine(runtime, tasks, guard).train_step(batches, weights, last=part == parts - 1)
     found = runtime.weights()
     if ranks.leads:
         save_file(found, out / ("accumulated.safetensors" if parts == 2 else "shared-by-two.safetensors"))

@@ -164,14 +164,13 @@ def composite(schedule: str, step: int, rank: int, world_size: int) -> dict[str,
 
 
 def train_steps(runtime: Any, tasks: Any, schedule: str, start: int, stop: int) -> None:
-    from umbel.training.engine import train_step
-    from umbel.training.participation import StandIns
+    from umbel.training.engine import Engine
 
     runtime.model.train()
-    stand_ins = StandIns()
+    engine = Engine(runtime, tasks)
     for step in range(start, stop):
         batches = composite(schedule, step, runtime.rank, runtime.world_size)
-        train_step(runtime, tasks, batches, WEIGHTS, stand_ins=stand_ins)
+        engine.train_step(batches, WEIGHTS)
 
 
 def reference(schedule: str, world_size: int) -> dict[str, Tensor]:

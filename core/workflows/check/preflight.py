@@ -9,16 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import DictConfig
 
 from umbel.config.deepspeed import wanted_precision
-from umbel.config.schema import Recipe
+from umbel.config.loaded_recipe import LoadedRecipe
 from umbel.contract.task import Task
 from umbel.contract.types import Batch
 from umbel.data.datasets import dataset_length
 from umbel.data.loader import first_batch
 from umbel.evaluate.score import check_formula
-from umbel.registry.plugins import Plugins
 from umbel.runtime.base import Runtime
 from umbel.training.prepare import prepare
 from umbel.training.run import Run
@@ -52,15 +50,16 @@ class Preflight:
     images_per_step: int
 
 
-def preflight(recipe: Recipe, tree: DictConfig, plugins: Plugins) -> Preflight:
+def preflight(loaded: LoadedRecipe) -> Preflight:
     """Build the run, then load, forward and backward one batch of each task and predict one validation image of it."""
-    settings = replace(recipe.train, precision=wanted_precision(recipe))
-    run = prepare(replace(recipe, deepspeed=None, train=settings), tree, plugins, Path("unused"), trial=False)
+    recipe = loaded.typed
+    plain = replace(recipe, deepspeed=None, train=replace(recipe.train, precision=wanted_precision(recipe)))
+    run = prepare(replace(loaded, typed=plain), Path("unused"), trial=False)
     run.runtime.model.train()
-    substituted = {name for name, allowed in run.bad_samples.allowed.items() if allowed > 0}
-    reports = [_try_task(run, name, name in substituted) for name in run.train_data]
+    substituted = {name for name, allowed in run.parts.bad_samples.allowed.items() if allowed > 0}
+    reports = [_try_task(run, name, name in substituted) for name in run.data.train]
     metrics = {
-        f"{name}/{key}" for name, task in run.tasks.items() for key in try_image(run.runtime, task, run.val_data[name])
+        f"{name}/{key}" for name, task in run.tasks.items() for key in try_image(run.runtime, task, run.data.val[name])
     }
     check_formula(recipe.score, run.tasks, metrics)
     model = run.runtime.model
@@ -70,12 +69,12 @@ def preflight(recipe: Recipe, tree: DictConfig, plugins: Plugins) -> Preflight:
         sum(p.numel() for p in model.backbone.parameters()),
         run.runtime.precision,
         run.total_steps,
-        sum(task.config.batch_size for task in (run.tasks[name] for name in run.train_data)),
+        sum(task.config.batch_size for task in (run.tasks[name] for name in run.data.train)),
     )
 
 
 def _try_task(run: Run, name: str, substitute: bool) -> TaskReport:
-    task, runtime, dataset = run.tasks[name], run.runtime, run.train_data[name]
+    task, runtime, dataset = run.tasks[name], run.runtime, run.data.train[name]
     batch = first_batch(task, dataset, run.recipe.train.seed, substitute=substitute)
     loss = try_batch(runtime, task, batch, norms={})
     seconds = _timed(runtime, task, batch)
@@ -83,7 +82,7 @@ def _try_task(run: Run, name: str, substitute: bool) -> TaskReport:
     return TaskReport(
         name,
         samples,
-        dataset_length(run.val_data[name]),
+        dataset_length(run.data.val[name]),
         task.config.batch_size,
         tuple(batch.images.shape),
         float(loss),

@@ -79,7 +79,7 @@ def make_plan(recipe: str, overrides: Sequence[str], seeds: Sequence[int], steps
         ConfigError: for a recipe of fewer than two tasks, or a seed named twice.
     """
     plugins = Plugins.discover()
-    typed, _ = load_recipe(recipe, overrides, plugins)
+    typed = load_recipe(recipe, overrides, plugins).typed
     if len(typed.tasks) < 2:
         raise ConfigError(
             f"has {len(typed.tasks)} task", where=recipe, hint="comparing a joint model with its parts needs two tasks"
@@ -128,7 +128,7 @@ def train_or_reuse(plan: Plan, model: Planned, *, quiet: bool) -> dict[str, floa
         ConfigError: if the folder holds a run of another recipe.
     """
     plugins = Plugins.discover()
-    _, tree = load_recipe(plan.recipe, model.overrides, plugins)
+    tree = load_recipe(plan.recipe, model.overrides, plugins).tree
     saved = model.directory / RECIPE_FILE
     if saved.is_file():
         changed = sorted(_differences(read_tree(str(saved), plugins), tree))

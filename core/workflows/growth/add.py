@@ -13,6 +13,7 @@ from umbel.config.edit import grown_tree
 from umbel.config.growth import ADAPTER
 from umbel.config.learnt import write_learnt_backbone
 from umbel.config.load import build_recipe, load_recipe, parse_overrides, read_tree
+from umbel.config.loaded_recipe import LoadedRecipe
 from umbel.contract.errors import ConfigError
 from umbel.data.datasets import load_datasets
 from umbel.evaluate.evaluate import evaluate
@@ -69,7 +70,7 @@ def _add_tasks(
             "carries adapters already", where=str(run), hint="add the new tasks to the run that it grew out of"
         )
     tree = grown_tree(
-        load_recipe(str(run / RECIPE_FILE), (), plugins)[1],
+        load_recipe(str(run / RECIPE_FILE), (), plugins).tree,
         asdict(old.backbone),
         read_tree(recipe, plugins),
         parse_overrides(overrides),
@@ -82,7 +83,7 @@ def _add_tasks(
     typed = build_recipe(tree, plugins, recipe)
     before = evaluate(runtime, tasks, load_datasets(tasks, "val"), old.score)
     fill = partial(fill_from, tensors=runtime.model.state_dict(), kept=tuple(tasks), where=str(run))
-    grown = prepare(typed, tree, plugins, out, fill=fill, trial=not resume)
+    grown = prepare(LoadedRecipe(typed, tree, plugins), out, fill=fill, trial=not resume)
     mains = {name: task.main_metric for name, task in tasks.items()}
     del runtime
     register_observers(plugins)

@@ -52,7 +52,7 @@ def _extract(run: Path, names: Sequence[str], out: Path, checkpoint: str, plugin
             raise ConfigError(f"no task '{name}'", where="--tasks", hint=f"the run has {', '.join(tasks)}")
     if not names:
         raise ConfigError("no task would be left", where=str(run), hint=f"the run has {', '.join(tasks)}")
-    tree = keep_tasks(load_recipe(str(run / RECIPE_FILE), (), plugins)[1], names)
+    tree = keep_tasks(load_recipe(str(run / RECIPE_FILE), (), plugins).tree, names)
     write_learnt_backbone(tree, runtime.model.backbone)
     OmegaConf.update(tree, "train.ema_decay", 0.0, force_add=True)
     OmegaConf.update(tree, "train.precision", runtime.precision, force_add=True)

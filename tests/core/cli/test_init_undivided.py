@@ -63,7 +63,7 @@ def test_data_is_read_once_and_copies_across_the_parts_are_found(place: Path) ->
     before = json.loads(Path("before.json").read_text())
     assert before["files"] == 12 + 2 * 5 + 5
     plugins = Plugins.discover()
-    tasks = build_tasks(load_recipe("recipe.yaml", (), plugins)[0], plugins)
+    tasks = build_tasks(load_recipe("recipe.yaml", (), plugins).typed, plugins)
     held, trained = (load_datasets(tasks, split)["vehicles"][0].id for split in ("val", "train"))
     shutil.copy(f"vehicles/{trained}", f"vehicles/{held}")
     assert exit_code("check", "recipe.yaml", "--data", "--workers", "0", "--json", "after.json") == 1

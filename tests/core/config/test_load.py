@@ -34,7 +34,7 @@ def load(recipe_file: Path, plugins: Plugins) -> Callable[..., Recipe]:
 
     def go(*overrides: str, text: str = TOY_RECIPE) -> Recipe:
         recipe_file.write_text(text)
-        return load_recipe(str(recipe_file), overrides, plugins)[0]
+        return load_recipe(str(recipe_file), overrides, plugins).typed
 
     return go
 
@@ -268,7 +268,8 @@ def test_defaults_merge_names_lists_and_files_in_order(plugins: Plugins, tmp_pat
         "defaults: [toy, faster.yaml]\ntrain: {steps: 4}\ntasks: {first: {batch_size: 2}}\n"
     )
     (tmp_path / "grandchild.yaml").write_text("defaults: child.yaml\noptim: {lr: 0.5}\n")
-    recipe, tree = load_recipe(str(tmp_path / "grandchild.yaml"), ("optim.warmup_steps=9",), plugins)
+    loaded = load_recipe(str(tmp_path / "grandchild.yaml"), ("optim.warmup_steps=9",), plugins)
+    recipe, tree = loaded.typed, loaded.tree
     assert (recipe.train.steps, recipe.train.log_every, recipe.optim.lr, recipe.optim.warmup_steps) == (4, 2, 0.5, 9)
     assert list(recipe.tasks) == ["first"]
     assert recipe.tasks["first"].batch_size == 2
@@ -289,7 +290,7 @@ def test_named_recipe_that_two_distributions_offer_must_be_qualified(plugins: Pl
     plugins.register(NamedRecipes({"toy": "elsewhere.yaml"}), Plugin("umbel-s", "1", "s"))
     with pytest.raises(PluginError, match="umbel-r:r 1 and umbel-s:s 1"):
         load_recipe("toy", (), plugins)
-    assert list(load_recipe("umbel-r/toy", (), plugins)[0].tasks) == ["first", "second"]
+    assert list(load_recipe("umbel-r/toy", (), plugins).typed.tasks) == ["first", "second"]
 
 
 def test_interpolation_is_resolved_in_the_recipe_and_kept_in_the_tree(
@@ -297,7 +298,8 @@ def test_interpolation_is_resolved_in_the_recipe_and_kept_in_the_tree(
 ) -> None:
     monkeypatch.setenv("UMBEL_TEST_SEED", "41")
     recipe_file.write_text(TOY_RECIPE + "\nscore: mean\n")
-    recipe, tree = load_recipe(str(recipe_file), ("train.seed=${oc.env:UMBEL_TEST_SEED}",), plugins)
+    loaded = load_recipe(str(recipe_file), ("train.seed=${oc.env:UMBEL_TEST_SEED}",), plugins)
+    recipe, tree = loaded.typed, loaded.tree
     assert recipe.train.seed == 41
     assert "41" not in yaml.safe_dump(str(tree))
 
@@ -322,11 +324,11 @@ def test_any_override_gives_a_recipe_or_one_of_umbels_errors(
 ) -> None:
     override = f"{key}={yaml.safe_dump(value, default_flow_style=True, allow_unicode=True).removesuffix('...')}"
     try:
-        recipe, tree = load_recipe(str(recipe_file), (override,), plugins)
+        loaded = load_recipe(str(recipe_file), (override,), plugins)
     except UmbelError:
         return
-    assert isinstance(recipe, Recipe)
-    assert build_recipe(tree, plugins, "again") == recipe
+    assert isinstance(loaded.typed, Recipe)
+    assert build_recipe(loaded.tree, plugins, "again") == loaded.typed
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -340,6 +342,6 @@ def test_override_arrives_with_its_exact_value(
     plugins: Plugins, recipe_file: Path, steps: int, lr: float, seed: int, count: int
 ) -> None:
     overrides = (f"train.steps={steps}", f"optim.lr={lr!r}", f"train.seed={seed}", f"tasks.first.options.count={count}")
-    recipe, _ = load_recipe(str(recipe_file), overrides, plugins)
+    recipe = load_recipe(str(recipe_file), overrides, plugins).typed
     assert (recipe.train.steps, recipe.optim.lr, recipe.train.seed) == (steps, lr, seed)
     assert recipe.tasks["first"].options.count == count

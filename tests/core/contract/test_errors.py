@@ -42,6 +42,6 @@ def test_recipe_of_three_tasks_is_told_which_one_is_wrong(tmp_path: Path, overri
     overrides = ["tasks.road.options.aux_stride=7", override]
     if "signs" in override:
         overrides += ["tasks.road=null", "tasks.vehicles=null"]
-    recipe, tree = load_recipe(str(run / "recipe.yaml"), overrides, plugins)
+    loaded = load_recipe(str(run / "recipe.yaml"), overrides, plugins)
     with pytest.raises(UmbelError, match=text):
-        prepare(recipe, tree, plugins, tmp_path / "new")
+        prepare(loaded, tmp_path / "new")

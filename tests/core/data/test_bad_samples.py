@@ -82,7 +82,7 @@ def test_substitutes_are_the_same_after_a_resume() -> None:
         first = within(2)
         assert same(load(0, stop, bad=first), expected[:stop])
         resumed = within(2)
-        resumed.restore(first.state())
+        resumed.load_state_dict(first.state_dict())
         assert same(load(stop, 9, bad=resumed), expected[stop:])
         assert resumed.found == straight.found
 
@@ -131,7 +131,7 @@ def test_every_task_has_its_own_budget() -> None:
 
 def other_rank(bad: BadSamples) -> Callable[[list[int]], list[list[int]]]:
     """What the ranks give each other where this one is rank 0 and rank 1 has met `bad`."""
-    theirs = json.dumps(bad.state()).encode()
+    theirs = json.dumps(bad.state_dict()).encode()
 
     def rows(values: list[int]) -> list[list[int]]:
         return [values, [len(theirs)] if len(values) == 1 else list(theirs.ljust(len(values)))]

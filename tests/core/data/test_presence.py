@@ -81,9 +81,9 @@ def test_train_warns_once_before_the_first_step(
 
     plugins = Plugins()
     plugins.register(Plug(), Plugin("toy-tasks", "1.0", "toys"))
-    recipe, tree = load_recipe(str(recipe_file), ["train.steps=2", "train.save_every=1"], plugins)
+    loaded = load_recipe(str(recipe_file), ["train.steps=2", "train.save_every=1"], plugins)
     with caplog.at_level(logging.INFO):
-        train(prepare(recipe, tree, plugins, tmp_path / "out"))
+        train(prepare(loaded, tmp_path / "out"))
     lines = [record.getMessage() for record in caplog.records]
     warned = [line for line in lines if "not learnt" in line]
     assert warned == [

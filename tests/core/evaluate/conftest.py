@@ -33,7 +33,7 @@ def viewed(viewed_recipe: Path, viewed_plugins: Plugins, tmp_path: Path) -> Call
     """Builds the recipe with overrides; the weights are the same each time."""
 
     def make(*overrides: str) -> Run:
-        recipe, tree = load_recipe(str(viewed_recipe), overrides, viewed_plugins)
-        return prepare(recipe, tree, viewed_plugins, tmp_path / "unused")
+        loaded = load_recipe(str(viewed_recipe), overrides, viewed_plugins)
+        return prepare(loaded, tmp_path / "unused")
 
     return make

@@ -22,15 +22,15 @@ from umbel.training.run import Run
 @pytest.fixture
 def prepared(recipe_file: Path, new_plugins: Callable[[], Plugins], tmp_path: Path) -> Run:
     plugins = new_plugins()
-    recipe, tree = load_recipe(str(recipe_file), ("tasks.first.batch_size=5", "train.ema_decay=0.9"), plugins)
-    return prepare(recipe, tree, plugins, tmp_path / "unused")
+    loaded = load_recipe(str(recipe_file), ("tasks.first.batch_size=5", "train.ema_decay=0.9"), plugins)
+    return prepare(loaded, tmp_path / "unused")
 
 
 def test_scores_are_those_of_single_predictions(prepared: Run) -> None:
     run = prepared
-    scores = evaluate(run.runtime, run.tasks, run.val_data, "first.closeness * 2")
+    scores = evaluate(run.runtime, run.tasks, run.data.val, "first.closeness * 2")
     run.runtime.model.eval()
-    for name, data in run.val_data.items():
+    for name, data in run.data.val.items():
         errors = []
         for index in range(len(data)):  # type: ignore[arg-type]
             pixels = torch.from_numpy(data[index].image).permute(2, 0, 1)[None]
@@ -44,7 +44,7 @@ def test_scores_are_those_of_single_predictions(prepared: Run) -> None:
 def test_evaluation_leaves_the_model_training_and_unchanged(prepared: Run) -> None:
     before = {name: value.clone() for name, value in prepared.runtime.model.state_dict().items()}
     prepared.runtime.model.train()
-    evaluate(prepared.runtime, prepared.tasks, prepared.val_data, "mean")
+    evaluate(prepared.runtime, prepared.tasks, prepared.data.val, "mean")
     assert prepared.runtime.model.training
     for name, value in prepared.runtime.model.state_dict().items():
         assert torch.equal(value, before[name])
@@ -59,7 +59,7 @@ def test_metric_without_its_main_value_names_the_task(prepared: Run) -> None:
 
     task = Misnamed("first", prepared.tasks["first"].config, prepared.tasks["first"].options)
     with pytest.raises(PluginError, match=r"tasks\.first: the metric of Misnamed gives no 'accuracy'.*closeness"):
-        evaluate_task(prepared.runtime, task, prepared.val_data["first"])
+        evaluate_task(prepared.runtime, task, prepared.data.val["first"])
 
 
 def test_undefined_scores_are_null_in_json() -> None:

@@ -21,7 +21,7 @@ NewPlugins = Callable[[], Plugins]
 
 
 def written(run: Run, plugins: Plugins) -> str:
-    return load_recipe(str(run.directory / "recipe.yaml"), (), plugins)[0].train.precision
+    return load_recipe(str(run.directory / "recipe.yaml"), (), plugins).typed.train.precision
 
 
 @pytest.mark.parametrize("wanted", ["fp32", "bf16"])
@@ -62,8 +62,10 @@ def test_check_says_what_training_uses(
         recipe_file.read_text().replace("precision: fp32", "precision: auto") + f"deepspeed: {{{block}}}\n"
     )
     plugins = new_plugins()
-    recipe, tree = load_recipe(str(recipe_file), (), plugins)
-    assert preflight(recipe, tree, plugins).precision == expected
+    loaded = load_recipe(str(recipe_file), (), plugins)
+    recipe = loaded.typed
+    tree = loaded.tree
+    assert preflight(loaded).precision == expected
     assert preflight(replace(recipe, deepspeed=None), tree, plugins).precision == "bf16"
 
 

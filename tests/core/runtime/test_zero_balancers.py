@@ -55,7 +55,7 @@ def local_weights(recipe_file: Path, tmp_path: Path) -> Callable[..., dict[str, 
         plugins.register(ToyPlugin(), Plugin("toy-tasks", "1.0", "toys"))
         plugins.register(balancing, Plugin("umbel", "0", "balancers"))
         plugins.register(ToyBalancers(), Plugin("toy-balancers", "1.0", "toys"))
-        run = prepare(*load_recipe(str(recipe_file), overrides, plugins), plugins, tmp_path / "local")
+        run = prepare(load_recipe(str(recipe_file), overrides, plugins), tmp_path / "local")
         train(run)
         return dict(run.runtime.model.state_dict())
 
@@ -96,7 +96,7 @@ def test_measured_gradients_are_refused_before_training(recipe_file: Path) -> No
     plugins.register(ToyPlugin(), Plugin("toy-tasks", "1.0", "toys"))
     plugins.register(balancing, Plugin("umbel", "0", "balancers"))
     overrides = (*SETTINGS, "train.balancer.name=gradient_norm", "deepspeed.zero_optimization.stage=1")
-    recipe, _ = load_recipe(str(recipe_file), overrides, plugins)
+    recipe = load_recipe(str(recipe_file), overrides, plugins).typed
     with pytest.raises(ConfigError, match=r"measures gradients on the trunk.*use loss_scale or uncertainty"):
         build_runtime(recipe, *build(recipe, plugins, pretrained=False), 8)
 
@@ -106,7 +106,7 @@ def test_parameter_without_dimensions_is_refused_by_name(recipe_file: Path, monk
     plugins.register(ToyPlugin(), Plugin("toy-tasks", "1.0", "toys"))
     plugins.register(ToyBalancers(), Plugin("toy-balancers", "1.0", "toys"))
     overrides = (*SETTINGS, "train.balancer.name=shares", "deepspeed.zero_optimization.stage=1")
-    recipe, _ = load_recipe(str(recipe_file), overrides, plugins)
+    recipe = load_recipe(str(recipe_file), overrides, plugins).typed
     tasks, model = build(recipe, plugins, pretrained=False)
     model.balancer.offset = torch.nn.Parameter(torch.zeros(()))
     with pytest.raises(ConfigError, match=r"balancer\.offset: a parameter without dimensions.*shape \(1,\)"):

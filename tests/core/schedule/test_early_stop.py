@@ -70,10 +70,10 @@ def test_state_goes_through_json_and_back() -> None:
     whole, first = make("any"), make("any")
     ends(first, *A_STALLS[:2])
     second = make("any")
-    second.restore(json.loads(json.dumps(first.state())))
+    second.load_state_dict(json.loads(json.dumps(first.state_dict())))
     assert ends(second, A_STALLS[2]) == 1
     assert ends(whole, *A_STALLS) == 3
-    assert second.state() == whole.state()
+    assert second.state_dict() == whole.state_dict()
 
 
 def test_primary_task_has_to_exist() -> None:

@@ -13,7 +13,7 @@ from toys import BrightDataset
 from umbel.contract.errors import DataError
 from umbel.contract.types import Sample
 from umbel.training.run import Run
-from umbel.training.saving import capture
+from umbel.training.runtime_state import capture
 
 Launch = Callable[..., Run]
 BUDGET = "train.bad_samples=0.5"
@@ -44,7 +44,7 @@ def test_resumed_run_with_bad_samples_is_bit_equal(launch: Launch, monkeypatch: 
     resumed = launch("broken", BUDGET, "train.save_every=1", "tasks.first.workers=1", resume=True)
     one, other = tensors(straight), tensors(resumed)
     assert all(torch.equal(one[name], other[name]) for name in one)
-    assert resumed.bad_samples.found == straight.bad_samples.found
+    assert resumed.parts.bad_samples.found == straight.parts.bad_samples.found
 
 
 def test_without_a_budget_it_stops(launch: Launch, monkeypatch: pytest.MonkeyPatch) -> None:

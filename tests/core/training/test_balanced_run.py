@@ -21,7 +21,7 @@ from umbel.contract.errors import ConfigError, PluginError
 from umbel.data.loader import CompositeLoader
 from umbel.registry.plugins import Plugin, Plugins
 from umbel.training.balancing import gradient_norm
-from umbel.training.engine import fit, train_step
+from umbel.training.engine import Engine
 from umbel.training.prepare import prepare
 from umbel.training.run import Run
 from umbel.training.session import train
@@ -66,8 +66,8 @@ def open_run(recipe_file: Path, tmp_path: Path) -> Callable[..., Run]:
         plugins.register(ToyPlugin(), Plugin("toy-tasks", "1.0", "toys"))
         plugins.register(balancing, Plugin("umbel", "0", "balancers"))
         plugins.register(DoublingPlugin(), Plugin("umbel-doubling", "1.0", "main"))
-        recipe, tree = load_recipe(str(recipe_file), overrides, plugins)
-        return prepare(recipe, tree, plugins, tmp_path / out)
+        loaded = load_recipe(str(recipe_file), overrides, plugins)
+        return prepare(loaded, tmp_path / out)
 
     return go
 
@@ -85,7 +85,7 @@ def plain_training(run: Run, weigh: Weigh, learnt: dict[str, nn.Parameter], afte
     if learnt:
         groups.append({"params": list(learnt.values()), "lr": 0.1, "weight_decay": 0.0})
     optimizer = torch.optim.AdamW(groups, lr=0.01)
-    for step, composite in enumerate(CompositeLoader(run.tasks, run.train_data, 0, 0, 12)):
+    for step, composite in enumerate(CompositeLoader(run.tasks, run.data.train, 0, 0, 12)):
         losses, total = {}, torch.zeros(())
         for name, batch in composite.items():
             pixels = (batch.images / 255 - 0.5) / 0.25
@@ -101,8 +101,8 @@ def plain_training(run: Run, weigh: Weigh, learnt: dict[str, nn.Parameter], afte
 
 def assert_trains_like(run: Run, expected: nn.Module) -> None:
     untrained = copy.deepcopy(run.runtime.model.state_dict())
-    batches = CompositeLoader(run.tasks, run.train_data, 0, 0, 12)
-    fit(run.runtime, run.tasks, batches, seed=0, start=0, after_step=lambda step, losses, lr: False)
+    batches = CompositeLoader(run.tasks, run.data.train, 0, 0, 12)
+    Engine(run.runtime, run.tasks).fit(batches, lambda step, losses, lr: False, seed=0, start=0)
     moved = 0.0
     for name, value in expected.state_dict().items():
         if not name.startswith("balancer."):
@@ -172,7 +172,7 @@ def test_uncertainty_trains_as_written_out(open_run: Callable[..., Run]) -> None
 
 def test_measuring_leaves_gradients_alone(open_run: Callable[..., Run]) -> None:
     run = open_run(*PLAIN)
-    (batch,) = CompositeLoader(run.tasks, run.train_data, 0, 0, 1)
+    (batch,) = CompositeLoader(run.tasks, run.data.train, 0, 0, 1)
     placed = run.runtime.place(batch["first"])
     loss = run.tasks["first"].loss(run.runtime.forward(placed.images, "first"), placed.targets).total
     norm = gradient_norm(loss, run.runtime.model.backbone)
@@ -217,9 +217,9 @@ def test_balancer_of_a_plugin_is_used(open_run: Callable[..., Run]) -> None:
     seen: dict[str, Tensor] = {}
     for times in (1.0, 5.0):
         run = open_run(*PLAIN, "train.balancer.name=doubling", f"train.balancer.options.times={times}")
-        (batch,) = CompositeLoader(run.tasks, run.train_data, 0, 0, 1)
+        (batch,) = CompositeLoader(run.tasks, run.data.train, 0, 0, 1)
         run.runtime.step = lambda: 0.0  # type: ignore[method-assign]
-        train_step(run.runtime, run.tasks, batch, WEIGHTS)
+        Engine(run.runtime, run.tasks).train_step(batch, WEIGHTS)
         for name in ("first", "second"):
             seen[f"{name} {times}"] = run.runtime.model.heads[name].linear.weight.grad.clone()
     torch.testing.assert_close(seen["first 5.0"], 5 * seen["first 1.0"])
@@ -240,6 +240,6 @@ def test_wrong_name_or_option_is_named(open_run: Callable[..., Run]) -> None:
 def test_frozen_trunk_has_no_gradients_to_measure(open_run: Callable[..., Run]) -> None:
     run = open_run("train.balancer.name=gradient_norm")
     run.runtime.model.backbone.requires_grad_(False)
-    (batch,) = CompositeLoader(run.tasks, run.train_data, 0, 0, 1)
+    (batch,) = CompositeLoader(run.tasks, run.data.train, 0, 0, 1)
     with pytest.raises(ConfigError, match="no part of the trunk is trained"):
-        train_step(run.runtime, run.tasks, batch, WEIGHTS)
+        Engine(run.runtime, run.tasks).train_step(batch, WEIGHTS)

@@ -45,8 +45,8 @@ def _go(folder: Path, *, resume: bool) -> None:
     plugins = _plugins()
     (folder / "toy.yaml").write_text(TOY_RECIPE)
     settings = ["train.steps=2", "train.eval_every=1", "train.ema_decay=0.9"]
-    recipe, tree = load_recipe(str(folder / "toy.yaml"), settings, plugins)
-    run = prepare(recipe, tree, plugins, folder / "run")
+    loaded = load_recipe(str(folder / "toy.yaml"), settings, plugins)
+    run = prepare(loaded, folder / "run")
     register_observers(plugins, quiet=True)
     train(run, resume=resume, exact=True)
 

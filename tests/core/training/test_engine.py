@@ -19,7 +19,7 @@ from umbel.config.load import load_recipe
 from umbel.contract.errors import TrainingError
 from umbel.contract.types import Batch, Losses
 from umbel.data.loader import CompositeLoader
-from umbel.training.engine import fit, train_step
+from umbel.training.engine import Engine
 from umbel.training.prepare import prepare
 from umbel.training.run import Run
 
@@ -39,12 +39,12 @@ OVERRIDES = (
 @pytest.fixture
 def prepared(recipe_file: Any, new_plugins: Callable[[], Any], tmp_path: Any) -> Run:
     plugins = new_plugins()
-    recipe, tree = load_recipe(str(recipe_file), OVERRIDES, plugins)
-    return prepare(recipe, tree, plugins, tmp_path / "unused")
+    loaded = load_recipe(str(recipe_file), OVERRIDES, plugins)
+    return prepare(loaded, tmp_path / "unused")
 
 
 def composite_batches(run: Run, stop: int) -> list[dict[str, Batch]]:
-    return list(CompositeLoader(run.tasks, run.train_data, 0, 0, stop))
+    return list(CompositeLoader(run.tasks, run.data.train, 0, 0, stop))
 
 
 def plain_training(run: Run, batches: Iterable[dict[str, Batch]]) -> tuple[nn.Module, list[float]]:
@@ -89,7 +89,7 @@ def test_twenty_steps_equal_a_plain_loop(prepared: Run) -> None:
     def record(step: int, losses: dict[str, Losses], lr: float) -> None:
         totals.append(0.3 * float(losses["first"].total) + 1.7 * float(losses["second"].total))
 
-    fit(prepared.runtime, prepared.tasks, batches, seed=0, start=0, after_step=record)
+    Engine(prepared.runtime, prepared.tasks).fit(batches, record, seed=0, start=0)
     torch.testing.assert_close(totals, expected_totals, rtol=1e-5, atol=1e-6)
     moved = 0.0
     for name, value in prepared.runtime.model.state_dict().items():
@@ -110,9 +110,9 @@ def test_gradients_of_both_tasks_arrive_in_the_trunk(prepared: Run, monkeypatch:
     monkeypatch.setattr(runtime, "step", keep_gradient)
     (batch,) = composite_batches(prepared, 1)
     weights = {"first": 0.3, "second": 1.7}
-    train_step(runtime, prepared.tasks, batch, weights)
+    Engine(runtime, prepared.tasks).train_step(batch, weights)
     for name in weights:
-        train_step(runtime, prepared.tasks, {name: batch[name]}, weights)
+        Engine(runtime, prepared.tasks).train_step({name: batch[name]}, weights)
     both, first, second = seen
     assert float(first.abs().sum()) > 0
     assert float(second.abs().sum()) > 0
@@ -125,7 +125,7 @@ def test_loss_that_is_not_finite_names_task_and_samples_and_touches_no_weight(pr
     bad = replace(batch["second"], targets=torch.full((3,), torch.nan))
     before = {name: value.clone() for name, value in runtime.model.named_parameters()}
     with pytest.raises(TrainingError) as caught:
-        train_step(runtime, prepared.tasks, {**batch, "second": bad}, {"first": 1.0, "second": 1.0})
+        Engine(runtime, prepared.tasks).train_step({**batch, "second": bad}, {"first": 1.0, "second": 1.0})
     text = str(caught.value)
     assert "the loss of task 'second' is nan" in text
     assert "first" not in text
@@ -168,14 +168,14 @@ def test_graph_of_a_task_is_gone_when_the_next_begins(prepared: Run, monkeypatch
 
     monkeypatch.setattr(runtime, "forward", counting)
     for batch in composite_batches(prepared, 2):
-        train_step(runtime, tasks, batch, {"first": 1.0, "second": 1.0})
+        Engine(runtime, tasks).train_step(batch, {"first": 1.0, "second": 1.0})
     assert len(graphs) == 4
     assert alive == [0, 0, 0, 0]
 
 
 def test_losses_are_returned_detached_and_unweighted(prepared: Run) -> None:
     (batch,) = composite_batches(prepared, 1)
-    losses = train_step(prepared.runtime, prepared.tasks, batch, {"first": 5.0, "second": 7.0})
+    losses = Engine(prepared.runtime, prepared.tasks).train_step(batch, {"first": 5.0, "second": 7.0})
     for task_losses in losses.values():
         assert not task_losses.total.requires_grad
         assert float(task_losses.total) == float(task_losses.parts["square"])

@@ -47,8 +47,8 @@ def hundred_steps(folder: Path) -> list[list[float]]:
     plugins.register(ToyPlugin(), Plugin("toy-tasks", "1.0", "toys"))
     plugins.register(losses, Plugin("losses", "1.0", "losses"))
     (folder / "toy.yaml").write_text(TOY_RECIPE)
-    recipe, tree = load_recipe(str(folder / "toy.yaml"), OVERRIDES, plugins)
-    train(prepare(recipe, tree, plugins, folder / "run"))
+    loaded = load_recipe(str(folder / "toy.yaml"), OVERRIDES, plugins)
+    train(prepare(loaded, folder / "run"))
     return losses.steps
 
 

@@ -21,12 +21,12 @@ from umbel.contract.errors import PluginError, TrainingError
 from umbel.contract.types import Batch, Losses
 from umbel.data.loader import CompositeLoader
 from umbel.registry.plugins import Plugin, Plugins
-from umbel.training.engine import train_step
+from umbel.training.engine import Engine
 from umbel.training.guard import Guard
 from umbel.training.observers.jsonl import JsonlObserver
 from umbel.training.prepare import prepare
 from umbel.training.run import Run
-from umbel.training.saving import capture
+from umbel.training.runtime_state import capture
 from umbel.training.session import train
 
 WEIGHTS = {"first": 1.0, "second": 1.0}
@@ -73,14 +73,14 @@ def prepared(recipe_file: Path, tmp_path: Path) -> Callable[..., Run]:
     def make(*overrides: str) -> Run:
         plugins = Plugins()
         plugins.register(PoisonPlugin(), Plugin("poison", "1", "poison"))
-        recipe, tree = load_recipe(str(recipe_file), overrides, plugins)
-        return prepare(recipe, tree, plugins, tmp_path / "run")
+        loaded = load_recipe(str(recipe_file), overrides, plugins)
+        return prepare(loaded, tmp_path / "run")
 
     return make
 
 
 def batches(run: Run, count: int = 1) -> list[dict[str, Batch]]:
-    return list(CompositeLoader(run.tasks, run.train_data, 0, 0, count))
+    return list(CompositeLoader(run.tasks, run.data.train, 0, 0, count))
 
 
 def poisoned(batch: dict[str, Batch], task: str) -> dict[str, Batch]:
@@ -117,19 +117,19 @@ def test_bad_step_is_named_and_changes_nothing(
     run.runtime.model.train()
     guard = Guard(policy)
     good, bad, after = batches(run, 3)
-    train_step(run.runtime, run.tasks, good, WEIGHTS, guard)
+    Engine(run.runtime, run.tasks, guard).train_step(good, WEIGHTS)
     before, steps = everything(run), run.runtime.average.steps
     bad = poisoned(bad, task)
     what = f"the {place} of task '{task}' is"
     if policy == "stop":
         with pytest.raises(TrainingError) as caught:
-            train_step(run.runtime, run.tasks, bad, WEIGHTS, guard)
+            Engine(run.runtime, run.tasks, guard).train_step(bad, WEIGHTS)
         text = str(caught.value)
         weights = {name: value for name, value in everything(run).items() if "norm.running" not in name}
         assert all(torch.equal(value, before[name]) for name, value in weights.items() if "num_batches" not in name)
     else:
         with caplog.at_level(logging.WARNING):
-            train_step(run.runtime, run.tasks, bad, WEIGHTS, guard)
+            Engine(run.runtime, run.tasks, guard).train_step(bad, WEIGHTS)
         text = caplog.text
         assert equal(everything(run), before)  # batch statistics among it
         assert (guard.skipped, guard.in_a_row) == (1, 1)
@@ -140,7 +140,7 @@ def test_bad_step_is_named_and_changes_nothing(
     assert f"task '{other}'" not in text
     assert run.runtime.average.steps == steps
     assert all(parameter.grad is None for parameter in run.runtime.model.parameters())
-    train_step(run.runtime, run.tasks, after, WEIGHTS, guard)
+    Engine(run.runtime, run.tasks, guard).train_step(after, WEIGHTS)
     assert not equal(everything(run), before)
     assert guard.in_a_row == 0
 
@@ -150,7 +150,7 @@ def test_overflow_of_the_sum_alone_is_told_from_a_tasks(prepared: Callable[..., 
     (batch,) = batches(run)
     huge = {"first": 1e30, "second": 1e30}  # each norm squared overflows float32 only in the total
     with pytest.raises(TrainingError, match=r"the gradient of task 'first' is not finite|the sum of the tasks'"):
-        train_step(run.runtime, run.tasks, batch, huge)
+        Engine(run.runtime, run.tasks).train_step(batch, huge)
 
 
 def test_good_step_costs_one_agreement_and_a_bad_one_is_agreed_by_all(
@@ -165,14 +165,14 @@ def test_good_step_costs_one_agreement_and_a_bad_one_is_agreed_by_all(
 
     monkeypatch.setattr(run.runtime, "agree", record)
     (batch,) = batches(run)
-    train_step(run.runtime, run.tasks, batch, WEIGHTS)
+    Engine(run.runtime, run.tasks).train_step(batch, WEIGHTS)
     assert [tuple(flags.shape) for flags in calls] == [(3,)]
     monkeypatch.setattr(run.runtime, "agree", lambda flags: torch.ones_like(flags) * torch.tensor([0.0, 1.0, 1.0]))
     before = everything(run)
     with pytest.raises(TrainingError, match="the loss of task 'second' is not finite on another rank"):
-        train_step(run.runtime, run.tasks, batch, WEIGHTS)
+        Engine(run.runtime, run.tasks).train_step(batch, WEIGHTS)
     guard = Guard("skip")
-    train_step(run.runtime, run.tasks, batch, WEIGHTS, guard)
+    Engine(run.runtime, run.tasks, guard).train_step(batch, WEIGHTS)
     assert guard.skipped == 1
     for name, value in everything(run).items():
         if "norm" not in name:
@@ -185,10 +185,10 @@ def test_limit_in_a_row_stops_and_good_steps_reset_it(prepared: Callable[..., Ru
     steps = batches(run, 6)
     for index, bad in enumerate((True, True, False, True, True)):
         batch = poisoned(steps[index], "first") if bad else steps[index]
-        train_step(run.runtime, run.tasks, batch, WEIGHTS, guard)
+        Engine(run.runtime, run.tasks, guard).train_step(batch, WEIGHTS)
     assert (guard.skipped, guard.in_a_row) == (4, 2)
     with pytest.raises(TrainingError, match="3 steps in a row were skipped; the loss of task 'first' is nan"):
-        train_step(run.runtime, run.tasks, poisoned(steps[5], "first"), WEIGHTS, guard)
+        Engine(run.runtime, run.tasks, guard).train_step(poisoned(steps[5], "first"), WEIGHTS)
 
 
 class SometimesPoisoned(Poisoned):
@@ -218,20 +218,20 @@ def test_run_that_skips_is_resumed_to_the_bit_and_logs_valid_json(
         if stop:
             plugins.register(Stop(), Plugin("stop", "0", "stop"))
         overrides = ("train.non_finite=skip", "train.ema_decay=0.8", "train.save_every=1")
-        recipe, tree = load_recipe(str(recipe_file), overrides, plugins)
-        run = prepare(recipe, tree, plugins, tmp_path / out)
+        loaded = load_recipe(str(recipe_file), overrides, plugins)
+        run = prepare(loaded, tmp_path / out)
         train(run, resume=resume)
         return run
 
     whole = start("whole")
-    assert whole.guard.skipped >= 3
-    assert caplog.text.count("skipped a step") == whole.guard.skipped
+    assert whole.parts.guard.skipped >= 3
+    assert caplog.text.count("skipped a step") == whole.parts.guard.skipped
     with pytest.raises(PluginError, match="stopped"):
         start("broken", stop=True)
     resumed = start("broken", resume=True)
     assert equal(everything(resumed), everything(whole))
-    assert resumed.guard.state() == whole.guard.state()
-    assert find_checkpoint(resumed.checkpoints).state["guard"] == whole.guard.state()
+    assert resumed.parts.guard.state_dict() == whole.parts.guard.state_dict()
+    assert find_checkpoint(resumed.checkpoints).state["guard"] == whole.parts.guard.state_dict()
 
     def refuse(word: str) -> None:
         raise AssertionError(f"{word} is not JSON")

@@ -22,16 +22,16 @@ HELD = ("tasks.first.holdout=0.25", "train.save_every=1", "train.eval_every=4")
 
 
 def val_ids(run: Run, name: str = "first") -> list[str]:
-    data = run.val_data[name]
+    data = run.data.val[name]
     return [data[index].id for index in range(len(data))]  # type: ignore[arg-type]
 
 
 def test_a_task_that_knows_nothing_of_it_is_divided(launch: Launch) -> None:
     run = launch("a", *HELD)
-    assert len(run.train_data["first"]) == 9  # type: ignore[arg-type]
+    assert len(run.data.train["first"]) == 9  # type: ignore[arg-type]
     assert val_ids(run) == [f"bright-{index}" for index in held_out(12, 0.25)]
     assert len(val_ids(run, "second")) == 7, "the other keeps its own split"
-    assert run.batches["first"] == 9 / 4
+    assert run.schedule.batches["first"] == 9 / 4
 
 
 def test_the_seed_does_not_choose_the_validation_images(launch: Launch) -> None:

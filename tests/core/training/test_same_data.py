@@ -47,8 +47,8 @@ def run(tmp_path: Path, *overrides: str, recipe: str = TOY_RECIPE, **how: bool) 
     plugins = Plugins()
     plugins.register(ToyPlugin(), Plugin("toys", "1", "toys"))
     (tmp_path / "toy.yaml").write_text(recipe)
-    typed, tree = load_recipe(str(tmp_path / "toy.yaml"), ["train.save_every=2", *overrides], plugins)
-    made = prepare(typed, tree, plugins, tmp_path / "out")
+    loaded = load_recipe(str(tmp_path / "toy.yaml"), ["train.save_every=2", *overrides], plugins)
+    made = prepare(loaded, tmp_path / "out")
     train(made, **how)
     return made
 

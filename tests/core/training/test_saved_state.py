@@ -19,7 +19,7 @@ from umbel.model.model import build_model
 from umbel.model.weights import load_weights
 from umbel.runtime.local import LocalRuntime
 from umbel.runtime.optim import build_optimizer
-from umbel.training.saving import capture, restore
+from umbel.training.runtime_state import capture, restore
 
 
 class ScaledHead(nn.Module):

@@ -22,7 +22,7 @@ from umbel.checkpoint.read import find_checkpoint
 from umbel.config.load import load_recipe
 from umbel.contract.errors import CheckpointError, PluginError
 from umbel.registry.plugins import Plugin, Plugins
-from umbel.training import loop as training_module
+from umbel.training import evaluating as evaluating_module
 from umbel.training.prepare import prepare
 from umbel.training.run import Run
 from umbel.training.session import train
@@ -39,8 +39,8 @@ def launch(tmp_path: Path) -> Launch:
         plugins.register(ToyPlugin(), Plugin("toy-tasks", "1.0", "toys"))
         if observer is not None:
             plugins.register(observer, Plugin("observer", "1.0", "observer"))
-        recipe, tree = load_recipe(str(tmp_path / "toy.yaml"), ("train.save_every=1", *overrides), plugins)
-        run = prepare(recipe, tree, plugins, tmp_path / out)
+        loaded = load_recipe(str(tmp_path / "toy.yaml"), ("train.save_every=1", *overrides), plugins)
+        run = prepare(loaded, tmp_path / out)
         train(run, resume=resume)
         return run
 
@@ -57,7 +57,7 @@ def test_folders_are_the_same_to_the_byte(
     launch: Launch, monkeypatch: pytest.MonkeyPatch, retention: tuple[str, ...]
 ) -> None:
     """Every checkpoint, its best scores, the pointers, and what is kept."""
-    monkeypatch.setattr("umbel.training.loop.time", SimpleNamespace(perf_counter=lambda: 0.0))
+    monkeypatch.setattr("umbel.training.parts.time", SimpleNamespace(perf_counter=lambda: 0.0))
     overrides = ("train.ema_decay=0.9", "train.eval_every=2", *retention)
     later, at_once = (launch(name, f"train.save_async={name}", *overrides) for name in ("true", "false"))
     assert files(later.checkpoints) == files(at_once.checkpoints)
@@ -185,7 +185,7 @@ class Evaluations:
         self.found: list[tuple[int, Any, int]] = []
         self.fail_at = fail_at
         self.steps: list[int] = []
-        evaluate = training_module.evaluate
+        evaluate = evaluating_module.evaluate
 
         def watched(runtime: Any, tasks: Any, data: Any, formula: str, *given: Any) -> Any:
             step = runtime.steps_done
@@ -198,7 +198,7 @@ class Evaluations:
             return evaluate(runtime, tasks, data, formula, *given)
 
         self.root: Path | None = None
-        monkeypatch.setattr(training_module, "evaluate", watched)
+        monkeypatch.setattr(evaluating_module, "evaluate", watched)
 
     @hookimpl
     def umbel_run_started(self, run: Run) -> None:

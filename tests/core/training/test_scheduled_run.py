@@ -32,7 +32,7 @@ def test_scheduled_run_resumes_to_the_bit(launch: Launch, metrics: Any, strategy
     settings = (*CADENCE, f"train.schedule.strategy={strategy}")
     whole = launch("whole", *settings)
     taking_part = members(whole, metrics)
-    assert taking_part == [list(whole.plan.at(step)) for step in range(12)]
+    assert taking_part == [list(whole.schedule.plan.at(step)) for step in range(12)]
     assert len({tuple(names) for names in taking_part}) > 1
     overrides = (*settings, f"tasks.first.workers={workers}")
     launch("broken", *overrides, stop=6)

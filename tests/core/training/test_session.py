@@ -22,7 +22,7 @@ from umbel.contract.types import Losses
 from umbel.registry.plugins import Plugin, Plugins
 from umbel.training.prepare import prepare
 from umbel.training.run import Run
-from umbel.training.saving import capture
+from umbel.training.runtime_state import capture
 from umbel.training.session import train
 
 Launch = Callable[..., Run]
@@ -156,7 +156,7 @@ def test_each_task_trains_alone_from_the_same_head(
     heads = []
     for overrides in ((), (f"tasks.{dropped}=null",)):
         plugins = new_plugins()
-        run = prepare(*load_recipe(str(recipe_file), overrides, plugins), plugins, tmp_path / "unused")
+        run = prepare(load_recipe(str(recipe_file), overrides, plugins), tmp_path / "unused")
         heads.append(run.runtime.model.heads[alone].linear.weight)
     assert torch.equal(heads[0], heads[1])
     run = launch("alone", f"tasks.{dropped}=null")
@@ -170,7 +170,7 @@ def test_epochs_count_passes_over_the_longest_task(
 ) -> None:
     plugins = new_plugins()
     recipe = load_recipe(str(recipe_file), ("train.steps=null", "train.epochs=2.5"), plugins)
-    run = prepare(*recipe, plugins, tmp_path / "unused")
+    run = prepare(recipe, tmp_path / "unused")
     assert (run.epoch_steps, run.total_steps) == (3, 8)
     assert not (tmp_path / "unused").exists()
 
@@ -195,7 +195,7 @@ def test_saved_recipe_trains_the_same_run_again(
 ) -> None:
     run = launch("a", "train.steps=3", "tasks.second=null")
     plugins = new_plugins()
-    recipe, _ = load_recipe(str(run.directory / "recipe.yaml"), (), plugins)
+    recipe = load_recipe(str(run.directory / "recipe.yaml"), (), plugins).typed
     assert recipe == run.recipe
 
 
@@ -217,8 +217,8 @@ def prepare_with(task: type[BrightTask], recipe_file: Path, out: Path, *override
     plugins, ending = Plugins(), Ending()
     plugins.register(Special(), Plugin("special", "1", "special"))
     plugins.register(ending, Plugin("ending", "1", "ending"))
-    recipe, tree = load_recipe(str(recipe_file), overrides, plugins)
-    return prepare(recipe, tree, plugins, out), ending
+    loaded = load_recipe(str(recipe_file), overrides, plugins)
+    return prepare(loaded, out), ending
 
 
 class BrokenMetric(ShareError):

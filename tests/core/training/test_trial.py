@@ -40,7 +40,7 @@ def plugins_of(task: type[BrightTask]) -> Plugins:
 
 def prepared(task: type[BrightTask], recipe_file: Path, out: Path, *overrides: str, trial: bool = True) -> Run:
     plugins = plugins_of(task)
-    return prepare(*load_recipe(str(recipe_file), overrides, plugins), plugins, out, trial=trial)
+    return prepare(load_recipe(str(recipe_file), overrides, plugins), out, trial=trial)
 
 
 def states() -> list[Any]:
@@ -56,11 +56,11 @@ def test_trial_leaves_no_trace(recipe_file: Path, tmp_path: Path, balancer: str)
         plugins = plugins_of(BrightTask)
         plugins.register(balancing, Plugin("umbel", "0", "balancers"))
         recipe = load_recipe(str(recipe_file), (f"train.balancer.name={balancer}",), plugins)
-        run = prepare(*recipe, plugins, tmp_path / "a", trial=trial)
+        run = prepare(recipe, tmp_path / "a", trial=trial)
         model = run.runtime.model
         found[trial] = (model.state_dict(), states(), model.training)
         assert all(parameter.grad is None for parameter in model.parameters())
-        assert not run.bad_samples.found
+        assert not run.parts.bad_samples.found
     plain, tried = found[False], found[True]
     assert plain[0].keys() == tried[0].keys()
     for name, value in plain[0].items():
@@ -144,7 +144,7 @@ def test_loss_that_is_not_finite_is_found_before_the_first_step(recipe_file: Pat
 def test_loss_that_training_would_pass_over_is_passed_over(recipe_file: Path, tmp_path: Path) -> None:
     run = prepared(NotANumber, recipe_file, tmp_path / "a", "train.non_finite=skip", "train.steps=3")
     train(run)
-    assert run.guard.skipped == 3
+    assert run.parts.guard.skipped == 3
 
 
 class Spoilt(BrightTask):
@@ -162,7 +162,7 @@ def test_bad_samples_are_neither_counted_nor_told(
     recipe_file: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = prepared(Spoilt, recipe_file, tmp_path / "a", "train.bad_samples=4")
-    assert not run.bad_samples.found
+    assert not run.parts.bad_samples.found
     assert "bad sample" not in caplog.text
 
 

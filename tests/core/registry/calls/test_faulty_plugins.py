@@ -298,10 +298,10 @@ def test_fault_is_named(fault: Fault, tmp_path: Path) -> None:
     recipe_file.write_text(TOY_RECIPE)
     plugins = plugins_with(fault)
     overrides = ("tasks.second=null", "train.steps=1", "train.balancer.name=even", *fault.overrides)
-    recipe, tree = load_recipe(str(recipe_file), overrides, plugins)
+    loaded = load_recipe(str(recipe_file), overrides, plugins)
 
     def show() -> None:
-        run = prepare(recipe, tree, plugins, tmp_path / "run")
+        run = prepare(loaded, tmp_path / "run")
         assert fault.call is not None, "nothing was found before step 1"
         fault.call(run)
 
@@ -335,9 +335,7 @@ def test_a_good_plugin_is_left_alone(tmp_path: Path) -> None:
     recipe_file = tmp_path / "toy.yaml"
     recipe_file.write_text(TOY_RECIPE)
     plugins = plugins_with(Fault("none", "task", {}, ""))
-    run = prepare(
-        *load_recipe(str(recipe_file), ("train.steps=1", "train.balancer.name=even"), plugins), plugins, tmp_path
-    )
+    run = prepare(load_recipe(str(recipe_file), ("train.steps=1", "train.balancer.name=even"), plugins), tmp_path)
     assert train(run)["score"] <= 1
 
 
@@ -345,7 +343,7 @@ def test_inspection_and_report_go_on_past_a_named_fault(tmp_path: Path, caplog: 
     recipe_file = tmp_path / "toy.yaml"
     recipe_file.write_text(TOY_RECIPE)
     plugins = plugins_with(Fault("inspect", "task", {"inspect": boom, "describe_data": boom}, ""))
-    tasks = build_tasks(load_recipe(str(recipe_file), ("tasks.second=null",), plugins)[0], plugins)
+    tasks = build_tasks(load_recipe(str(recipe_file), ("tasks.second=null",), plugins).typed, plugins)
     report = check_data(tasks, workers=0)
     assert {finding.kind for finding in report.findings} == {"defect"}
     assert "FaultyTask.inspect() of kind 'bright', faulty-tools 3.1 raised KeyError" in report.findings[0].message

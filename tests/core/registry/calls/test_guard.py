@@ -46,7 +46,7 @@ class MoodyPlugin(ToyPlugin):
 def task(recipe_file: Path) -> Task[Any]:
     plugins = Plugins()
     plugins.register(MoodyPlugin(), Plugin("moody", "2", "moody"))
-    return build_tasks(load_recipe(str(recipe_file), (), plugins)[0], plugins)["first"]
+    return build_tasks(load_recipe(str(recipe_file), (), plugins).typed, plugins)["first"]
 
 
 def test_class_is_what_it_was(task: Task[Any]) -> None:
@@ -94,7 +94,7 @@ def test_another_rank_that_is_gone_is_nobodys_fault(task: Task[Any], monkeypatch
 
 def test_model_is_freed_as_soon_as_it_is_let_go(recipe_file: Path, new_plugins: NewPlugins) -> None:
     plugins = new_plugins()
-    _, model = build(load_recipe(str(recipe_file), (), plugins)[0], plugins, pretrained=False)
+    _, model = build(load_recipe(str(recipe_file), (), plugins).typed, plugins, pretrained=False)
     parts = [weakref.ref(part) for part in (model, model.backbone, model.heads["first"], model.balancer)]
     gc.disable()
     try:
@@ -106,7 +106,7 @@ def test_model_is_freed_as_soon_as_it_is_let_go(recipe_file: Path, new_plugins: 
 
 def test_copy_of_a_model_is_guarded_and_calls_itself(recipe_file: Path, new_plugins: NewPlugins) -> None:
     plugins = new_plugins()
-    _, model = build(load_recipe(str(recipe_file), (), plugins)[0], plugins, pretrained=False)
+    _, model = build(load_recipe(str(recipe_file), (), plugins).typed, plugins, pretrained=False)
     other = copy.deepcopy(model).eval()
     with torch.no_grad():
         for parameter in other.parameters():
@@ -144,6 +144,6 @@ def test_observer_that_cannot_write_is_named_and_costs_no_training(
 
     plugins = new_plugins()
     plugins.register(FullDisk(), Plugin("tracker", "1", "main"))
-    train(prepare(*load_recipe(str(recipe_file), ("train.steps=2",), plugins), plugins, tmp_path / "run"))
+    train(prepare(load_recipe(str(recipe_file), ("train.steps=2",), plugins), tmp_path / "run"))
     assert caplog.text.count("an observer cannot write") == 1
     assert "observer 'tracker:main': umbel_step_finished() of tracker 1" in caplog.text

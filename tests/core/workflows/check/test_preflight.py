@@ -27,7 +27,7 @@ def test_report_counts_and_tries_every_task(
     monkeypatch.chdir(tmp_path)
     plugins = new_plugins()
     before = sorted(tmp_path.iterdir())
-    report = preflight(*load_recipe(str(recipe_file), (), plugins), plugins)
+    report = preflight(load_recipe(str(recipe_file), (), plugins))
     assert sorted(tmp_path.iterdir()) == before
     assert [(t.task, t.train_samples, t.val_samples, t.batch_size, t.image_shape) for t in report.tasks] == [
         ("first", 12, 12, 4, (4, 3, 32, 48)),
@@ -45,7 +45,8 @@ def test_formula_is_held_against_the_metrics_there_are(
     recipe_file: Path, new_plugins: NewPlugins, formula: str
 ) -> None:
     plugins = new_plugins()
-    recipe, tree = load_recipe(str(recipe_file), (), plugins)
+    loaded = load_recipe(str(recipe_file), (), plugins)
+    recipe, tree = loaded.typed, loaded.tree
     with pytest.raises(ConfigError, match="score: "):
         preflight(replace(recipe, score=formula), tree, plugins)
 
@@ -58,11 +59,11 @@ def test_loss_that_is_not_finite_is_found(
 
     monkeypatch.setattr(BrightTask, "loss", nan_loss)
     plugins = new_plugins()
-    recipe, tree = load_recipe(str(recipe_file), (), plugins)
+    loaded = load_recipe(str(recipe_file), (), plugins)
     with pytest.raises(
         TrainingError, match=r"samples bright-\d+, .*the loss of task 'first' is nan on its first batch"
     ):
-        preflight(recipe, tree, plugins)
+        preflight(loaded)
 
 
 def test_first_call_is_not_what_a_step_takes(
@@ -78,6 +79,6 @@ def test_first_call_is_not_what_a_step_takes(
 
     monkeypatch.setattr(BrightTask, "loss", slow_at_first)
     plugins = new_plugins()
-    report = preflight(*load_recipe(str(recipe_file), (), plugins), plugins)
+    report = preflight(load_recipe(str(recipe_file), (), plugins))
     assert called == ["first", "second"]
     assert all(task.seconds < 0.9 for task in report.tasks)

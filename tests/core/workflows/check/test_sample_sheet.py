@@ -28,7 +28,7 @@ def test_sheets_show_the_first_samples_of_training(
 
     monkeypatch.setattr(BrightTask, "draw", draw)
     plugins = new_plugins()
-    recipe, _ = load_recipe(str(recipe_file), ("train.seed=3",), plugins)
+    recipe = load_recipe(str(recipe_file), ("train.seed=3",), plugins).typed
     tasks = build_tasks(recipe, plugins)
     data = {name: task.dataset("train") for name, task in tasks.items()}
     path = write_sheet(tasks["second"], data["second"], 3, tmp_path / "new" / "folder")

@@ -75,7 +75,7 @@ def test_a_twin_starts_with_the_weights_that_the_joint_model_starts_with(
     assert plan.steps == 12
     plugins = Plugins.discover()
     models = {
-        m.name: build(load_recipe(plan.recipe, m.overrides, plugins)[0], plugins, pretrained=True)[1]
+        m.name: build(load_recipe(plan.recipe, m.overrides, plugins).typed, plugins, pretrained=True)[1]
         for m in plan.models
     }
     joint = models.pop("joint").state_dict()
@@ -95,7 +95,7 @@ def test_a_twin_trains_every_step_for_as_many_images_as_beside_the_others(
         *("train.eval_every=4", "train.early_stop.mode=primary", "train.early_stop.primary=first"),
     ]
     plan = make_plan(str(recipe_file), schedule, [0], 12, tmp_path / "p")
-    twins = {m.name: load_recipe(plan.recipe, m.overrides, Plugins.discover())[0] for m in plan.models}
+    twins = {m.name: load_recipe(plan.recipe, m.overrides, Plugins.discover()).typed for m in plan.models}
     assert {name: twin.train.steps for name, twin in twins.items()} == {"joint": 12, "first": 12, "second": 3}
     second = twins["second"].tasks["second"]
     assert (second.every, second.start_step, second.stop_step) == (1, 0, None)

@@ -43,7 +43,7 @@ def recipe_file(tmp_path: Path) -> Path:
 def planned(recipe_file: Path, new_plugins: Callable[[], Plugins]) -> Callable[..., object]:
     def go(cluster: Cluster, *overrides: str) -> object:
         plugins = new_plugins()
-        recipe, _ = load_recipe(str(recipe_file), overrides, plugins)
+        recipe = load_recipe(str(recipe_file), overrides, plugins).typed
         return make_plan(recipe, plugins, cluster)
 
     return go
@@ -63,7 +63,7 @@ def measured_peak(model: MultiTaskModel, task: str, shape: tuple[int, ...]) -> i
 def test_activations_are_those_of_real_tensors(planned, recipe_file, new_plugins):
     plan = planned(Cluster(1, 1, GIB, 0.1))
     plugins = new_plugins()
-    recipe, _ = load_recipe(str(recipe_file), (), plugins)
+    recipe = load_recipe(str(recipe_file), (), plugins).typed
     _, model = build(recipe, plugins, pretrained=False)
     for task, batch in (("first", 4), ("first", 12), ("second", 2)):
         size = recipe.tasks[task].input_size
