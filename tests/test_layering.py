@@ -184,6 +184,18 @@ def test_files_are_short():
     assert statistics.median(lengths.values()) <= 100
 
 
+def test_the_loop_reads_aloud():
+    """No function of core/training is longer than a page."""
+    functions = [
+        (f"{label(path)}: {node.name}", node.end_lineno - node.lineno + 1)
+        for path in sources("core/training")
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.FunctionDef)
+    ]
+    assert len(functions) > 50
+    assert not [entry for entry in functions if entry[1] > 50]
+
+
 def test_no_file_of_odds_and_ends():
     assert not [label(path) for path in ALL if path.stem in ("utils", "util", "helpers", "misc", "common")]
 
