@@ -4,13 +4,41 @@ from .checkpoint.safetensors import load_tensors as load_tensors
 from .config.literals import literal as literal
 from .config.schema import Recipe as Recipe
 from .contract.backbone import Backbone as Backbone
-from .contract.balancer import Balancer as Balancer
+from .contract.balancer import (
+    Balancer as Balancer,
+    Observes as Observes,
+)
+from .contract.capabilities import (
+    Compares as Compares,
+    DescribesData as DescribesData,
+    DescribesExport as DescribesExport,
+    Draws as Draws,
+    Exports as Exports,
+    Inspects as Inspects,
+    Learns as Learns,
+    MakesCoco as MakesCoco,
+    MakesJson as MakesJson,
+    MakesMasks as MakesMasks,
+    NamesClasses as NamesClasses,
+    NamesSources as NamesSources,
+    Narrows as Narrows,
+    Recognises as Recognises,
+    Reports as Reports,
+    ShowsClasses as ShowsClasses,
+    Stratifies as Stratifies,
+    SuggestsTta as SuggestsTta,
+)
 from .contract.dataset_report import (
     Finding as Finding,
     Guess as Guess,
     HOLDOUT as HOLDOUT,
     SampleReport as SampleReport,
     Statistic as Statistic,
+)
+from .contract.defaults import (
+    drawn as drawn,
+    json_of as json_of,
+    learnt_options_of as learnt_options_of,
 )
 from .contract.errors import (
     BusyError as BusyError,
@@ -51,6 +79,7 @@ from .contract.task_config import (
     TaskConfig as TaskConfig,
     TtaConfig as TtaConfig,
     TtaVariant as TtaVariant,
+    default_tta_rows as default_tta_rows,
 )
 from .contract.types import (
     Batch as Batch,

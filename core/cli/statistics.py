@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 def echo_statistics(recipe: Recipe, found: Plugins) -> None:
     """The tables of every task's training data, and the findings of both splits; a divided data set is one."""
     from umbel.config.build import build_tasks
+    from umbel.contract.defaults import statistics_of
 
     findings = []
     for name, task in build_tasks(recipe, found).items():
         for split in ("train",) if task.config.holdout else ("train", "val"):
             called = "train and val" if task.config.holdout else split
-            for table in task.describe_data(split):
+            for table in statistics_of(task, split):
                 if split == "train":
                     _echo_table(f"{name}, {called}", table)
                 findings += [f"note: {name}, {called}: {finding}" for finding in table.findings]

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from umbel.config.literals import literal
 from umbel.config.redact import Secrets
 from umbel.contract.backbone import Backbone
+from umbel.contract.defaults import learnt_options_of
 from umbel.contract.errors import ConfigError
 from umbel.contract.task import Task
 
@@ -28,7 +29,7 @@ def write_learnt_options(tree: DictConfig, tasks: Mapping[str, Task[Any]]) -> No
     """
     for name, task in tasks.items():
         secrets = Secrets.of(tree)
-        for key, value in task.learnt_options().items():
+        for key, value in learnt_options_of(task).items():
             where = f"tasks.{name}.options.{key}"
             try:
                 OmegaConf.update(tree, where, secrets.as_recipe(value), merge=False, force_add=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -20,6 +20,8 @@ class Balancer(nn.Module, ABC):
 
     A balancer is a part of the model: what it keeps in buffers and parameters is saved, averaged and resumed with it.
     Its parameters are trained, without weight decay; give them the shape (1,), which DeepSpeed can shard.
+
+    One that looks at every step has `observe` too: `umbel.Observes`.
 
     Args:
         options: an instance of the class's own `Options`.
@@ -50,6 +52,17 @@ class Balancer(nn.Module, ABC):
         """A scalar with gradient that is added to the task's weighted loss; None for none."""
         return None
 
+    def balanced(self, task: str, loss: Tensor) -> Tensor:
+        """factor * loss + penalty of a task."""
+        weighted: Tensor = self.factor(task) * loss
+        penalty = self.penalty(task)
+        return weighted if penalty is None else weighted + penalty
+
+
+@runtime_checkable
+class Observes(Protocol):
+    """A balancer that looks at every step; for others the processes exchange nothing."""
+
     def observe(self, losses: Mapping[str, Tensor], gradient_norms: Mapping[str, Tensor]) -> None:
         """Learn from a step, after it is known to be sound; the same values arrive in every process.
 
@@ -57,12 +70,7 @@ class Balancer(nn.Module, ABC):
             losses: unweighted loss of each task that took part, 0-dimensional, detached, the mean of all processes.
             gradient_norms: norm of each unweighted loss's gradient on the trunk; empty unless this step measured it.
         """
-
-    def balanced(self, task: str, loss: Tensor) -> Tensor:
-        """factor * loss + penalty of a task."""
-        weighted: Tensor = self.factor(task) * loss
-        penalty = self.penalty(task)
-        return weighted if penalty is None else weighted + penalty
+        ...
 
 
 @dataclass

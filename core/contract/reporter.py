@@ -17,7 +17,7 @@ SHOWN = 4  # examples of a kind
 
 
 class Reporter:
-    """Collects what a report says about one task; subclass it and return it from `Task.reporter`.
+    """Collects what a report says about one task; subclass it and return it from the task's `reporter`.
 
     It sees the samples of the last evaluation while they are in memory, so that a report costs no second pass.
     """

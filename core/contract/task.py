@@ -5,20 +5,17 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-from umbel.contract.types import Batch, FeatureSpec, Losses, Sample, Size, Source, View
+from umbel.contract.types import Batch, FeatureSpec, Losses, Sample, Size, View
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
     import numpy as np
     from torch import nn
     from torch.utils.data import Dataset
     from torchmetrics import Metric
 
-    from umbel.contract.dataset_report import Guess, SampleReport, Statistic
-    from umbel.contract.reporter import Reporter
-    from umbel.contract.task_config import TaskConfig, TtaVariant
+    from umbel.contract.task_config import TaskConfig
 
 
 OptionsT = TypeVar("OptionsT")
@@ -26,6 +23,8 @@ OptionsT = TypeVar("OptionsT")
 
 class Task(ABC, Generic[OptionsT]):
     """One job of the model: data, head, loss, decoding, metric. Core treats targets, outputs and predictions as opaque.
+
+    What else a task may offer stands in `umbel.contract.capabilities`, each in a protocol of its own.
 
     Args:
         name: the instance name in the recipe; key of the head, prefix of the metrics.
@@ -48,11 +47,6 @@ class Task(ABC, Generic[OptionsT]):
         self.name = name
         self.config = config
         self.options = options
-
-    @classmethod
-    def recognise(cls, folder: Path) -> Guess | None:
-        """What `umbel init` should write for a folder of data; None if it is none that this kind reads."""
-        return None
 
     @abstractmethod
     def dataset(self, split: str) -> Dataset[Sample]:
@@ -78,39 +72,6 @@ class Task(ABC, Generic[OptionsT]):
     def metric(self) -> Metric:
         """A fresh metric: `update(predictions, targets)` takes lists, one entry an image, in original coordinates;
         `compute()` returns a dict of scalars by name, `main_metric` among them."""
-
-    def inspect(self, dataset: Dataset[Sample], index: int) -> SampleReport:
-        """Every fault of a sample of `dataset(split)`, for `umbel check --data`; the default tries to read it.
-
-        umbel itself looks closely at each image file that `read_image` or `read_label_map` read meanwhile. Override it
-        to name all faults of a label and not only the first, and the classes that occur.
-        """
-        from umbel.contract.dataset_report import read_sample
-
-        return read_sample(dataset, index)
-
-    def classes_shown(self, dataset: Dataset[Sample], index: int) -> Iterable[str] | None:
-        """Classes of `class_list` in a sample of `dataset(split)`, told without decoding its image; None if unknown.
-
-        `umbel train` asks for two seconds before the first step, and warns of classes that no training sample shows.
-        """
-        return None
-
-    def strata(self, dataset: Dataset[Sample]) -> Sequence[str]:
-        """The class of every sample of `dataset("train")`, of which `holdout` takes equal shares; empty: all alike.
-
-        Override it where classes are known without reading the samples.
-        """
-        return ()
-
-    def sources(self, dataset: Dataset[Sample]) -> Iterable[Source] | None:
-        """What each sample of `dataset(split)` is read from, in order, without reading an image; None: not known.
-
-        A run remembers it, so that `--resume` notices data that has changed. Of a data set that names no sources it
-        remembers the length, the files that are read by `umbel.read_text` and the like while it is opened once more,
-        and a few samples.
-        """
-        return None
 
     def augment(self, sample: Sample, rng: np.random.Generator) -> Sample:
         """Training view of a sample, of size `config.input_size`; every random choice comes from `rng`.
@@ -167,83 +128,3 @@ class Task(ABC, Generic[OptionsT]):
             where=f"tasks.{self.name}.tta",
             hint=f"{type(self).__name__} does not implement merge(); remove the tta block",
         )
-
-    def tta_rows(self) -> list[TtaVariant]:
-        """What `umbel tta` compares where the recipe declares nothing: one view, `tta` without its flip, all of it."""
-        from umbel.contract.task_config import default_rows
-
-        return default_rows(self.config.tta)
-
-    def learnt_options(self) -> dict[str, Any]:
-        """Options that were read from the data and that head or predictions depend on, such as class names.
-
-        They are written into the recipe of the run, so that a trained model can be used without its data.
-        """
-        return {}
-
-    def describe_data(self, split: str) -> list[Statistic]:
-        """Tables about a split, such as class balance, with findings; `umbel check` and reports show them."""
-        return []
-
-    def draw(self, image: np.ndarray, prediction: Any) -> np.ndarray:
-        """Picture of a prediction or, for reports, of a target: (H, W, 3) uint8 RGB of the same size as `image`."""
-        return image
-
-    def class_list(self) -> Sequence[str]:
-        """Names of the classes that predictions can be narrowed to; empty for a task without classes."""
-        return ()
-
-    def narrow(self, prediction: Any, confidence: float | None, classes: frozenset[str]) -> Any:
-        """A prediction without what is of other classes or less certain; the default leaves it as it is.
-
-        Args:
-            prediction: in original coordinates.
-            confidence: the lowest score to keep; None keeps all.
-            classes: names of `class_list` to keep; empty keeps all.
-        """
-        return prediction
-
-    def to_mask(self, prediction: Any) -> np.ndarray | None:
-        """A prediction as an (H, W) uint8 or uint16 map of class ids, for PNG files; None where it is no map."""
-        return None
-
-    def to_coco(self, prediction: Any) -> list[dict[str, Any]] | None:
-        """A prediction as annotations of a COCO file, but for their ids and image ids; None where COCO has none."""
-        return None
-
-    def coco_categories(self) -> list[dict[str, Any]]:
-        """The `categories` of a COCO file, for tasks with `to_coco`."""
-        return []
-
-    def reporter(self) -> Reporter:
-        """What gathers this task's figures for the run's report during the last evaluation; the default shows a few
-        samples, drawn by `draw`."""
-        from umbel.contract.reporter import FirstExamples
-
-        return FirstExamples(self.draw)
-
-    def to_json(self, prediction: Any) -> Any:
-        """A prediction as JSON types, for result files; the default converts dataclasses, tensors and arrays."""
-        from umbel.contract.values import to_jsonable
-
-        return to_jsonable(prediction)
-
-    def export(self, head: nn.Module) -> nn.Module:
-        """The head as it is exported, its output tensors that `decode` takes too; the default is the head itself."""
-        return head
-
-    def alike(self, one: Any, other: Any, tolerance: float) -> bool:
-        """Whether an exported model's prediction is that of the model itself, but for rounding.
-
-        The default wants equal structure and integers, and numbers within `tolerance` times the largest beside them.
-        """
-        from umbel.contract.values import alike
-
-        return alike(one, other, tolerance)
-
-    def export_spec(self) -> dict[str, Any]:
-        """How images get to the size of the network input, what the exported outputs mean and how they are decoded.
-
-        It goes into the JSON beside an exported model, for programs that use it without umbel.
-        """
-        return {}

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from torch.utils.data import Dataset
 
+from umbel.contract.defaults import strata_of
 from umbel.contract.errors import DataError, of_task
 from umbel.contract.randomness import keyed_generator
 from umbel.contract.task import Task
@@ -75,7 +76,7 @@ def divide(task: Task[Any], whole: Dataset[Sample]) -> dict[str, Dataset[Sample]
             where=f"tasks.{task.name}.holdout",
             hint="add images",
         )
-    strata = task.strata(whole)
+    strata = strata_of(task, whole)
     if len(strata) not in (0, length):
         raise DataError(f"strata() names {len(strata)} for {length} samples", where=f"tasks.{task.name}", kind="defect")
     held = held_out(length, task.config.holdout, strata)

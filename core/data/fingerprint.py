@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from torch.utils.data import Dataset
 
+from umbel.contract.defaults import sources_of
 from umbel.contract.errors import DataError, UmbelError
 from umbel.contract.randomness import keyed_generator
 from umbel.contract.task import Task
@@ -97,12 +98,12 @@ def take_fingerprint(
         defer: faults of single samples are nobody's business now.
 
     Raises:
-        DataError: `Task.sources` fails, or does not name every sample.
+        DataError: `sources` of the task fails, or does not name every sample.
     """
     whole = dataset.whole if task.config.holdout and isinstance(dataset, Part) else dataset
     where = f"tasks.{task.name}: sources()"
     try:
-        sources = task.sources(whole)
+        sources = sources_of(task, whole)
         if sources is not None:
             return _of_sources(sources, dataset_length(whole), where, told)
         return _of_opening(task, whole, split, told, defer=defer)

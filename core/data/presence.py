@@ -9,6 +9,7 @@ from typing import Any
 
 from torch.utils.data import Dataset
 
+from umbel.contract.defaults import classes_of, classes_shown_in
 from umbel.contract.errors import UmbelError
 from umbel.contract.randomness import keyed_generator
 from umbel.contract.task import Task
@@ -51,7 +52,7 @@ def absent_classes(task: Task[Any], dataset: Dataset[Sample], seconds: float) ->
     No class is absent where the task does not tell, or where time allows too few samples to say so. The order is random
     but the same every time; looking ends with the last class.
     """
-    missing = dict.fromkeys(task.class_list())
+    missing = dict.fromkeys(classes_of(task))
     ended, looked = time.monotonic() + seconds, 0
     for shown in _shown(task, dataset) if missing else ():
         if shown is None:
@@ -71,7 +72,7 @@ def _shown(task: Task[Any], dataset: Dataset[Sample]) -> Iterator[frozenset[str]
     whole = dataset.whole if isinstance(dataset, Part) else dataset
     for position in keyed_generator("absent classes", len(indices)).permutation(len(indices)).tolist():
         try:
-            shown = task.classes_shown(whole, indices[position])
+            shown = classes_shown_in(task, whole, indices[position])
         except UmbelError:
             shown = ()
         yield None if shown is None else frozenset(shown)

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from umbel.contract.capabilities import MakesCoco, MakesMasks
+from umbel.contract.defaults import json_of
 from umbel.contract.errors import ConfigError, DataError
-from umbel.contract.task import Task
 from umbel.io.files import write_bytes, write_json
 from umbel.io.images import encode_image, read_image
 from umbel.io.listing import collect_passed_over, describe_passed_over, list_images, say_passed_over
@@ -21,6 +22,7 @@ from umbel.io.written import writing
 from umbel.predict.exhaustion import MEMORY
 from umbel.predict.predictor import Predictor
 from umbel.predict.result import Result
+from umbel.registry.calls.fallback import as_method
 
 if TYPE_CHECKING:
     import numpy as np
@@ -155,20 +157,20 @@ class _ImageWriter:
             base = self.out / name / self.names[file]
             if "pictures" in self.formats:
                 self._image(Path(f"{base}.jpg"), result.plot(name))
-            mask = task.to_mask(result[name]) if "masks" in self.formats else None
-            if mask is not None:
-                self._image(Path(f"{base}.png"), mask)
+            if "masks" in self.formats and isinstance(task, MakesMasks):
+                self._image(Path(f"{base}.png"), task.to_mask(result[name]))
             if "json" in self.formats:
-                self.json[name][str(file)] = task.to_json(result[name])
-            for annotation in (task.to_coco(result[name]) or ()) if "coco" in self.formats else ():
+                self.json[name][str(file)] = as_method(task, "to_json", json_of, result[name])
+            if "coco" in self.formats and isinstance(task, MakesCoco):
                 entries = self.coco[name]
-                entries.append({"id": len(entries) + 1, "image_id": len(self.images), **annotation})
+                for annotation in task.to_coco(result[name]):
+                    entries.append({"id": len(entries) + 1, "image_id": len(self.images), **annotation})
 
     def finish(self) -> None:
         for name, task in self.tasks.items():
             if "json" in self.formats and self.images:
                 self._json(self.out / f"{name}.json", self.json[name])
-            if "coco" in self.formats and task.coco_categories() and self.images:
+            if "coco" in self.formats and isinstance(task, MakesCoco) and task.coco_categories() and self.images:
                 content = {
                     "images": self.images, "annotations": self.coco[name], "categories": task.coco_categories()
                 }  # fmt: skip
@@ -217,9 +219,8 @@ def _predict_video(
 
 
 def _check_formats(predictor: Predictor, formats: Sequence[str]) -> None:
-    for name, method in (("coco", "to_coco"), ("masks", "to_mask")):
-        able = [task for task in predictor.tasks.values() if getattr(type(task), method) is not getattr(Task, method)]
-        if name in formats and not able:
+    for name, capability in (("coco", MakesCoco), ("masks", MakesMasks)):
+        if name in formats and not any(isinstance(task, capability) for task in predictor.tasks.values()):
             raise ConfigError(
                 f"none of the tasks {', '.join(predictor.tasks)} can be written as {name}",
                 where="--format",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from umbel.contract.defaults import classes_of, narrowed
 from umbel.contract.errors import ConfigError
 from umbel.contract.task import Task
 from umbel.contract.types import Size
@@ -46,7 +47,7 @@ class Predictor:
     size: Size | None = None
 
     def __post_init__(self) -> None:
-        known = {name for task in self.tasks.values() for name in task.class_list()}
+        known = {name for task in self.tasks.values() for name in classes_of(task)}
         for name in self.classes:
             if name not in known:
                 near = difflib.get_close_matches(name, known, n=1)
@@ -89,7 +90,7 @@ class Predictor:
 
     def _narrow(self, name: str, prediction: Any) -> Any:
         task = self.tasks[name]
-        wanted = frozenset(self.classes) & frozenset(task.class_list())
+        wanted = frozenset(self.classes) & frozenset(classes_of(task))
         if self.confidence is None and not wanted:
             return prediction
-        return task.narrow(prediction, self.confidence, wanted)
+        return narrowed(task, prediction, self.confidence, wanted)

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from umbel.contract.defaults import drawn, json_of
+from umbel.registry.calls.fallback import as_method
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -54,12 +57,15 @@ class Result(Mapping[str, Any]):
         """
         picture = self.image
         for name in self.predictions if task is None else [task]:
-            picture = self.tasks[name].draw(picture, self.predictions[name])
+            picture = drawn(self.tasks[name], picture, self.predictions[name])
         return picture
 
     def to_json(self) -> dict[str, Any]:
         """Predictions as JSON types, by task name."""
-        return {name: self.tasks[name].to_json(prediction) for name, prediction in self.predictions.items()}
+        return {
+            name: as_method(self.tasks[name], "to_json", json_of, prediction)
+            for name, prediction in self.predictions.items()
+        }
 
     def save(self, path: str | Path, task: str | None = None) -> None:
         """Write the picture of `plot` as PNG or JPEG, by the suffix of `path`."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from umbel.contract.backbone import Backbone
 from umbel.contract.balancer import Balancer
+from umbel.contract.defaults import recognised
 from umbel.contract.errors import ConfigError
 from umbel.registry.calls.fault import describe, passes, raised, returned
 from umbel.registry.calls.guard import Guarded, guard, guard_classes
@@ -83,7 +84,7 @@ def recognise(offer: Offer, folder: Path) -> Any:
     """
     owner = replace(_owner(offer, offer.name, offer.load()), role="kind")
     try:
-        guess = offer.load().recognise(folder)
+        guess = recognised(offer.load(), folder)
     except Exception as error:
         if passes(error):
             raise

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from umbel.contract.defaults import reporter_of
 from umbel.contract.figures import Figure
 from umbel.contract.reporter import Reporter
 from umbel.contract.task import Task
@@ -31,7 +32,7 @@ class FigureCollector:
         self._reporters: dict[str, Reporter] = {}
         for name, task in tasks.items():
             try:
-                self._reporters[name] = task.reporter()
+                self._reporters[name] = reporter_of(task)
             except Exception as error:
                 self._fail(name, error)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from umbel.contract.defaults import statistics_of
 from umbel.contract.figures import Figure, TableFigure
 from umbel.contract.task import Task
 
@@ -14,7 +15,7 @@ log = logging.getLogger(__name__)
 def describe_data(task: Task[Any]) -> list[Figure]:
     """The task's own tables about its training data, held-out part included; none where it cannot be read any more."""
     try:
-        tables = task.describe_data("train")
+        tables = statistics_of(task, "train")
     except Exception as error:  # a report is not worth a run
         log.warning("report: the data of task '%s' was not described: %s: %s", task.name, type(error).__name__, error)
         return []

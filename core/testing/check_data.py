@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from umbel.contract.defaults import sources_of
 from umbel.contract.options import option_docs
 from umbel.contract.randomness import keyed_generator
 from umbel.contract.types import Batch, Losses, Sample
@@ -56,7 +57,7 @@ def check_sources(bench: Bench) -> bool:
     """Where a task names the sources of its samples, they are those of the samples; False where it names none."""
     for split in SPLITS:
         dataset, samples = bench.task.dataset(split), bench.samples(split)
-        found = bench.task.sources(dataset)
+        found = sources_of(bench.task, dataset)
         if found is None:
             return False
         sources = list(found)

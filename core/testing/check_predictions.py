@@ -1,15 +1,13 @@
-"""Checks of decoding, restoring, merging, drawing and writing predictions."""
+"""Checks of decoding, restoring, merging and scoring predictions."""
 
 from __future__ import annotations
 
 import copy
-import json
 import math
 import statistics
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 from torchmetrics import Metric
 
 from umbel.contract.errors import ConfigError
@@ -107,6 +105,27 @@ def check_geometry(bench: Bench) -> None:
     )
 
 
+def has_geometry(bench: Bench) -> bool:
+    """Whether predictions depend on the view they were made in, so that `restore` has to bring them back.
+
+    The ideal ones of a mirrored and enlarged view then differ from those of the image. Where the contract gives none,
+    `restore` gives back something else than the prediction of an untrained model.
+    """
+    task = bench.task
+    for sample in bench.samples("val"):
+        plain, *_, turned = some_views(sample.size)
+        ideal = bench.contract.ideal(task, sample, turned)
+        if ideal is not None and difference(ideal, bench.contract.ideal(task, sample, plain), TOLERANCE):
+            return True
+        if ideal is None:
+            (prediction,) = task.decode(bench.output(bench.new_model(), turned, sample), turned)
+            before = copy.deepcopy(prediction)
+            restored = task.restore(prediction, turned, sample.size)
+            if restored is not prediction or difference(restored, before):
+                return True
+    return False
+
+
 def check_merge(bench: Bench) -> None:
     """Merging two equal views gives what one gives, from an iterator, and leaves the views as they are."""
     task = bench.task
@@ -124,44 +143,13 @@ def check_merge(bench: Bench) -> None:
 
 
 def can_merge(bench: Bench) -> bool:
-    """Whether the task merges views at all."""
+    """Whether the task merges views at all; a ConfigError says that it does not."""
     one = prediction_of(bench, bench.samples("val")[0])
     try:
         bench.task.merge(iter([one, one]))
     except ConfigError:
-        return type(bench.task).merge is not Task.merge
+        return False
     return True
-
-
-def check_draw(bench: Bench) -> None:
-    """Predictions and targets are drawn on a copy of the image, of the same size."""
-    for sample in bench.samples("val")[:2]:
-        for what, value in (
-            ("a prediction", bench.task.merge(iter([prediction_of(bench, sample)]))),
-            ("a target", sample.target),
-        ):
-            image = sample.image.copy()
-            try:
-                picture = bench.task.draw(image, value)
-            except Exception as error:
-                raise ContractFault(f"draw() of {what} raises {type(error).__name__}: {error}") from error
-            fits = isinstance(picture, np.ndarray) and picture.shape == image.shape and picture.dtype == np.uint8
-            expect(
-                fits,
-                f"draw() of {what} gives {getattr(picture, 'dtype', type(picture).__name__)} "
-                f"{getattr(picture, 'shape', '')}, not uint8 {image.shape}",
-            )
-            expect(np.array_equal(image, sample.image), f"draw() of {what} paints over the image it is given")
-
-
-def check_json(bench: Bench) -> None:
-    """Predictions become JSON without NaN."""
-    predictions = {s.id: bench.task.merge(iter([prediction_of(bench, s)])) for s in bench.samples("val")}
-    for prediction in predictions.values():
-        try:
-            json.dumps(bench.task.to_json(prediction), allow_nan=False)
-        except (TypeError, ValueError) as error:
-            raise ContractFault(f"to_json() makes what JSON cannot hold: {error}") from error
 
 
 def check_metric(bench: Bench) -> None:

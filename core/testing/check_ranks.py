@@ -8,6 +8,7 @@ from typing import Any
 
 import torch.distributed as dist
 
+from umbel.contract.defaults import reporter_of
 from umbel.contract.errors import PluginError
 from umbel.evaluate.metric_states import apart, pack, unite
 from umbel.testing.bench import NAME, Bench
@@ -69,7 +70,7 @@ def check_company(bench: Bench) -> None:
     with in_company(f"decode(), restore() or merge() of {kind}"):
         for sample in samples:
             task.merge(iter([prediction_of(bench, sample, ideal=False)]))
-    metric, reporter = task.metric(), task.reporter()
+    metric, reporter = task.metric(), reporter_of(task)
     for sample, prediction in zip(samples, predictions, strict=True):
         with in_company(f"{kind}.metric().update()"):
             metric.update([prediction], [sample.target])

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from umbel.contract.defaults import exported, learnt_options_of
 from umbel.contract.task import Task
 from umbel.contract.types import Batch, View
 from umbel.model.model import MultiTaskModel
@@ -121,7 +122,7 @@ def check_checkpoint(bench: Bench) -> None:
         for _ in range(2):  # buffers such as running statistics move
             model.train()(batch.images, NAME)
         expected = model.eval()(batch.images, NAME)
-    learnt = bench.task.learnt_options()
+    learnt = learnt_options_of(bench.task)
     away = bench.folder.with_name("moved")
     bench.folder.rename(away)
     try:
@@ -160,11 +161,11 @@ def check_export(bench: Bench) -> None:
         features = model.backbone(model.normalise(bench.batch().images), NAME)
         head = model.heads[NAME]
         plain = task.decode(head(features), view)
-        exported = task.export(head).eval()
-        expected = exported(features)
+        shipped = exported(task, head).eval()
+        expected = shipped(features)
         found = difference(task.decode(expected, view), plain, 1e-4, "prediction")
         expect(not found, f"the head of export() decodes to other predictions: {found}")
-        found = difference(_traced(exported, features)(features), expected, 1e-4, "output")
+        found = difference(_traced(shipped, features)(features), expected, 1e-4, "output")
     expect(not found, f"torch.export of the head gives another output: {found}")
 
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from umbel.contract.task import Task
 from umbel.contract.types import Sample, Size, View
-from umbel.testing import check_data, check_predictions, check_ranks, check_training
+from umbel.testing import check_capabilities, check_data, check_predictions, check_ranks, check_training
 from umbel.testing.bench import Bench
 from umbel.testing.fault import expect
 from umbel.testing.runner import pytest
@@ -66,6 +66,9 @@ class TaskContract:
         check_data.check_options(bench.contract.task.Options)
         assert bench.task is not None
 
+    def test_capabilities_are_whole(self, bench: Bench) -> None:
+        check_capabilities.check_capabilities(bench)
+
     def test_samples_are_whole_and_repeat(self, bench: Bench) -> None:
         check_data.check_samples(bench)
 
@@ -104,12 +107,10 @@ class TaskContract:
         check_predictions.check_decode(bench)
 
     def test_restores_flipped_and_scaled_views(self, bench: Bench) -> None:
-        if self.ideal(bench.task, bench.samples("val")[0], View(self.input_size)) is None:
-            geometric = type(bench.task).restore is not Task.restore
-            expect(not geometric, f"{bench.kind} overrides restore(): give ideal(), so that its geometry can be tested")
-            pytest.skip("ideal() gives no prediction, and restore() changes none: there is no geometry")
-        if type(bench.task).restore is Task.restore:
-            pytest.skip("restore() changes no prediction: there is no geometry")
+        if not check_predictions.has_geometry(bench):
+            pytest.skip("a prediction is the same in every view: there is no geometry")
+        given = self.ideal(bench.task, bench.samples("val")[0], View(self.input_size)) is not None
+        expect(given, f"restore() of {bench.kind} changes predictions: give ideal(), to test its geometry")
         check_predictions.check_geometry(bench)
 
     def test_merge_of_equal_views_changes_nothing(self, bench: Bench) -> None:
@@ -136,10 +137,10 @@ class TaskContract:
             pytest.skip("oracle() is not given")
 
     def test_draws_predictions_and_targets(self, bench: Bench) -> None:
-        check_predictions.check_draw(bench)
+        check_capabilities.check_draw(bench)
 
     def test_predictions_become_json(self, bench: Bench) -> None:
-        check_predictions.check_json(bench)
+        check_capabilities.check_json(bench)
 
     def test_checkpoint_brings_the_head_back(self, bench: Bench) -> None:
         check_training.check_checkpoint(bench)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from umbel.contract.backbone import Backbone
-from umbel.contract.balancer import Balancer
+from umbel.contract.balancer import Balancer, Observes
 from umbel.contract.errors import ConfigError
 from umbel.runtime.base import Runtime
 
@@ -48,7 +48,7 @@ def show_step(
         shares: factor on this rank's values that makes their mean over ranks the mean over those with data.
     """
     balancer = runtime.model.balancer
-    if type(balancer).observe is Balancer.observe:  # it does not look: spare the processes their exchange
+    if not isinstance(balancer, Observes):  # it does not look: spare the processes their exchange
         return
     seen = _mean_over_ranks(runtime, losses, shares), _mean_over_ranks(runtime, norms, shares)
     with runtime.whole(balancer):

@@ -13,7 +13,9 @@ from torch.utils.data import Dataset
 
 from umbel.config.deepspeed import wanted_precision
 from umbel.config.schema import Recipe
-from umbel.contract.balancer import Balancer
+from umbel.contract.balancer import Observes
+from umbel.contract.capabilities import MakesCoco, MakesMasks
+from umbel.contract.defaults import classes_of, drawn, json_of, narrowed, reporter_of
 from umbel.contract.errors import TrainingError
 from umbel.contract.randomness import keyed_seed
 from umbel.contract.task import Task
@@ -26,6 +28,7 @@ from umbel.evaluate.metric_states import apart
 from umbel.evaluate.score import check_formula
 from umbel.io.shortage import of_step
 from umbel.model.model import MultiTaskModel
+from umbel.registry.calls.fallback import as_method
 from umbel.registry.calls.fault import of_backward, of_samples, returned
 from umbel.registry.calls.owner import owner_of
 from umbel.report.record import figure_to_json
@@ -84,7 +87,7 @@ def try_model(model: MultiTaskModel, trial: Trial) -> None:
             strict = recipe.train.non_finite == "stop" and name in trial.plan.at(0)
             with of_step(name, task.config.batch_size):
                 losses[name] = try_batch(runtime, task, batch, norms=norms, strict=strict)
-        if type(model.balancer).observe is not Balancer.observe:
+        if isinstance(model.balancer, Observes):
             model.balancer.observe(losses, norms)
         found = {name: try_image(runtime, task, trial.val_data[name]) for name, task in trial.tasks.items()}
         metrics = {f"{name}/{key}" for name, keys in found.items() for key in keys}
@@ -145,14 +148,16 @@ def try_image(runtime: Runtime, task: Task[Any], dataset: Dataset[Sample]) -> se
         metric = task.metric()
         metric.update([prediction], [sample.target])
         names = set(compute_scores(task, metric))
-        reporter = task.reporter()
+        reporter = reporter_of(task)
         reporter.add(sample, prediction)
         for figure in reporter.figures():
             figure_to_json(figure)
         for shown in (prediction, sample.target):
-            task.draw(sample.image.copy(), shown)
-        task.to_json(task.narrow(prediction, 0.0, frozenset(task.class_list())))
-        task.to_mask(prediction)
-        if task.to_coco(prediction) is not None:
+            drawn(task, sample.image.copy(), shown)
+        as_method(task, "to_json", json_of, narrowed(task, prediction, 0.0, frozenset(classes_of(task))))
+        if isinstance(task, MakesMasks):
+            task.to_mask(prediction)
+        if isinstance(task, MakesCoco):
+            task.to_coco(prediction)
             task.coco_categories()
     return names

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from umbel import ConfigError, DataError, Recipe, Task, Trained, predict_dataset
+from umbel import ConfigError, DataError, Recipe, Task, Trained, json_of, learnt_options_of, predict_dataset
 from umbel.recipes.challenge.images import ImageSet, image_key
 from umbel.recipes.challenge.polygons import Polygons, contours_of
 from umbel.recipes.challenge.submission import KINDS, BoxEntry, ImageId, Submission
@@ -60,7 +60,7 @@ def collect(trained: Trained, images: Mapping[str, tuple[str, ImageSet]], *, com
     for section, (name, chosen) in images.items():
         predictions = _predictions(trained, trained.tasks[name], chosen)
         if section == "seg":
-            classes = len(trained.tasks[name].learnt_options()["class_names"])
+            classes = len(learnt_options_of(trained.tasks[name])["class_names"])
             masks: dict[str, Polygons] = {}
             for sample, _, prediction in predictions:
                 named = image_key(sample) + ".png"
@@ -71,7 +71,7 @@ def collect(trained: Trained, images: Mapping[str, tuple[str, ImageSet]], *, com
         else:
             task = trained.tasks[name]
             submission.dec = [
-                entry for _, image, prediction in predictions for entry in _entries(task.to_json(prediction), image)
+                entry for _, image, prediction in predictions for entry in _entries(json_of(task, prediction), image)
             ]
     return submission
 

@@ -12,6 +12,7 @@ from umbel import (
     Sample,
     Task,
     Trained,
+    drawn,
     hold,
     load,
     put_label,
@@ -64,8 +65,8 @@ def _sheet(trained: Trained, name: str, task: Task[object]) -> np.ndarray:
     dataset = task.dataset("val")
     step = max(1, len(dataset) // COLUMNS)  # type: ignore[arg-type]
     samples: list[Sample] = [dataset[index * step] for index in range(COLUMNS)]
-    predicted = [task.draw(s.image, trained.predict(s.image, name)[name]) for s in samples]
-    truth = [task.draw(s.image, s.target) for s in samples]
+    predicted = [drawn(task, s.image, trained.predict(s.image, name)[name]) for s in samples]
+    truth = [drawn(task, s.image, s.target) for s in samples]
     return np.concatenate([_row(predicted, "predicted"), _row(truth, "truth")])
 
 

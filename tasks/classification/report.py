@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-from umbel import BarFigure, BestAndWorst, CurveFigure, Figure, Line, MatrixFigure, Reporter, Sample, Task
+from umbel import BarFigure, BestAndWorst, CurveFigure, Draws, Figure, Line, MatrixFigure, Reporter, Sample
 from umbel.tasks.classification.prediction import ClassScores
 
 BINS = 10
@@ -21,7 +20,7 @@ class ClassificationReporter(Reporter):
         class_names: names by class id.
     """
 
-    def __init__(self, task: Task[Any], class_names: Sequence[str]) -> None:
+    def __init__(self, task: Draws, class_names: Sequence[str]) -> None:
         self.task = task
         self.names = list(class_names)
         self.confusion = np.zeros((len(self.names), len(self.names)), np.int64)

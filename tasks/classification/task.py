@@ -94,16 +94,16 @@ class Classification(Task[ClassificationOptions]):
         records = [(record, class_map.targets[record.label]) for record in found.read(options, split)]
         return ClassificationDataset([replace(record, label=id) for record, id in records if id is not None])
 
-    def strata(self, dataset: ClassificationDataset) -> Sequence[str]:  # type: ignore[override]  # its own
+    def strata(self, dataset: ClassificationDataset) -> Sequence[str]:
         return [self.class_names[record.label] for record in dataset.records]
 
-    def classes_shown(self, dataset: ClassificationDataset, index: int) -> list[str]:  # type: ignore[override]
+    def classes_shown(self, dataset: ClassificationDataset, index: int) -> list[str]:
         return [self.class_names[dataset.records[index].label]]
 
-    def sources(self, dataset: ClassificationDataset) -> Iterator[Source]:  # type: ignore[override]  # its own
+    def sources(self, dataset: ClassificationDataset) -> Iterator[Source]:
         return (Source(record.id, (record.image,), record.label) for record in dataset.records)
 
-    def inspect(self, dataset: ClassificationDataset, index: int) -> SampleReport:  # type: ignore[override]  # its own
+    def inspect(self, dataset: ClassificationDataset, index: int) -> SampleReport:
         record = dataset.records[index]
         findings = []
         try:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-from umbel import BarFigure, BestAndWorst, CurveFigure, Figure, Line, MatrixFigure, Reporter, Sample, Task
+from umbel import BarFigure, BestAndWorst, CurveFigure, Draws, Figure, Line, MatrixFigure, Reporter, Sample
 from umbel.tasks.detection.metric.matching import best_pairs, match_class
 from umbel.tasks.detection.metric.precision_recall import average_precision, precision_recall
 from umbel.tasks.detection.targets import ANY_CLASS, BoxTarget, Detections
@@ -25,7 +24,7 @@ class DetectionReporter(Reporter):
         class_names: names by class index.
     """
 
-    def __init__(self, task: Task[Any], class_names: Sequence[str]) -> None:
+    def __init__(self, task: Draws, class_names: Sequence[str]) -> None:
         self.task = task
         self.names = list(class_names)
         count = len(self.names)

@@ -28,6 +28,7 @@ from umbel import (
     TaskConfig,
     TtaVariant,
     View,
+    default_tta_rows,
     recognise_format,
     round_up,
 )
@@ -100,17 +101,17 @@ class Detection(Task[DetectionOptions]):
             annotations = with_class_order(annotations, self.categories)
         return DetectionDataset(annotations, self.options.bad_boxes)
 
-    def classes_shown(self, dataset: DetectionDataset, index: int) -> list[str]:  # type: ignore[override]  # its own
+    def classes_shown(self, dataset: DetectionDataset, index: int) -> list[str]:
         """Of the boxes that are trained on; crowds are not."""
         record = dataset.records[index]
         return [self.categories.names[k] for k in record.classes_N[~record.crowd_N].tolist() if k != ANY_CLASS]
 
-    def sources(self, dataset: DetectionDataset) -> Iterator[Source]:  # type: ignore[override]  # its own
+    def sources(self, dataset: DetectionDataset) -> Iterator[Source]:
         for record in dataset.records:
             boxes = (record.boxes_N4, record.classes_N, record.crowd_N, record.relative, record.size)
             yield Source(record.id, (record.path,), boxes)
 
-    def inspect(self, dataset: DetectionDataset, index: int) -> SampleReport:  # type: ignore[override]  # its own
+    def inspect(self, dataset: DetectionDataset, index: int) -> SampleReport:
         return inspect_record(dataset.records[index], self.categories.names, self.options.bad_boxes)
 
     @cached_property
@@ -258,7 +259,7 @@ class Detection(Task[DetectionOptions]):
     def tta_rows(self) -> list[TtaVariant]:
         """Flipped views are merged both ways; scales alone by NMS (Table 6 of the paper)."""
         rows = []
-        for row in super().tta_rows():
+        for row in default_tta_rows(self.config.tta):
             if row.tta.hflip:
                 rows += [replace(row, name=f"{row.name}+{how.upper()}", options={"merge": how}) for how in MERGES]
             else:

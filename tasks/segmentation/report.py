@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 
-from umbel import BarFigure, BestAndWorst, Figure, MatrixFigure, Reporter, Sample, Task
+from umbel import BarFigure, BestAndWorst, Draws, Figure, MatrixFigure, Reporter, Sample
 from umbel.tasks.segmentation.metric import MeanIoU
 from umbel.tasks.segmentation.prediction import LabelMap
 
@@ -21,7 +20,7 @@ class SegmentationReporter(Reporter):
         ignore_index: label that is left out.
     """
 
-    def __init__(self, task: Task[Any], class_names: Sequence[str], ignore_index: int) -> None:
+    def __init__(self, task: Draws, class_names: Sequence[str], ignore_index: int) -> None:
         self.task = task
         self.names = list(class_names)
         self.metric = MeanIoU(class_names, ignore_index)

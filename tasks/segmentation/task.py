@@ -125,20 +125,20 @@ class Segmentation(Task[SegmentationOptions]):
         table = LabelTable(found.values, class_map, self.options.ignore_index, found.hint)
         return SegmentationDataset(found.records, table)
 
-    def classes_shown(self, dataset: SegmentationDataset, index: int) -> list[str]:  # type: ignore[override]  # its own
+    def classes_shown(self, dataset: SegmentationDataset, index: int) -> list[str]:
         """The mask is read; of outlines it is enough to know which there are."""
         labels = dataset.records[index].labels
         ids = dataset.table(labels.values(), labels.where).tolist()
         return [self.class_names[k] for k in ids if k < len(self.class_names)]
 
-    def sources(self, dataset: SegmentationDataset) -> Iterator[Source]:  # type: ignore[override]  # its own
+    def sources(self, dataset: SegmentationDataset) -> Iterator[Source]:
         """Masks by their files, drawn labels by what is drawn; both with what their values mean."""
         meaning = dataset.table.meaning
         for record in dataset.records:
             labels = record.labels
             yield Source(record.id, (record.image, *labels.files()), (meaning, labels.content()))
 
-    def inspect(self, dataset: SegmentationDataset, index: int) -> SampleReport:  # type: ignore[override]  # its own
+    def inspect(self, dataset: SegmentationDataset, index: int) -> SampleReport:
         return inspect_record(dataset.records[index], dataset.table, self.class_names)
 
     def augment(self, sample: Sample, rng: np.random.Generator) -> Sample:

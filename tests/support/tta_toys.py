@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 from toys import BrightOptions, BrightTask, TinyBackbone
 
-from umbel import Backbone, Size, Task, TtaVariant, View, hookimpl, option, round_up
+from umbel import Backbone, Size, Task, TtaVariant, View, default_tta_rows, hookimpl, option, round_up
 
 
 @dataclass
@@ -48,7 +48,7 @@ class SuggestingTask(ViewedTask):
     """Knows more rows than the default ones."""
 
     def tta_rows(self) -> list[TtaVariant]:
-        rows = super().tta_rows()
+        rows = default_tta_rows(self.config.tta)
         return [*rows, TtaVariant("Most", rows[-1].tta, {"pick": "max"})]
 
 

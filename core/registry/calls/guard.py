@@ -1,7 +1,7 @@
 """The guard around every method of a contract. Errors that explain themselves pass; see `passes`.
 
-On a task, and on what its methods return, it stands in the instance's own `__dict__`, so that its class, `isinstance`
-and `type(task).merge is Task.merge` are as they were, and it is copied and pickled with the instance.
+On a task, and on what its methods return, it stands in the instance's own `__dict__`, so that its class and what it
+is by `isinstance`, its capabilities too, are as they were, and it is copied and pickled with the instance.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Guarded:
         self.label = label
         self.own: Callable[..., Any] | None = vars(instance).get(method)  # one that the instance has made for itself
         self.__name__ = method
-        self.__doc__ = getattr(type(instance), method).__doc__
+        self.__doc__ = (self.own or getattr(type(instance), method)).__doc__
 
     @property
     def instance(self) -> Any:
@@ -139,7 +139,7 @@ def _guarded_function(plain: Callable[..., Any], method: str, rule: Rule) -> Cal
 
 
 def guard(instance: Any, owner: Owner, rules: Rules, prefix: str = "") -> None:
-    """Guard the methods of an instance that there are rules for.
+    """Guard the methods that an instance has and that there are rules for; it gets none that it lacks.
 
     Args:
         instance: an object with a `__dict__`.
@@ -150,7 +150,10 @@ def guard(instance: Any, owner: Owner, rules: Rules, prefix: str = "") -> None:
     if not prefix:
         give_owner(instance, owner)
     for method, rule in rules.items():
-        if not isinstance(vars(instance).get(method), Guarded) and callable(getattr(type(instance), method, None)):
+        own = vars(instance).get(method)
+        if isinstance(own, Guarded):
+            continue
+        if callable(own) or callable(getattr(type(instance), method, None)):
             vars(instance)[method] = Guarded(instance, method, rule, owner, f"{prefix}{method}")
 
 

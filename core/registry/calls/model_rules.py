@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from umbel.contract.types import FeatureSpec
+from umbel.registry.calls.checks import mapping, module
 from umbel.registry.calls.fault import describe
 from umbel.registry.calls.rule import Rule
 
@@ -40,21 +41,11 @@ def _key(trunk: Any, result: Any, arguments: Args) -> str:
     return "" if isinstance(result, str) else describe(result)
 
 
-def _mapping(trunk: Any, result: Any, arguments: Args) -> str:
-    return "" if isinstance(result, Mapping) else describe(result)
-
-
 def _stages(trunk: Any, result: Any, arguments: Args) -> str:
     if not isinstance(result, Mapping):
         return describe(result)
     absent = [name for name, _ in trunk.named_parameters() if name not in result]
     return f"no stage for {', '.join(absent[:4])}" if absent else ""
-
-
-def _module(trunk: Any, result: Any, arguments: Args) -> str:
-    from torch import nn
-
-    return "" if isinstance(result, nn.Module) else describe(result)
 
 
 def _scalar(balancer: Any, result: Any, arguments: Args) -> str:
@@ -72,9 +63,9 @@ BACKBONE = {
     "bind_tasks": Rule(),
     "trunk_key": Rule("a str", _key),
     "keep_tasks": Rule(),
-    "learnt_options": Rule("a dict of options", _mapping),
-    "for_export": Rule("a torch.nn.Module", _module),
-    "complete_state": Rule("a dict of tensors", _mapping),
+    "learnt_options": Rule("a dict of options", mapping),
+    "for_export": Rule("a torch.nn.Module", module),
+    "complete_state": Rule("a dict of tensors", mapping),
     "stage_of_parameters": Rule("a stage for every parameter by name", _stages),
     "summary": Rule("a str", _text),
     "load_pretrained": Rule("a str", _text),

@@ -9,7 +9,9 @@ from typing import Any
 
 from torch.utils.data import DataLoader, Dataset
 
+from umbel.contract.capabilities import ShowsClasses
 from umbel.contract.dataset_report import SEVERITIES, Finding
+from umbel.contract.defaults import classes_of
 from umbel.contract.errors import DataError, UmbelError
 from umbel.contract.task import Task
 from umbel.contract.types import Sample
@@ -92,7 +94,7 @@ def check_data(tasks: Mapping[str, Task[Any]], workers: int = 2, progress: Progr
     findings += find_overlaps(results)
     findings += find_unseen_classes(results, {name for name, task in tasks.items() if task.config.holdout})
     telling = {result.task for result in results if result.classes}
-    telling |= {name for name, task in tasks.items() if type(task).classes_shown is not Task.classes_shown}
+    telling |= {name for name, task in tasks.items() if isinstance(task, ShowsClasses)}
     named = {name: _classes(tasks[name]) for name, split in datasets if split == "train" and name in telling}
     findings += find_absent_classes(results, named)
     order = {severity: rank for rank, severity in enumerate(SEVERITIES)}
@@ -107,7 +109,7 @@ def check_data(tasks: Mapping[str, Task[Any]], workers: int = 2, progress: Progr
 
 def _classes(task: Task[Any]) -> Sequence[str]:
     try:
-        return task.class_list()
+        return classes_of(task)
     except UmbelError:  # their source is at fault, which is found already
         return ()
 

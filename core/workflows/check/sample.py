@@ -10,11 +10,13 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from umbel.contract.dataset_report import REMEDIES, Finding, SampleReport
+from umbel.contract.defaults import inspected
 from umbel.contract.errors import UmbelError
 from umbel.contract.task import Task
 from umbel.contract.types import Sample
 from umbel.io.error_collection import collect_faults
 from umbel.io.read_trace import trace_reads
+from umbel.registry.calls.fallback import as_method
 from umbel.workflows.check.files import inspect_file
 
 
@@ -43,7 +45,7 @@ def inspect_sample(task: Task[Any], split: str, dataset: Dataset[Sample], index:
     """Everything about one sample: what its task says, and a close look at the image files read for it."""
     with trace_reads() as reads, collect_faults() as faults:
         try:
-            report = task.inspect(dataset, index)
+            report = as_method(task, "inspect", inspected, dataset, index)
         except UmbelError as error:
             report = SampleReport(str(index), (Finding.of(error),))
         except Exception as error:  # a plugin's reader may raise anything, and the other samples are still to be read

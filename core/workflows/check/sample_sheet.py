@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from torch.utils.data import Dataset
 
+from umbel.contract.defaults import drawn
 from umbel.contract.task import Task
 from umbel.contract.types import Sample, Size
 from umbel.data.datasets import dataset_length
@@ -41,7 +42,7 @@ def write_sheet(task: Task[Any], dataset: Dataset[Sample], seed: int, folder: Pa
     """
     path = folder / sheet_name(task)
     with write_new(path, SHEETS):
-        write_image(path, tile(_drawn(task, dataset, seed)))
+        write_image(path, tile(_pictures(task, dataset, seed)))
     return path
 
 
@@ -50,14 +51,14 @@ def sheet_name(task: Task[Any]) -> str:
     return f"{task.name}.jpg"
 
 
-def _drawn(task: Task[Any], dataset: Dataset[Sample], seed: int) -> list[np.ndarray]:
+def _pictures(task: Task[Any], dataset: Dataset[Sample], seed: int) -> list[np.ndarray]:
     view = TrainingView(task, dataset, seed)
     keys = KeyedStream(task.name, dataset_length(dataset), seed).keys(0, COUNT)
-    drawn = []
+    pictures = []
     for key in keys:
         sample = view.sample(key)
-        drawn.append(task.draw(sample.image, sample.target))
-    return drawn
+        pictures.append(drawn(task, sample.image, sample.target))
+    return pictures
 
 
 def tile(pictures: Sequence[np.ndarray]) -> np.ndarray:

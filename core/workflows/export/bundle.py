@@ -14,6 +14,7 @@ from safetensors.torch import save
 from umbel.config.edit import _recipe_of
 from umbel.config.redact import Secrets
 from umbel.config.schema import Recipe
+from umbel.contract.defaults import export_spec_of
 from umbel.contract.errors import ConfigError, DataError
 from umbel.contract.task import Task
 from umbel.contract.types import Size
@@ -131,7 +132,7 @@ def _export(
                 "kind": task.config.kind,
                 "input_size": list(task.config.input_size),
                 "outputs": [{"name": output, "shape": shapes.get(output)} for output in names[task_name]],
-                **to_jsonable(task.export_spec()),
+                **to_jsonable(export_spec_of(task)),
             }
             for task_name, task in tasks.items()
         },

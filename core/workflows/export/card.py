@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from umbel.config.redact import NO_SECRETS, Secrets
+from umbel.contract.defaults import classes_of
 from umbel.contract.task import Task
 
 LOADING = """```python
@@ -65,9 +66,8 @@ def model_card(
             for key, value in scores.items()
             if key.startswith(f"{task_name}/") and isinstance(value, (int, float))
         )
-        classes = ", ".join(secrets.conceal(list(task.class_list()[:30]))) + (
-            " ..." if len(task.class_list()) > 30 else ""
-        )
+        names = classes_of(task)
+        classes = ", ".join(secrets.conceal(list(names[:30]))) + (" ..." if len(names) > 30 else "")
         lines.append(f"| {task_name} | {task.config.kind} | {classes or '-'} | {listed or 'not evaluated'} |")
     lines += [
         "",

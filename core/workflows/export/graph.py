@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree
 
+from umbel.contract.defaults import exported
 from umbel.contract.errors import ConfigError
 from umbel.contract.task import Task
 from umbel.model.model import MultiTaskModel, keep_tasks
@@ -31,7 +32,7 @@ class ExportGraph(nn.Module):
         keep_tasks(model, tuple(tasks))
         model.to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         self.backbone = model.backbone.for_export()
-        self.heads = nn.ModuleDict({name: task.export(model.heads[name]) for name, task in tasks.items()})
+        self.heads = nn.ModuleDict({name: exported(task, model.heads[name]) for name, task in tasks.items()})
         self.register_buffer("mean", model.mean, persistent=False)
         self.register_buffer("std", model.std, persistent=False)
         self.stride = max(model.backbone.spec.strides)
@@ -67,7 +68,7 @@ class ExportGraph(nn.Module):
             outputs = self.outputs(images)
         for name, output in outputs.items():
             if not all(isinstance(leaf, Tensor) for leaf in _pytree.tree_leaves(output)):
-                raise ConfigError("the head gives more than tensors", where=f"tasks.{name}", hint="see Task.export")
+                raise ConfigError("the head gives more than tensors", where=f"tasks.{name}", hint="see umbel.Exports")
         return {name: _pytree.tree_structure(output) for name, output in outputs.items()}
 
 

@@ -10,8 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from umbel.contract.defaults import predictions_close
 from umbel.contract.task import Task
 from umbel.contract.types import Size, View
+from umbel.registry.calls.fallback import as_method
 from umbel.workflows.export.graph import ExportGraph, assemble, output_names
 
 TOLERANCE = 1e-4  # of the largest absolute value of an output
@@ -67,12 +69,16 @@ def compare(
         for name, outputs in output_names(structures).items():
             view = View(size)
             pairs = zip(tasks[name].decode(one[name], view), tasks[name].decode(other[name], view), strict=True)
-            same = all(tasks[name].alike(first, second, TOLERANCE) for first, second in pairs)
+            same = all(_same(tasks[name], first, second) for first, second in pairs)
             for output in outputs:
                 difference = _difference(given[position], expected[position])
                 found.append(Parity(output, name, (batch, 3, *size), difference, same))
                 position += 1
     return found
+
+
+def _same(task: Task[Any], one: Any, other: Any) -> bool:
+    return bool(as_method(task, "alike", predictions_close, one, other, TOLERANCE))
 
 
 def _pictures(batch: int, size: Size) -> Tensor:

@@ -11,6 +11,7 @@ from typing import Any
 from umbel.config.literals import literal
 from umbel.config.load import build_recipe
 from umbel.contract.dataset_report import Guess
+from umbel.contract.defaults import classes_of
 from umbel.contract.errors import ConfigError, DataError
 from umbel.contract.types import Size, round_up
 from umbel.data.datasets import dataset_length, open_split
@@ -133,7 +134,7 @@ def _read(name: str, kind: str, guess: Guess, plugins: Plugins) -> Start:
             raise DataError(f"split '{split}' is empty", where=str(guess.options.get("root", name)))
     sizes = [data["train"][index].size for index in spread(counts["train"], _LOOKED_AT)]
     median = _median(sizes)
-    return Start(name, kind, guess, counts, tuple(task.class_list()), _fit(median, guess.longest), median)
+    return Start(name, kind, guess, counts, tuple(classes_of(task)), _fit(median, guess.longest), median)
 
 
 def _median(sizes: Sequence[Size]) -> Size:

@@ -202,7 +202,7 @@ class Attributes(Task[AttributesOptions]):
     def dataset(self, split: str) -> AttributeImages:
         return AttributeImages(self, split)
 
-    def sources(self, dataset: AttributeImages) -> Iterator[Source]:  # type: ignore[override]  # its own
+    def sources(self, dataset: AttributeImages) -> Iterator[Source]:
         pairs = zip(dataset.files, dataset.targets, strict=True)
         return (Source(file, (dataset.folder / file,), target) for file, target in pairs)
 

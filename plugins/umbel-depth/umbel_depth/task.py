@@ -105,7 +105,7 @@ class Depth(Task[DepthOptions]):
     def dataset(self, split: str) -> DepthMaps:
         return DepthMaps(self.options, split)
 
-    def sources(self, dataset: DepthMaps) -> Iterator[Source]:  # type: ignore[override]  # its own
+    def sources(self, dataset: DepthMaps) -> Iterator[Source]:
         root = dataset.root
         return (Source(s, (root / "images" / f"{s}.jpg", root / "depth" / f"{s}.png")) for s in dataset.stems)
 

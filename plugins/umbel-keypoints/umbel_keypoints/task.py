@@ -172,7 +172,7 @@ class Keypoints(Task[KeypointsOptions]):
     def dataset(self, split: str) -> KeypointImages:
         return KeypointImages(self.options, split, len(self.names))
 
-    def sources(self, dataset: KeypointImages) -> Iterator[Source]:  # type: ignore[override]  # its own
+    def sources(self, dataset: KeypointImages) -> Iterator[Source]:
         pairs = zip(dataset.files, dataset.targets, strict=True)
         return (Source(file, (dataset.folder / file,), target) for file, target in pairs)
 

@@ -189,7 +189,7 @@ FAULTS = [
     of_task("narrow", RAISED, narrow=boom),
     of_task("class_list", "returned str 'abc'", class_list=gives("abc")),
     of_task("to_mask", r"returned ndarray of float64 \(2, 2\)", to_mask=gives(np.zeros((2, 2)))),
-    of_task("to_coco", "returned dict", to_coco=gives({})),
+    of_task("to_coco", "returned dict", to_coco=gives({}), coco_categories=gives([])),
     of_task("coco_categories", "returned int 3", to_coco=gives([]), coco_categories=gives(3), method="coco_categories"),
     of_task("strata", "returned 1 classes for 12 samples", strata=gives(["a"]), overrides=("tasks.first.holdout=0.3",)),
     of_task(
