@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 import statistics
 from collections.abc import Iterator
@@ -139,6 +140,13 @@ def test_core_has_no_file_beside_its_rooms():
 
 def test_the_contract_imports_nothing_of_umbel():
     assert HOUSE.rooms["contract"] == set()
+
+
+def test_a_task_has_few_methods():
+    methods = [name for name, value in vars(umbel.Task).items() if inspect.isroutine(value)]
+    assert "__init__" in methods
+    assert "collate" in methods
+    assert len(methods) <= 12
 
 
 def test_imports_go_down():

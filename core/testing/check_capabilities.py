@@ -78,7 +78,8 @@ def _check_signature(bench: Bench, capability: type, name: str) -> None:
         fits = True
     except TypeError:
         fits = False
-    expect(fits, f"{bench.kind}.{name}{given} is called as {name}({', '.join(wanted)}) of umbel.{capability.__name__}")
+    called, taken = ", ".join(wanted), ", ".join(given.parameters)
+    expect(fits, f"{bench.kind}.{name}({taken}) is called as {name}({called}), see umbel.{capability.__name__}")
 
 
 def _check_spelling(bench: Bench) -> None:

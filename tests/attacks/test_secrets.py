@@ -124,7 +124,7 @@ def test_figures_made_again_leave_it_out_too(recipe: Path, tmp_path: Path, monke
             return Reporter()
         raise ConnectionError(f"token={CANARY} refused")
 
-    monkeypatch.setattr(SecretTask, "reporter", reporter)
+    monkeypatch.setattr(SecretTask, "reporter", reporter, raising=False)
     monkeypatch.setattr(Plugins, "discover", classmethod(lambda cls: registry()))
     plugins = registry()
     plugins.register(ReportObserver(), Plugin("umbel", "0", "report"))

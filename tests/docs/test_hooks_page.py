@@ -14,6 +14,7 @@ from toys import TOY_RECIPE, BrightTask, TinyBackbone
 from umbel import load
 from umbel.cli import main
 from umbel.contract import hooks
+from umbel.contract.capabilities import CAPABILITIES
 from umbel.registry.plugins import Plugins
 
 
@@ -54,6 +55,12 @@ def test_every_hook_has_an_example(examples: dict[str, str]) -> None:
 
 def test_every_python_block_is_tested(page: str, examples: dict[str, str]) -> None:
     assert page.count("```python") == len(examples) + 1  # and the contract's
+
+
+def test_every_capability_is_in_the_table(page: str) -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (`[^|]+)\|", page, re.MULTILINE)
+    listed = {name: set(re.findall(r"`(\w+)`", methods)) for name, methods in rows}
+    assert listed == {one.__name__: {name for name in vars(one) if name[0] != "_"} for one in CAPABILITIES}
 
 
 def test_the_examples_work(

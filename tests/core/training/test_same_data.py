@@ -37,7 +37,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         rows = json.loads(path.read_text()) if path.exists() else [[f"s{i}", i] for i in range(len(dataset))]
         return (Source(name, (folder / name,), label) for name, label in rows)
 
-    monkeypatch.setattr(BrightTask, "sources", sources)
+    monkeypatch.setattr(BrightTask, "sources", sources, raising=False)
     for index in range(12):
         (folder / f"s{index}").write_text(f"content {index}")
     return folder
