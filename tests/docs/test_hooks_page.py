@@ -97,7 +97,9 @@ def test_the_examples_work(
 @pytest.mark.slow
 def test_the_contract_example_passes(page: str, repository: Path, tmp_path: Path) -> None:
     (source,) = re.findall(r"^```python\n(from umbel.testing.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    (tmp_path / "test_small.py").write_text(f"import sys\nsys.path.insert(0, {str(repository / 'tests')!r})\n{source}")
+    (tmp_path / "test_small.py").write_text(
+        f"import sys\nsys.path.insert(0, {str(repository / 'tests' / 'support')!r})\n{source}"
+    )
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
