@@ -58,7 +58,8 @@ def measure(stage):
     before = live()
     tasks, model = build(recipe, plugins, pretrained=False)
     trained = [p.numel() for p in model.parameters()]
-    runtime = DeepSpeedRuntime(model, build_optimizer(model, tasks, recipe.optim), recipe, "fp32", 9, ranks)
+    optimizer = build_optimizer(model, tasks, recipe.optim)
+    runtime = DeepSpeedRuntime(model, optimizer, recipe, precision="fp32", total_steps=9, ranks=ranks)
     runtime.model.train()
 
     def backwards():
