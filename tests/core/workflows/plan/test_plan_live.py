@@ -86,7 +86,7 @@ def test_live_bytes_are_within_a_tenth(world: int, tmp_path: Path, repository: P
     script.write_text(WORKER)
     environment = os.environ | {
         "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": str(repository / "tests"),
+        "PYTHONPATH": str(repository / "tests" / "support"),
         "DS_ACCELERATOR": "cpu",
     }
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(world)]
