@@ -6,7 +6,8 @@ from measure import arguments, medians, ratio, side_by_side
 from report import Claim, milliseconds, publish
 from system import EngineStep, new_system, three_tasks
 
-from umbel.evaluate.shared_backbone import predict_tasks
+from umbel.evaluate.feature_cache import SharedFeatures
+from umbel.evaluate.inference import predict_tasks
 
 
 def main() -> None:
@@ -21,11 +22,11 @@ def main() -> None:
         runtime.model.backbone(runtime.model.normalise(image[None]), next(iter(system.tasks)))
 
     def together() -> None:
-        predict_tasks(runtime, system.tasks, [image])
+        predict_tasks(runtime, system.tasks, [image], SharedFeatures)
 
     def one_by_one() -> None:
         for name, task in system.tasks.items():
-            predict_tasks(runtime, {name: task}, [image])
+            predict_tasks(runtime, {name: task}, [image], SharedFeatures)
 
     with runtime.evaluating():
         runs = {"together": together, "one by one": one_by_one, "a trunk pass": trunk_only}

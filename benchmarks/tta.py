@@ -26,7 +26,7 @@ def compare(system: System, prefix: str, repeats: int) -> tuple[list[tuple[str, 
                     runtime.forward(images, name)
 
             def whole(name: str = name, image: torch.Tensor = image) -> None:
-                predict(runtime.forward, system.tasks[name], [image], fill)
+                predict(runtime, system.tasks[name], [image])
 
             times = side_by_side({"forwards": bare, "predict": whole}, repeats)
             title = prefix + name

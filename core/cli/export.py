@@ -60,7 +60,7 @@ def export(
         except DataError as error:  # the model is what matters
             logging.getLogger(__name__).warning("%s; the card has no scores", error)
     done = export_model(
-        trained.runtime.model, trained.recipe, tree, tasks, folder,
+        trained.runtime.model, tree, tasks, folder,
         target=target, name=run.resolve().name, scores=scores, opset=opset, size=size,
     )  # fmt: skip
     for file in done.files:

@@ -103,7 +103,7 @@ def _compare(
     for name, task in tasks.items():
         if budget is not None:
             scales = wanted or [*SCALES, *task.config.tta.scales]
-            found = search(trained.runtime, task, scales, budget, datasets[name], limit)
+            found = search(trained.runtime, task, datasets[name], scales=scales, budget=budget, limit=limit)
             tables[name], chosen[name], shown = found.rows, found.steps[-1].tta, found.steps
         else:
             shown = tables[name] = evaluate_variants(trained.runtime, task, variants[name], datasets[name], limit)

@@ -24,14 +24,14 @@ from umbel.registry.calls.fault import of_samples
 from umbel.registry.calls.guard import verify
 from umbel.registry.calls.owner import owner_of
 from umbel.registry.calls.task_rules import SCORES
-from umbel.runtime.base import Runtime
+from umbel.runtime.base import Inference
 
 if TYPE_CHECKING:
     from umbel.report.collect import FigureCollector
 
 
 def evaluate(
-    runtime: Runtime,
+    runtime: Inference,
     tasks: Mapping[str, Task[Any]],
     datasets: Mapping[str, Dataset[Sample]],
     formula: str,
@@ -61,7 +61,7 @@ def evaluate(
 
 
 def evaluate_task(
-    runtime: Runtime, task: Task[Any], dataset: Dataset[Sample], collector: FigureCollector | None = None
+    runtime: Inference, task: Task[Any], dataset: Dataset[Sample], collector: FigureCollector | None = None
 ) -> dict[str, float]:
     """Scores of one task by metric name."""
     metric = task.metric()
@@ -77,7 +77,7 @@ def evaluate_task(
 
 
 def predict_dataset(
-    runtime: Runtime, task: Task[Any], dataset: Dataset[Sample]
+    runtime: Inference, task: Task[Any], dataset: Dataset[Sample]
 ) -> Iterator[tuple[list[Sample], list[Any]]]:
     """Batches of samples with their predictions, in order; to be run inside `runtime.evaluating()`.
 
@@ -93,7 +93,7 @@ def predict_dataset(
         samples = [read_sample(task, dataset, index) for index in indices]
         images = [image_tensor(sample.image, runtime.device) for sample in samples]
         with of_samples([sample.id for sample in samples]):
-            predictions = predict(runtime.forward, task, images, runtime.model.fill)
+            predictions = predict(runtime, task, images)
         yield samples, predictions
 
 

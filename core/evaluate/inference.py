@@ -1,19 +1,24 @@
-"""Predictions for images: views, decoding, restoring, merging."""
+"""From images to predictions: views, network, decoding, restoring, merging. All that predicts goes this way."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import chain
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from umbel.contract.task import Task
-from umbel.contract.types import Size, View
+from umbel.contract.types import Size, View, round_up
 from umbel.registry.calls.task_rules import expect_as_many
+from umbel.runtime.base import Inference
 
-Forward = Callable[[Tensor, str], Any]
+Outputs = Callable[[View, str], Any]  # raw output of a task's head for a view of all images of a batch
+Views = Mapping[str, Sequence[View]]  # by task name
+R = TypeVar("R", bound=Inference)
 
 
 def image_tensor(image: np.ndarray, device: torch.device) -> Tensor:
@@ -21,58 +26,95 @@ def image_tensor(image: np.ndarray, device: torch.device) -> Tensor:
     return torch.from_numpy(np.array(image, order="C")).to(device).permute(2, 0, 1)
 
 
-def batch_of(shown: Sequence[Tensor]) -> Tensor:
-    """(B, 3, H, W) from images of one size, (3, H, W) each; of a single image no copy."""
-    return shown[0][None] if len(shown) == 1 else torch.stack(list(shown))
+def size_of(image: Tensor) -> Size:
+    """Height and width of (..., H, W)."""
+    return (int(image.shape[-2]), int(image.shape[-1]))
 
 
-def predict(forward: Forward, task: Task[Any], images: Sequence[Tensor], fill: Sequence[float]) -> list[Any]:
-    """Predict a few images of any sizes.
+def show(images: Sequence[Tensor], view: View, fill: Sequence[float]) -> Tensor:
+    """(B, 3, H, W): a view of images of (3, H, W) each; of a single image no second copy."""
+    shown = [view.apply(image, fill) for image in images]
+    return shown[0][None] if len(shown) == 1 else torch.stack(shown)
 
-    Images of one view each share a forward where their views are equal. The views of test-time augmentation are run one
-    at a time, when `merge` asks for the next, so that a task which folds them as they come holds one at a time.
+
+def run_views(runtime: Inference, images: Sequence[Tensor], views: Views) -> Outputs:
+    """Outputs without a cache: each view is run when it is asked for, and as often."""
+    fill = runtime.model.fill
+    return lambda view, task: runtime.forward(show(images, view, fill), task)
+
+
+def predict(runtime: Inference, task: Task[Any], images: Sequence[Tensor]) -> list[Any]:
+    """One merged prediction an image; see `predict_tasks`."""
+    return [of_image[task.name] for of_image in predict_tasks(runtime, {task.name: task}, images, run_views)]
+
+
+def predict_tasks(
+    runtime: R,
+    tasks: Mapping[str, Task[Any]],
+    images: Sequence[Tensor],
+    outputs: Callable[[R, Sequence[Tensor], Views], Outputs],
+    size: Size | None = None,
+) -> list[dict[str, Any]]:
+    """Predict a few images of any sizes with some tasks; to be run inside `runtime.evaluating()`.
+
+    Images share a batch where every task has a single view of each and these are equal. The views of test-time
+    augmentation are run one at a time, when `merge` asks for the next, so that a task which folds them as they come
+    holds one at a time.
 
     Args:
-        forward: raw output for (B, 3, H, W) pixel values and a task name; sets mode and precision itself.
-        task: the task.
+        runtime: runs the model.
+        tasks: tasks by name.
         images: (3, H, W) uint8 each, on the model's device.
-        fill: padding colour of views, 3 values in 0..255.
+        outputs: what runs the views of a batch: `run_views`, or `SharedFeatures` to run the backbone once for all tasks
+            that look at an image the same way.
+        size: one view of this height and width for all tasks, in place of their own views; it is rounded up to what the
+            backbone's strides divide.
 
     Returns:
-        One merged prediction an image, in original coordinates.
+        Predictions by task name, in original coordinates, one dict an image.
     """
-    views = [task.views(_size(image)) for image in images]
-    if all(len(of_image) == 1 for of_image in views):
-        return _predict_together(forward, task, images, [of_image[0] for of_image in views], fill)
-    return [
-        task.merge(_restored(forward, task, image, of_image, fill))
-        for image, of_image in zip(images, views, strict=True)
-    ]
+    forced = None if size is None else [View(round_up(size, max(runtime.model.backbone.spec.strides)))]
+    views = [{name: forced or task.views(size_of(image)) for name, task in tasks.items()} for image in images]
+    results: list[dict[str, Any]] = [{} for _ in images]
+    for members in _batches(views):
+        batch, of_batch = [images[index] for index in members], views[members[0]]
+        run, sizes = outputs(runtime, batch, of_batch), [size_of(image) for image in batch]
+        for name, task in tasks.items():
+            merged = merge_views(task, of_batch[name], partial(restored, task, run, sizes), len(batch))
+            for index, prediction in zip(members, merged, strict=True):
+                results[index][name] = prediction
+    return results
 
 
-def _restored(
-    forward: Forward, task: Task[Any], image: Tensor, views: Sequence[View], fill: Sequence[float]
-) -> Iterator[Any]:
-    """Predictions of one image in original coordinates, each view run when it is asked for."""
-    for view in views:
-        decoded = task.decode(forward(view.apply(image, fill)[None], task.name), view)
-        (prediction,) = expect_as_many(task, decoded, 1)
-        yield task.restore(prediction, view, _size(image))
+def restored(task: Task[Any], outputs: Outputs, sizes: Sequence[Size], view: View) -> Iterator[Any]:
+    """Predictions of a view in original coordinates, one an image of the batch, each restored when it is asked for."""
+    decoded = expect_as_many(task, task.decode(outputs(view, task.name), view), len(sizes))
+    for prediction, size in zip(decoded, sizes, strict=True):
+        yield task.restore(prediction, view, size)
 
 
-def _predict_together(
-    forward: Forward, task: Task[Any], images: Sequence[Tensor], views: Sequence[View], fill: Sequence[float]
+def merge_views(
+    task: Task[Any], views: Sequence[View], restore: Callable[[View], Iterator[Any]], images: int
 ) -> list[Any]:
-    """One view an image; images whose views are equal share a forward."""
-    merged: list[Any] = [None] * len(images)
-    for view in dict.fromkeys(views):
-        members = [index for index, of_image in enumerate(views) if of_image == view]
-        batch = batch_of([view.apply(images[index], fill) for index in members])
-        decoded = expect_as_many(task, task.decode(forward(batch, task.name), view), len(members))
-        for index, prediction in zip(members, decoded, strict=True):
-            merged[index] = task.merge([task.restore(prediction, view, _size(images[index]))])
-    return merged
+    """Merged predictions of a batch of one view, or of a single image of any number of views.
+
+    Args:
+        task: the task.
+        views: its views.
+        restore: gives the restored predictions of a view, one an image.
+        images: number of images.
+    """
+    if len(views) == 1:
+        predictions = restore(views[0])
+        return [task.merge([next(predictions)]) for _ in range(images)]
+    return [task.merge(chain.from_iterable(map(restore, views)))]
 
 
-def _size(image: Tensor) -> Size:
-    return (int(image.shape[-2]), int(image.shape[-1]))
+def _batches(views: Sequence[Views]) -> list[list[int]]:
+    """Numbers of the images of each batch."""
+    if any(len(of_task) != 1 for of_image in views for of_task in of_image.values()):
+        return [[index] for index in range(len(views))]
+    batches: dict[tuple[View, ...], list[int]] = {}
+    for index, of_image in enumerate(views):
+        batches.setdefault(tuple(of_task[0] for of_task in of_image.values()), []).append(index)
+    return list(batches.values())

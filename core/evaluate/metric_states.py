@@ -18,7 +18,7 @@ from torchmetrics import Metric, MetricCollection
 from torchmetrics.utilities import dim_zero_cat, dim_zero_mean
 
 from umbel.contract.errors import PluginError
-from umbel.runtime.base import Runtime
+from umbel.runtime.base import Inference
 
 _TREE = "tree"
 
@@ -34,7 +34,7 @@ def apart() -> Iterator[None]:
         Metric.sync = own  # type: ignore[method-assign]
 
 
-def gather_states(runtime: Runtime, metric: nn.Module) -> None:
+def gather_states(runtime: Inference, metric: nn.Module) -> None:
     """Give a metric the states of all ranks, as if one process had seen the data in the order of the ranks; every rank
     must call it, also one that has updated nothing."""
     if runtime.world_size > 1:

@@ -14,7 +14,7 @@ from umbel.contract.task import Task
 from umbel.contract.task_config import ORIGINAL, TtaConfig, TtaVariant
 from umbel.contract.types import Sample, Size
 from umbel.evaluate.tta_table import Row, evaluate_variants, pixels_of
-from umbel.runtime.base import Runtime
+from umbel.runtime.base import Inference
 
 MOST = 128  # combinations of a search; all are merged for every image
 
@@ -37,11 +37,12 @@ class Search:
 
 
 def search(
-    runtime: Runtime,
+    runtime: Inference,
     task: Task[Any],
+    dataset: Dataset[Sample],
+    *,
     scales: Sequence[float],
     budget: float,
-    dataset: Dataset[Sample],
     limit: int | None,
 ) -> Search:
     """Add the scale or the flip that raises the main metric most, until the budget is used up or nothing raises it.
@@ -52,9 +53,9 @@ def search(
     Args:
         runtime: gives the forward pass.
         task: as the recipe has it; its options stay.
+        dataset: validation data.
         scales: factors on the test size to choose from; 1 is always among them.
         budget: most pixels of all views, relative to the plain single view.
-        dataset: validation data.
         limit: only so many images, spread evenly.
 
     Raises:

@@ -11,17 +11,17 @@ from torch.utils.data import Dataset
 from umbel.config.build import with_variant
 from umbel.contract.task import Task
 from umbel.contract.task_config import ORIGINAL, TtaConfig, TtaVariant
-from umbel.contract.types import Sample, Size, View
+from umbel.contract.types import Sample, View
 from umbel.data.datasets import dataset_length
 from umbel.data.sample_errors import read_sample
 from umbel.evaluate.evaluate import compute_scores
-from umbel.evaluate.inference import image_tensor
+from umbel.evaluate.inference import image_tensor, size_of
 from umbel.evaluate.tta_variants import decode_groups
 from umbel.evaluate.tta_views import ImageViews, Member
-from umbel.runtime.base import Runtime
+from umbel.runtime.base import Inference
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Row:
     """One variant's line. What counts images is their mean.
 
@@ -45,7 +45,7 @@ class Row:
 
 
 def evaluate_variants(
-    runtime: Runtime, task: Task[Any], variants: Sequence[TtaVariant], dataset: Dataset[Sample], limit: int | None
+    runtime: Inference, task: Task[Any], variants: Sequence[TtaVariant], dataset: Dataset[Sample], limit: int | None
 ) -> list[Row]:
     """Evaluate variants of a task together: every view of an image is run once, whichever variants contain it.
 
@@ -74,7 +74,7 @@ def evaluate_variants(
         for number in range(images):
             sample = read_sample(task, dataset, number * length // images)
             image = image_tensor(sample.image, runtime.device)
-            size: Size = (int(image.shape[-2]), int(image.shape[-1]))
+            size = size_of(image)
             members = [Member(*pair, pair[0].views(size)) for pair in zip(tasks, groups, strict=True)]
             shared = ImageViews(runtime, image, members)
             plain_pixels += pixels_of(plain.views(size))
@@ -86,13 +86,13 @@ def evaluate_variants(
                 views[row] += len(member.views)
     return [
         Row(
-            variant.name,
-            variant.tta,
-            views[row] / images,
-            compute_scores(task, metrics[row]),
-            pixels[row] / images / 1e6,
-            pixels[row] / plain_pixels,
-            seconds[row] / images,
+            name=variant.name,
+            tta=variant.tta,
+            views=views[row] / images,
+            scores=compute_scores(task, metrics[row]),
+            megapixels=pixels[row] / images / 1e6,
+            cost=pixels[row] / plain_pixels,
+            seconds=seconds[row] / images,
         )
         for row, variant in enumerate(variants)
     ]

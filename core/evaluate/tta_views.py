@@ -1,20 +1,20 @@
-"""The views of one image, each run through the model once."""
+"""The views of one image, each run once for all variants of test-time augmentation that contain it."""
 
 from __future__ import annotations
 
-import time
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from umbel.contract.task import Task
-from umbel.contract.types import Size, View
-from umbel.registry.calls.task_rules import expect_as_many
-from umbel.runtime.base import Runtime
+from umbel.contract.types import View
+from umbel.evaluate.feature_cache import CountedCache
+from umbel.evaluate.inference import merge_views, restored, run_views, size_of
+from umbel.evaluate.stopwatch import Stopwatch
+from umbel.runtime.base import Inference
 
 
 @dataclass(frozen=True)
@@ -35,60 +35,43 @@ class Member:
 class ImageViews:
     """Predictions of an image's views, restored to its frame and shared by the variants that contain them.
 
-    A view's raw output is let go when the last group has decoded it, its prediction when the last variant is merged.
+    A view's raw output is let go when the last group has decoded it, its prediction when the last variant has it.
 
     Args:
         runtime: gives the forward pass.
         image: (3, H, W) uint8 on the runtime's device.
-        members: every variant that will be asked for, once each.
+        members: every variant that will be asked for, once each; all of one task.
     """
 
-    def __init__(self, runtime: Runtime, image: Tensor, members: Sequence[Member]) -> None:
-        self.runtime = runtime
-        self.image = image
-        self.size: Size = (int(image.shape[-2]), int(image.shape[-1]))
-        self._merges = Counter((view, member.group) for member in members for view in member.views)
-        self._decodes = Counter(view for view, _ in self._merges)
-        self._outputs: dict[View, Any] = {}
-        self._restored: dict[tuple[View, int], Any] = {}
-        self._seconds: dict[View | tuple[View, int], float] = {}
+    def __init__(self, runtime: Inference, image: Tensor, members: Sequence[Member]) -> None:
+        self._sizes = [size_of(image)]
+        self._run = run_views(runtime, [image], {})
+        self._watch = Stopwatch(runtime.device)
+        restores = [(view, member.group) for member in members for view in member.views]
+        self._restored: CountedCache[tuple[View, int], list[Any]] = CountedCache(restores)
+        self._outputs: CountedCache[View, Any] = CountedCache(view for view, _ in dict.fromkeys(restores))
 
     def merge(self, member: Member) -> tuple[Any, float]:
         """The variant's prediction, and the seconds it would have taken on its own."""
-        predictions = [self._prediction(member, view) for view in member.views]
-        started = self._now()
-        merged = member.task.merge(iter(predictions))
-        seconds = self._now() - started
-        for view in member.views:
-            key = (view, member.group)
-            seconds += self._seconds[view] + self._seconds[key]
-            self._merges[key] -= 1
-            if not self._merges[key]:
-                del self._restored[key]
-        return merged, seconds
+        with self._watch.timing(None):
+            (merged,) = merge_views(member.task, member.views, partial(self._restore, member), 1)
+        seconds = self._watch.seconds
+        shared = [key for view in member.views for key in (view, (view, member.group))]
+        return merged, seconds.pop(None) + sum(seconds[key] for key in shared)
 
-    def _prediction(self, member: Member, view: View) -> Any:
+    def _restore(self, member: Member, view: View) -> Iterator[Any]:
+        """The prediction of a view, in an iterator."""
         key = (view, member.group)
-        if key not in self._restored:
-            output = self._output(view, member.task.name)
-            started = self._now()
-            (prediction,) = expect_as_many(member.task, member.task.decode(output, view), 1)
-            self._restored[key] = member.task.restore(prediction, view, self.size)
-            self._seconds[key] = self._now() - started
-            self._decodes[view] -= 1
-            if not self._decodes[view]:
-                del self._outputs[view]
-        return self._restored[key]
 
-    def _output(self, view: View, name: str) -> Any:
-        if view not in self._outputs:
-            started = self._now()
-            shown = view.apply(self.image, self.runtime.model.fill)
-            self._outputs[view] = self.runtime.forward(shown[None], name)
-            self._seconds[view] = self._now() - started
-        return self._outputs[view]
+        def compute() -> list[Any]:
+            with self._watch.timing(key):
+                return list(restored(member.task, self._output, self._sizes, view))
 
-    def _now(self) -> float:
-        if self.runtime.device.type == "cuda":
-            torch.cuda.synchronize(self.runtime.device)
-        return time.perf_counter()
+        return iter(self._restored.get(key, compute))
+
+    def _output(self, view: View, task: str) -> Any:
+        def compute() -> Any:
+            with self._watch.timing(view):
+                return self._run(view, task)
+
+        return self._outputs.get(view, compute)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from umbel.contract.task import Task
     from umbel.contract.types import Size
     from umbel.predict.result import Result
-    from umbel.runtime.local import LocalRuntime
+    from umbel.runtime.base import SplitInference
 
     Image: TypeAlias = str | Path | np.ndarray | PillowImage.Image
 
@@ -32,7 +32,7 @@ class Trained:
 
     recipe: Recipe
     tasks: Mapping[str, Task[Any]]
-    runtime: LocalRuntime
+    runtime: SplitInference
 
     @overload
     def predict(  # type: ignore[overload-overlap]  # a path is a sequence of paths, to a type checker

@@ -71,43 +71,59 @@ def predict_files(
     videos = [file for file in files if file.suffix.lower() in SUFFIXES]
     images = [file for file in files if file not in set(videos)]
     _check_formats(predictor, formats)
+    job = _Job(predictor, out, formats, names, batch)
     for video in videos:
         if (out / f"{names[video]}.mp4").resolve() == video.resolve():
             raise DataError("would be overwritten by its own prediction", where=str(video), hint="choose another --out")
-    planned = _planned(predictor, names, videos, formats)
-    with hold(out, "umbel predict"), writing(out, planned, "prediction", inputs=files):
-        return _predict(predictor, images, videos, names, out, formats, batch)
+    with hold(out, "umbel predict"), writing(out, _planned(job, videos), "prediction", inputs=files):
+        return _predict(job, images, videos)
 
 
-def _planned(predictor: Predictor, names: dict[Path, str], videos: Sequence[Path], formats: Sequence[str]) -> list[str]:
+@dataclass(frozen=True)
+class _Job:
+    """What is to be done with the files; see `predict_files`.
+
+    Args:
+        predictor: tasks and filters.
+        out: the folder to write to.
+        formats: of `FORMATS`.
+        names: the stem of what is written of each file.
+        batch: images in a pass.
+    """
+
+    predictor: Predictor
+    out: Path
+    formats: Sequence[str]
+    names: dict[Path, str]
+    batch: int
+
+
+def _planned(job: _Job, videos: Sequence[Path]) -> list[str]:
     """The files that may be written, by their paths in the folder."""
-    images = [stem for file, stem in names.items() if file not in set(videos)]
-    suffixes = [suffix for suffix, kind in ((".jpg", "pictures"), (".png", "masks")) if kind in formats]
-    lists = [suffix for suffix, kind in ((".json", "json"), (".coco.json", "coco")) if kind in formats]
-    tasks = list(predictor.tasks)
+    images = [stem for file, stem in job.names.items() if file not in set(videos)]
+    suffixes = [suffix for suffix, kind in ((".jpg", "pictures"), (".png", "masks")) if kind in job.formats]
+    lists = [suffix for suffix, kind in ((".json", "json"), (".coco.json", "coco")) if kind in job.formats]
+    tasks = list(job.predictor.tasks)
     return [
         *(f"{task}/{stem}{suffix}" for task in tasks for stem in images for suffix in suffixes),
         *(f"{task}{suffix}" for task in tasks for suffix in lists if images),
-        *(f"{names[video]}{suffix}" for video in videos for suffix in (".mp4", ".jsonl")),
+        *(f"{job.names[video]}{suffix}" for video in videos for suffix in (".mp4", ".jsonl")),
     ]
 
 
-def _predict(
-    predictor: Predictor, images: Sequence[Path], videos: Sequence[Path], names: dict[Path, str], out: Path,
-    formats: Sequence[str], batch: int,
-) -> Outcome:  # fmt: skip
+def _predict(job: _Job, images: Sequence[Path], videos: Sequence[Path]) -> Outcome:
     outcome = Outcome()
-    writer = _ImageWriter(predictor, out, formats, names, outcome)
-    for start in range(0, len(images), batch):
-        for file, result in _predict_images(predictor, images[start : start + batch], outcome):
+    writer = _ImageWriter(job, outcome)
+    for start in range(0, len(images), job.batch):
+        for file, result in _predict_images(job.predictor, images[start : start + job.batch], outcome):
             writer.add(file, result)
     writer.finish()
     for file in videos:
         try:
-            _predict_video(predictor, file, out / names[file], formats, batch, outcome)
+            _predict_video(job, file, outcome)
         except DataError as error:
             outcome.failed.append(error)
-    if len(names) == len(outcome.failed) == 1 and not outcome.written:
+    if len(job.names) == len(outcome.failed) == 1 and not outcome.written:
         raise outcome.failed[0]
     return outcome
 
@@ -142,10 +158,9 @@ def _read(file: Path) -> np.ndarray:
 class _ImageWriter:
     """Writes the results of images: some files an image at once, the rest in the end."""
 
-    def __init__(
-        self, predictor: Predictor, out: Path, formats: Sequence[str], names: dict[Path, str], outcome: Outcome
-    ) -> None:
-        self.tasks, self.out, self.formats, self.names, self.outcome = predictor.tasks, out, formats, names, outcome
+    def __init__(self, job: _Job, outcome: Outcome) -> None:
+        self.tasks, self.out, self.formats, self.names = job.predictor.tasks, job.out, job.formats, job.names
+        self.outcome = outcome
         self.json: dict[str, dict[str, Any]] = {name: {} for name in self.tasks}
         self.coco: dict[str, list[dict[str, Any]]] = {name: [] for name in self.tasks}
         self.images: list[dict[str, Any]] = []
@@ -190,13 +205,12 @@ class _ImageWriter:
         self.outcome.written.append(path)
 
 
-def _predict_video(
-    predictor: Predictor, file: Path, base: Path, formats: Sequence[str], batch: int, outcome: Outcome
-) -> None:
-    """BASE.mp4 with all tasks drawn into it, BASE.jsonl with frame number, seconds and predictions of each frame.
+def _predict_video(job: _Job, file: Path, outcome: Outcome) -> None:
+    """NAME.mp4 with all tasks drawn into it, NAME.jsonl with frame number, seconds and predictions of each frame.
 
     Frames that come before a fault keep their results.
     """
+    base, formats = job.out / job.names[file], job.formats
     video = Video(file)
     picture, lines = Path(f"{base}.mp4"), Path(f"{base}.jsonl")
     try:
@@ -205,7 +219,7 @@ def _predict_video(
     except OSError as error:
         raise DataError(f"cannot be written: {error.strerror}", where=str(lines)) from None
     with VideoFile(picture, video.rate) as copy, lines.open("w", encoding="utf-8") as log:
-        for number, result in enumerate(predictor.stream(video, batch)):
+        for number, result in enumerate(job.predictor.stream(video, job.batch)):
             if "pictures" in formats:
                 copy.add(result.plot())
             if "json" in formats:

@@ -17,13 +17,12 @@ from umbel.io.run_folder import CHECKPOINTS, RECIPE_FILE, WEIGHTS
 from umbel.model.weights import load_weights
 from umbel.registry.plugins import Plugins
 from umbel.runtime.build import build
-from umbel.runtime.local import LocalRuntime
-from umbel.runtime.optim import build_optimizer
+from umbel.runtime.inference_model import InferenceModel
 
 
 def open_trained(
     target: str, overrides: Sequence[str], checkpoint: str, plugins: Plugins
-) -> tuple[Recipe, dict[str, Task[Any]], LocalRuntime]:
+) -> tuple[Recipe, dict[str, Task[Any]], InferenceModel]:
     """A trained run, or a recipe with the weights of a checkpoint.
 
     Averaged weights are taken where the checkpoint has them: they are what training evaluated.
@@ -49,10 +48,8 @@ def open_trained(
         trained_in = trained_precision(opened)
     tasks, model = build(recipe, plugins, pretrained=False)
     load_weights(model, tensors, where)
-    recipe.train.ema_decay = 0.0  # the weights to judge are the model's own now
     precision = recipe.train.precision if recipe.train.precision != "auto" else trained_in
-    runtime = LocalRuntime(model, build_optimizer(model, tasks, recipe.optim), recipe.optim, recipe.train, precision, 1)
-    return recipe, tasks, runtime
+    return recipe, tasks, InferenceModel(model, precision, channels_last=recipe.train.channels_last)
 
 
 def resolve_checkpoint(run: Path | None, name: str) -> Checkpoint:

@@ -12,8 +12,8 @@ from umbel.contract.defaults import classes_of, narrowed
 from umbel.contract.errors import ConfigError
 from umbel.contract.task import Task
 from umbel.contract.types import Size
-from umbel.evaluate.inference import image_tensor
-from umbel.evaluate.shared_backbone import predict_tasks
+from umbel.evaluate.feature_cache import SharedFeatures
+from umbel.evaluate.inference import image_tensor, predict_tasks
 from umbel.io.given import load_image, source_name
 from umbel.predict.exhaustion import naming_exhaustion
 from umbel.predict.result import Result
@@ -22,7 +22,7 @@ from umbel.predict.room import check_room
 if TYPE_CHECKING:
     import numpy as np
 
-    from umbel.runtime.local import LocalRuntime
+    from umbel.runtime.base import SplitInference
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,13 @@ class Predictor:
         tasks: tasks by name.
         confidence: predictions with a lower score are left out; None keeps what the recipe keeps.
         classes: only these; a task that has none of them is not filtered. Empty keeps all.
-        size: one view of this height and width for all tasks; see `umbel.evaluate.shared_backbone.predict_tasks`.
+        size: one view of this height and width for all tasks; see `umbel.evaluate.inference.predict_tasks`.
 
     Raises:
         ConfigError: a class that no task has, a confidence outside 0..1 or a size below 1.
     """
 
-    runtime: LocalRuntime
+    runtime: SplitInference
     tasks: Mapping[str, Task[Any]]
     confidence: float | None = None
     classes: Sequence[str] = ()
@@ -71,8 +71,7 @@ class Predictor:
         with naming_exhaustion(images, sources), self.runtime.evaluating():
             for image, source in zip(images, sources, strict=True):
                 check_room(self.runtime, self.tasks, (image.shape[0], image.shape[1]), self.size, source)
-            tensors = [image_tensor(image, self.runtime.device) for image in images]
-            predicted = predict_tasks(self.runtime, self.tasks, tensors, self.size)
+            predicted = self._predict(images)
         return [
             Result(image, {name: self._narrow(name, p) for name, p in of_image.items()}, self.tasks, source)
             for image, of_image, source in zip(images, predicted, sources, strict=True)
@@ -87,6 +86,18 @@ class Predictor:
         remaining = iter(sources)
         while chunk := list(islice(remaining, batch)):
             yield from self.predict([load_image(source) for source in chunk], [source_name(s) for s in chunk])
+
+    def _predict(self, images: Sequence[np.ndarray]) -> list[dict[str, Any]]:
+        """Predictions by task name of each image; those of one size share passes."""
+        predicted: list[dict[str, Any]] = [{} for _ in images]
+        tensors = [image_tensor(image, self.runtime.device) for image in images]
+        for shape in dict.fromkeys(image.shape for image in images):
+            members = [index for index, image in enumerate(images) if image.shape == shape]
+            batch = [tensors[index] for index in members]
+            found = predict_tasks(self.runtime, self.tasks, batch, SharedFeatures, self.size)
+            for index, of_image in zip(members, found, strict=True):
+                predicted[index] = of_image
+        return predicted
 
     def _narrow(self, name: str, prediction: Any) -> Any:
         task = self.tasks[name]

@@ -4,33 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
-from torch import Tensor
 
 from umbel.contract.errors import DataError
 from umbel.contract.task import Task
 from umbel.contract.types import Size, View
-from umbel.model.model import MultiTaskModel
 from umbel.predict.exhaustion import MEMORY
+from umbel.runtime.base import Inference
 from umbel.runtime.live_bytes import LiveBytes
 
 ASKED_FROM = 2**23  # pixels of a view, 8.4 million; smaller ones are not worth the question
 
 
-class MeasuredRuntime(Protocol):
-    """What is asked of a runtime."""
-
-    model: MultiTaskModel
-    device: torch.device
-
-    def forward(self, images: Tensor, task: str) -> Any:
-        """Raw output for (B, 3, H, W) pixel values."""
-
-
 def check_room(
-    runtime: MeasuredRuntime, tasks: Mapping[str, Task[Any]], image: Size, forced: Size | None, source: str
+    runtime: Inference, tasks: Mapping[str, Task[Any]], image: Size, forced: Size | None, source: str
 ) -> None:
     """Refuse an image of which a task's view needs more memory than is free; to be run inside `runtime.evaluating()`.
 
@@ -83,7 +72,7 @@ def free_bytes(device: torch.device) -> int | None:
         return free
 
 
-def _bytes_a_pixel(runtime: MeasuredRuntime, task: Task[Any]) -> float:
+def _bytes_a_pixel(runtime: Inference, task: Task[Any]) -> float:
     """Peak of the tensors of trunk and head, measured at the task's input size; kernels take more for themselves."""
     height, width = task.config.input_size
     model = runtime.model

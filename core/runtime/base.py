@@ -1,4 +1,4 @@
-"""What the engine asks of a runtime."""
+"""What evaluating, predicting and training ask of what runs a model."""
 
 from __future__ import annotations
 
@@ -19,17 +19,42 @@ class Average(Protocol):
     steps: int
 
 
-class Runtime(Protocol):
+class Inference(Protocol):
+    """Runs a model, of which every rank has one, without changing it."""
+
+    model: MultiTaskModel
+    device: torch.device
+    precision: str
+    rank: int
+    world_size: int
+
+    def forward(self, images: Tensor, task: str) -> Any:
+        """Raw output of a task's head for (B, 3, H, W) uint8 images, in the runtime's precision."""
+
+    def evaluating(self) -> AbstractContextManager[None]:
+        """Inside the block the model is in eval mode, without gradients, with the weights that are to be judged."""
+
+    def gather(self, values: Tensor) -> list[Tensor]:
+        """What every rank gave, by rank: 1-dimensional CPU tensors of one type, each of its own length; every rank
+        must call it."""
+
+
+class SplitInference(Inference, Protocol):
+    """Runs backbone and heads apart too, so that tasks can share a pass of the backbone."""
+
+    def features(self, images: Tensor, task: str) -> tuple[Tensor, ...]:
+        """Levels of (B, 3, H, W) pixel values, for a task."""
+
+    def head(self, features: tuple[Tensor, ...], task: str) -> Any:
+        """Raw output of a task's head."""
+
+
+class Runtime(Inference, Protocol):
     """Steps a model: forward and backward any number of times, then one optimizer step.
 
     A parameter that no task of a step used has a zero gradient: weight decay and momentum go on moving it.
     """
 
-    model: MultiTaskModel
-    device: torch.device
-    rank: int
-    world_size: int
-    precision: str
     steps_done: int
 
     @property
@@ -38,9 +63,6 @@ class Runtime(Protocol):
 
     def place(self, batch: Batch) -> Batch:
         """The batch on this runtime's device."""
-
-    def forward(self, images: Tensor, task: str) -> Any:
-        """Raw output of a task's head for (B, 3, H, W) uint8 images, in the runtime's precision."""
 
     def backward(self, loss: Tensor) -> None:
         """Add the gradients of a loss to those of this step."""
@@ -63,19 +85,12 @@ class Runtime(Protocol):
     def rows(self, values: list[int]) -> list[list[int]]:
         """What every rank gave, by rank; every rank must call it with as many numbers."""
 
-    def gather(self, values: Tensor) -> list[Tensor]:
-        """What every rank gave, by rank: 1-dimensional CPU tensors of one type, each of its own length; every rank
-        must call it."""
-
     def lr(self) -> float:
         """Learning rate of the next step, before group factors."""
 
     def whole(self, module: nn.Module) -> AbstractContextManager[Any]:
         """Inside the block a module's own parameters are whole here, as in `forward`, also for a backward pass; every
         rank must enter it."""
-
-    def evaluating(self) -> AbstractContextManager[None]:
-        """Inside the block the model is in eval mode, without gradients, with the weights that are to be judged."""
 
     def hold(self, copied: Callable[[], object]) -> bool:
         """Have the next step call `copied` before it changes anything but weights and buffers.

@@ -73,7 +73,9 @@ def build_runtime(
     precision = choose_precision(wanted_precision(recipe), next(model.parameters()).device)
     optimizer = build_optimizer(model, tasks, recipe.optim)
     if not is_distributed(recipe, ranks.world_size):
-        return LocalRuntime(model, optimizer, recipe.optim, recipe.train, precision, steps)
+        return LocalRuntime(
+            model, optimizer, optim=recipe.optim, train=recipe.train, precision=precision, total_steps=steps
+        )
     if model.balancer.gradient_every:
         raise ConfigError(
             "measures gradients on the trunk, which DeepSpeed does not give between its own backward passes",
@@ -82,5 +84,6 @@ def build_runtime(
         )
     from umbel.runtime.deepspeed import DeepSpeedRuntime
 
-    agreed = bool(ranks.agree(torch.tensor([precision == "bf16"], dtype=torch.int64))[0])
-    return DeepSpeedRuntime(model, optimizer, recipe, "bf16" if agreed else "fp32", steps, ranks)
+    bf16 = bool(ranks.agree(torch.tensor([precision == "bf16"], dtype=torch.int64))[0])
+    agreed = "bf16" if bf16 else "fp32"
+    return DeepSpeedRuntime(model, optimizer, recipe, precision=agreed, total_steps=steps, ranks=ranks)

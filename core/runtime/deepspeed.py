@@ -1,13 +1,9 @@
-"""DeepSpeed ZeRO over any number of processes; the only module that imports deepspeed, and only when it is used."""
+"""DeepSpeed ZeRO over any number of processes."""
 
 from __future__ import annotations
 
-import importlib.metadata
 import logging
-import os
-import sys
-import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -22,15 +18,15 @@ from umbel.model.ema import ShardAverage
 from umbel.model.model import MultiTaskModel
 from umbel.model.weights import load_weights
 from umbel.runtime.batch_norm import BatchStatistics
+from umbel.runtime.deepspeed_library import check_shapes, describe, import_deepspeed
 from umbel.runtime.local import fill_absent
 from umbel.runtime.move import move_batch
 from umbel.runtime.optim import lr_factor
+from umbel.runtime.precision import autocast
 from umbel.runtime.ranks import Ranks, limit_waiting
 from umbel.runtime.shards import make_shards, whole_weights
 
 log = logging.getLogger(__name__)
-
-PROVEN = ("0.19.8",)  # releases in which tests/core/runtime/test_equality.py holds
 
 
 class DeepSpeedRuntime:
@@ -52,6 +48,7 @@ class DeepSpeedRuntime:
         model: MultiTaskModel,
         optimizer: torch.optim.Optimizer,
         recipe: Recipe,
+        *,
         precision: str,
         total_steps: int,
         ranks: Ranks,
@@ -67,12 +64,12 @@ class DeepSpeedRuntime:
         self.memory_format = torch.channels_last if recipe.train.channels_last else torch.contiguous_format
         self.sizes: dict[str, Size] = {name: task.input_size for name, task in recipe.tasks.items()}
         self.steps_done = 0
-        _check_shapes(model)
+        check_shapes(model)
         model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # shards are flat
-        deepspeed = _import_deepspeed(self.device)
+        deepspeed = import_deepspeed(self.device)
         config = engine_config(recipe, ranks.world_size)
         if ranks.leads:
-            log.info("%s", _summary(config, recipe, ranks.world_size))
+            log.info("%s", describe(config, recipe, ranks.world_size))
         try:
             self.engine = deepspeed.initialize(
                 model=_Autocast(model, self), optimizer=optimizer, config=config, dist_init_required=False
@@ -256,57 +253,5 @@ class _Autocast(nn.Module):
 
     def forward(self, images: Tensor, task: str) -> Any:
         runtime = self._runtime[0]
-        with torch.autocast(runtime.device.type, torch.bfloat16, enabled=runtime.precision == "bf16"):
+        with autocast(runtime.device, runtime.precision):
             return self.model(images, task)
-
-
-def _check_shapes(model: nn.Module) -> None:
-    """Raise ConfigError for a parameter of a head, backbone or balancer that DeepSpeed fails on with a traceback."""
-    named = [name for name, parameter in model.named_parameters() if not parameter.ndim]
-    if named:
-        raise ConfigError(
-            f"DeepSpeed can neither send nor shard {', '.join(named[:4])}: a parameter without dimensions",
-            where="deepspeed",
-            hint="give it the shape (1,), or train in one process without a deepspeed block",
-        )
-
-
-def _import_deepspeed(device: torch.device) -> Any:
-    try:
-        version = importlib.metadata.version("deepspeed")
-    except importlib.metadata.PackageNotFoundError:
-        raise ConfigError(
-            "DeepSpeed is not installed", where="deepspeed", hint=f"pip install deepspeed=={PROVEN[-1]}, on Linux"
-        ) from None
-    if version not in PROVEN and os.environ.get("UMBEL_DEEPSPEED") != version:
-        raise ConfigError(
-            f"release {version} is installed, but umbel is proven right for {', '.join(PROVEN)} only",
-            where="deepspeed",
-            hint=f"pip install deepspeed=={PROVEN[-1]}; or UMBEL_DEEPSPEED={version} overrules it",
-        )
-    if device.type == "cpu":
-        os.environ["DS_ACCELERATOR"] = "cpu"
-    os.environ.setdefault("LOCAL_RANK", "0")  # DeepSpeed insists on it
-    import deepspeed
-    from deepspeed.utils import logger
-
-    if device.type == "cpu":  # else minutes of C++ compilation for a shared-memory all-reduce; gloo does it as well
-        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
-    warnings.filterwarnings("ignore", "`torch.distributed.*deprecated", FutureWarning)  # what this release calls
-    logger.setLevel(logging.WARNING)
-    for handler in logger.handlers:
-        if isinstance(handler, logging.StreamHandler):
-            handler.setStream(sys.stderr)
-    deepspeed.init_distributed(auto_mpi_discovery=False, verbose=False)
-    return deepspeed
-
-
-def _summary(config: Mapping[str, Any], recipe: Recipe, world_size: int) -> str:
-    zero = config["zero_optimization"]
-    offload = ", optimizer on the CPU" if (zero.get("offload_optimizer") or {}).get("device") == "cpu" else ""
-    clip = recipe.optim.clip_norm
-    return (
-        f"ZeRO stage {zero['stage']} over {world_size} process{'es' * (world_size > 1)}{offload}, "
-        f"gradients {f'clipped to norm {clip:g}' if clip is not None else 'not clipped'}, "
-        f"{recipe.train.accumulate} composite batch{'es' * (recipe.train.accumulate > 1)} a step"
-    )

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from umbel.config.schema import OptimConfig, TrainConfig
 from umbel.contract.errors import CheckpointError
-from umbel.contract.types import Batch
 from umbel.model.ema import WeightAverage
 from umbel.model.model import MultiTaskModel
 from umbel.model.weights import load_weights
-from umbel.runtime.move import move_batch
+from umbel.runtime.inference_model import InferenceModel
 from umbel.runtime.optim import lr_factor
 
 
-class LocalRuntime:
-    """One process, one device.
+class LocalRuntime(InferenceModel):
+    """One process, one device: a model that predicts, and the optimizer that steps it.
 
     Args:
         model: the model, already on `device`.
@@ -31,47 +29,25 @@ class LocalRuntime:
         total_steps: length of the schedule.
     """
 
-    rank = 0
-    world_size = 1
-
     def __init__(
         self,
         model: MultiTaskModel,
         optimizer: torch.optim.Optimizer,
+        *,
         optim: OptimConfig,
         train: TrainConfig,
         precision: str,
         total_steps: int,
     ) -> None:
-        self.model = model
+        super().__init__(model, precision, channels_last=train.channels_last)
         self.optimizer = optimizer
         self.optim = optim
-        self.precision = precision
         self.total_steps = total_steps
-        self.device = next(model.parameters()).device
-        self.memory_format = torch.channels_last if train.channels_last else torch.contiguous_format
         self.average = WeightAverage(model, train.ema_decay) if train.ema_decay else None
         self.steps_done = 0
         self._norm: Tensor | None = None  # of this step's gradients, once known
         self._copied: Callable[[], object] | None = None
         self._parameters = [p for group in optimizer.param_groups for p in group["params"]]
-
-    def place(self, batch: Batch) -> Batch:
-        return move_batch(batch, self.device, self.memory_format)
-
-    def forward(self, images: Tensor, task: str) -> Any:
-        with self._autocast():
-            return self.model(images, task)
-
-    def features(self, images: Tensor, task: str) -> tuple[Tensor, ...]:
-        """The trunk's part of `forward`."""
-        with self._autocast():
-            return self.model.features(images, task)
-
-    def head(self, features: tuple[Tensor, ...], task: str) -> Any:
-        """The head's part of `forward`."""
-        with self._autocast():
-            return self.model.heads[task](features)
 
     def backward(self, loss: Tensor) -> None:
         loss.backward()  # type: ignore[no-untyped-call]
@@ -113,9 +89,6 @@ class LocalRuntime:
     def rows(self, values: list[int]) -> list[list[int]]:
         return [values]
 
-    def gather(self, values: Tensor) -> list[Tensor]:
-        return [values]
-
     def lr(self) -> float:
         return self.optim.lr * self._factor()
 
@@ -124,13 +97,8 @@ class LocalRuntime:
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
-        training = self.model.training
-        self.model.eval()
-        try:
-            with torch.no_grad(), self.average.applied() if self.average else nullcontext():
-                yield
-        finally:
-            self.model.train(training)
+        with super().evaluating(), self.average.applied() if self.average else nullcontext():
+            yield
 
     def hold(self, copied: Callable[[], object]) -> bool:
         self._copied = copied
@@ -179,9 +147,6 @@ class LocalRuntime:
 
     def _factor(self) -> float:
         return lr_factor(self.steps_done, self.total_steps, self.optim)
-
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
 
 def fill_absent(parameters: Sequence[Tensor]) -> None:

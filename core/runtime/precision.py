@@ -1,4 +1,4 @@
-"""Choosing the precision by rule: the same recipe on the same kind of device always trains in the same."""
+"""Choosing the precision by rule, and computing in it: a recipe does the same on every device of one kind."""
 
 from __future__ import annotations
 
@@ -20,3 +20,8 @@ def choose_precision(wanted: str, device: torch.device) -> str:
         return wanted
     native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     return "bf16" if native else "fp32"
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """Inside the block a model computes in "fp32" or "bf16"."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -32,8 +32,8 @@ from umbel.registry.calls.fallback import as_method
 from umbel.registry.calls.fault import of_backward, of_samples, returned
 from umbel.registry.calls.owner import owner_of
 from umbel.report.record import figure_to_json
-from umbel.runtime.base import Runtime
-from umbel.runtime.local import LocalRuntime
+from umbel.runtime.base import Inference
+from umbel.runtime.inference_model import InferenceModel
 from umbel.runtime.precision import choose_precision
 from umbel.schedule.plan import Plan
 from umbel.training.balancing import gradient_norm
@@ -61,6 +61,23 @@ class Trial:
     substituted: frozenset[str] = frozenset()
 
 
+class Differentiable(Inference, Protocol):
+    """What the trial of a training batch needs of a runtime."""
+
+    def place(self, batch: Batch) -> Batch:
+        """The batch on this runtime's device."""
+
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradients of a loss to those that there are."""
+
+
+class _BareModel(InferenceModel):
+    """The model without an optimizer, whose gradients are looked at and dropped."""
+
+    def backward(self, loss: Tensor) -> None:
+        loss.backward()  # type: ignore[no-untyped-call]
+
+
 @apart()  # the trial of another rank may have ended
 def try_model(model: MultiTaskModel, trial: Trial) -> None:
     """Stop at what a first step and a first evaluation would show; touches no other process, and starts none.
@@ -74,8 +91,7 @@ def try_model(model: MultiTaskModel, trial: Trial) -> None:
     """
     recipe = trial.recipe
     precision = choose_precision(wanted_precision(recipe), next(model.parameters()).device)
-    idle = torch.optim.SGD(model.parameters(), lr=0.0)  # it is never stepped
-    runtime = LocalRuntime(model, idle, recipe.optim, replace(recipe.train, ema_decay=0.0), precision, 1)
+    runtime = _BareModel(model, precision, channels_last=recipe.train.channels_last)
     with restored(model, trial.tasks.values()):
         model.train()
         torch.manual_seed(keyed_seed(recipe.train.seed, "step", 0, 0))  # the dropout of the first step
@@ -95,7 +111,12 @@ def try_model(model: MultiTaskModel, trial: Trial) -> None:
 
 
 def try_batch(
-    runtime: Runtime, task: Task[Any], batch: Batch, *, norms: dict[str, Tensor] | None = None, strict: bool = True
+    runtime: Differentiable,
+    task: Task[Any],
+    batch: Batch,
+    *,
+    norms: dict[str, Tensor] | None = None,
+    strict: bool = True,
 ) -> Tensor:
     """Forward and backward of one batch, whose graph and gradients are freed again.
 
@@ -134,7 +155,7 @@ def try_batch(
     return total.detach()
 
 
-def try_image(runtime: Runtime, task: Task[Any], dataset: Dataset[Sample]) -> set[str]:
+def try_image(runtime: Inference, task: Task[Any], dataset: Dataset[Sample]) -> set[str]:
     """Predict the first validation image, score it, show it to the reporter, draw and write it as results are.
 
     Returns:
@@ -144,7 +165,7 @@ def try_image(runtime: Runtime, task: Task[Any], dataset: Dataset[Sample]) -> se
     sample = replace(stored, image=stored.image.copy())  # what is drawn into must not be the data set's own
     with runtime.evaluating(), of_samples([sample.id]):
         image = image_tensor(sample.image, runtime.device)
-        (prediction,) = predict(runtime.forward, task, [image], runtime.model.fill)
+        (prediction,) = predict(runtime, task, [image])
         metric = task.metric()
         metric.update([prediction], [sample.target])
         names = set(compute_scores(task, metric))

@@ -36,7 +36,8 @@ def main(recipe_file: str, out: str, *overrides: str) -> None:
     join(ranks, torch.device("cpu"), 120.0)
     tasks, model = build(recipe, plugins, pretrained=False)
     steps = recipe.train.steps or 1
-    runtime = DeepSpeedRuntime(model, build_optimizer(model, tasks, recipe.optim), recipe, "fp32", steps, ranks)
+    optimizer = build_optimizer(model, tasks, recipe.optim)
+    runtime = DeepSpeedRuntime(model, optimizer, recipe, precision="fp32", total_steps=steps, ranks=ranks)
     plan = make_plan(recipe.tasks, recipe.train.schedule, dict.fromkeys(tasks, 1.0), 0)
     data = load_datasets(tasks, "train")
     batches = CompositeLoader(tasks, data, 0, 0, steps, ranks.rank, ranks.world_size, plan=plan)

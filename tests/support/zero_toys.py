@@ -145,8 +145,10 @@ def make_runtime(
     if adam:
         optimizer = torch.optim.AdamW(groups, lr=LR)
     if not block:
-        return tasks, LocalRuntime(model, optimizer, optim, recipe.train, "fp32", STEPS)
-    return tasks, DeepSpeedRuntime(model, optimizer, recipe, "fp32", STEPS, world)
+        return tasks, LocalRuntime(
+            model, optimizer, optim=optim, train=recipe.train, precision="fp32", total_steps=STEPS
+        )
+    return tasks, DeepSpeedRuntime(model, optimizer, recipe, precision="fp32", total_steps=STEPS, ranks=world)
 
 
 def composite(schedule: str, step: int, rank: int, world_size: int) -> dict[str, Any]:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from umbel.contract.types import Size
+from umbel.contract.types import Size, View
+from umbel.evaluate.feature_cache import SharedFeatures
+from umbel.evaluate.stopwatch import seconds_now
 from umbel.model.model import count_parameters
 from umbel.predict.load import open_trained
 from umbel.registry.plugins import Plugins
-from umbel.runtime.local import LocalRuntime
 
 REPEATS = 7
 
@@ -43,35 +44,28 @@ def measure_cost(joint: Path, singles: dict[str, Path]) -> Cost:
     size = max((task.config.input_size for task in tasks.values()), key=lambda side: side[0] * side[1])
     alone = {name: open_trained(str(path), [], "latest", plugins)[2] for name, path in singles.items()}
     counts = [count_parameters(model.model) for model in (whole, *alone.values())]
-    images = torch.zeros((1, 3, *size), dtype=torch.uint8, device=whole.device)
+    image, view = torch.zeros((3, *size), dtype=torch.uint8, device=whole.device), View(size)
 
     def together() -> None:
-        trunks: dict[str, tuple[torch.Tensor, ...]] = {}
+        outputs = SharedFeatures(whole, [image], {name: [view] for name in tasks})
         for name in tasks:
-            key = whole.model.backbone.trunk_key(name)  # tasks with statistics of their own share no trunk
-            if key not in trunks:
-                trunks[key] = whole.model.features(images, name)
-            whole.model.heads[name](trunks[key])
+            outputs(view, name)
 
     def one_by_one() -> None:
-        for name, runtime in alone.items():
-            runtime.model(images, name)
+        for name, model in alone.items():
+            model.forward(image[None], name)
 
-    with whole.evaluating():
-        for runtime in alone.values():
-            runtime.model.eval()
-        seconds = (_median_seconds(together, whole), _median_seconds(one_by_one, whole))
-    return Cost((counts[0], sum(counts[1:])), seconds, size, whole.device.type)
+    with ExitStack() as stack:
+        for model in (whole, *alone.values()):
+            stack.enter_context(model.evaluating())
+        seconds = (_median_seconds(together, whole.device), _median_seconds(one_by_one, whole.device))
+    return Cost(parameters=(counts[0], sum(counts[1:])), seconds=seconds, size=size, device=whole.device.type)
 
 
-def _median_seconds(work: Callable[[], None], runtime: LocalRuntime) -> float:
+def _median_seconds(work: Callable[[], None], device: torch.device) -> float:
     taken = []
-    cuda = runtime.device.type == "cuda"
     for _ in range(REPEATS + 1):  # the first warms up
-        started = time.perf_counter()
-        with torch.autocast(runtime.device.type, torch.bfloat16, enabled=runtime.precision == "bf16"):
-            work()
-        if cuda:
-            torch.cuda.synchronize(runtime.device)
-        taken.append(time.perf_counter() - started)
+        started = seconds_now(device)
+        work()
+        taken.append(seconds_now(device) - started)
     return statistics.median(taken[1:])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ from safetensors.torch import save
 
 from umbel.config.edit import _recipe_of
 from umbel.config.redact import Secrets
-from umbel.config.schema import Recipe
 from umbel.contract.defaults import export_spec_of
 from umbel.contract.errors import ConfigError, DataError
 from umbel.contract.task import Task
@@ -23,7 +22,7 @@ from umbel.io.files import write_bytes, write_json
 from umbel.io.lock import enclosing_run, hold
 from umbel.io.run_folder import WEIGHTS
 from umbel.io.written import writing
-from umbel.model.model import MultiTaskModel, keep_tasks
+from umbel.model.model import MultiTaskModel, count_parameters, keep_tasks
 from umbel.version import __version__
 from umbel.workflows.export.card import model_card
 from umbel.workflows.export.graph import INPUT, ExportGraph, output_names
@@ -52,9 +51,23 @@ class Exported:
     parity: list[Parity] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class _Written:
+    """The weights or program of an export.
+
+    Args:
+        exported: what there is so far.
+        names: of the outputs, by task name.
+        shapes: of the outputs, by name; unknown of weights.
+    """
+
+    exported: Exported
+    names: Mapping[str, Sequence[str]]
+    shapes: Mapping[str, Sequence[int]]
+
+
 def export_model(
     model: MultiTaskModel,
-    recipe: Recipe,
     tree: Any,
     tasks: Mapping[str, Task[Any]],
     out: Path,
@@ -69,8 +82,7 @@ def export_model(
 
     Args:
         model: trained; it is taken apart and of no use afterwards.
-        recipe: what it was trained with.
-        tree: the same as written, interpolations unresolved.
+        tree: the recipe it was trained with as written, interpolations unresolved.
         tasks: the tasks to export.
         out: gets the weights or program, `umbel.json`, `README.md` and, with weights, `recipe.yaml`.
         target: one of `TARGETS`.
@@ -82,9 +94,25 @@ def export_model(
     Raises:
         ConfigError: the size does not fit, ONNX is not installed, or a file is in the way that umbel did not write.
     """
-    names = _files(target)
-    with hold(enclosing_run(out) or out, "umbel export"), writing(out, names, f"export to {target}"):
-        return _export(model, recipe, tree, tasks, out, target, name, scores, opset, size)
+    with hold(enclosing_run(out) or out, "umbel export"), writing(out, _files(target), f"export to {target}"):
+        trunk = model.backbone.summary()
+        traced_size = size or _largest_size(tasks)
+        _check_size(traced_size, max(model.backbone.spec.strides))
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DataError(f"cannot be written: {error.strerror}", where=str(out)) from None
+        if target == "safetensors":
+            written = _export_weights(model, tree, tasks, out)
+        else:
+            written = _export_program(model, tasks, out, target=target, opset=opset, size=traced_size)
+        done, secrets = written.exported, Secrets.of(tree)
+        spec = {"umbel": __version__, "trunk": trunk} | _describe(model, tasks, written, traced_size)
+        write_json(out / SPEC, secrets.conceal(spec))
+        done.files += [SPEC, "README.md"]
+        card = model_card(name, tasks, scores=scores, trunk=trunk, files=done.files[:-1], secrets=secrets)
+        write_bytes(out / "README.md", card.encode())
+        return done
 
 
 def _files(target: str) -> tuple[str, ...]:
@@ -97,30 +125,12 @@ def _files(target: str) -> tuple[str, ...]:
     return (*own[target], SPEC, "README.md")
 
 
-def _export(
-    model: MultiTaskModel, recipe: Recipe, tree: Any, tasks: Mapping[str, Task[Any]], out: Path, target: str, name: str,
-    scores: Mapping[str, Any], opset: int | None, size: Size | None,
-) -> Exported:  # fmt: skip
-    trunk = model.backbone.summary()
-    traced_size = size or _largest_size(tasks)
-    _check_size(traced_size, max(model.backbone.spec.strides))
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"cannot be written: {error.strerror}", where=str(out)) from None
-    if target == "safetensors":
-        keep_tasks(model, tuple(tasks))
-        tensors = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
-        write_bytes(out / WEIGHTS, save(tensors, {"format": "pt"}))
-        OmegaConf.save(_recipe_of(tree, model, tasks), out / "recipe.yaml", resolve=False)
-        done = Exported([WEIGHTS, "recipe.yaml"], _count(model), ["batch", "height", "width"])
-        names = {task: [task] for task in tasks}
-        shapes: dict[str, Any] = {}
-    else:
-        done, names, shapes = _export_program(model, tasks, out, target, opset, traced_size)
-    spec = {
-        "umbel": __version__,
-        "trunk": trunk,
+def _describe(
+    model: MultiTaskModel, tasks: Mapping[str, Task[Any]], written: _Written, traced_size: Size
+) -> dict[str, Any]:
+    """What `umbel.json` says of the input, the tasks and the check, as JSON types."""
+    done = written.exported
+    return {
         "input": {
             "name": INPUT, "layout": "NCHW", "channels": "RGB", "dtype": "float32", "range": [0, 255],
             "traced_size": list(traced_size), "dynamic": done.dynamic,
@@ -131,24 +141,29 @@ def _export(
             task_name: {
                 "kind": task.config.kind,
                 "input_size": list(task.config.input_size),
-                "outputs": [{"name": output, "shape": shapes.get(output)} for output in names[task_name]],
+                "outputs": [
+                    {"name": output, "shape": written.shapes.get(output)} for output in written.names[task_name]
+                ],
                 **to_jsonable(export_spec_of(task)),
             }
             for task_name, task in tasks.items()
         },
         "parity": [asdict(entry) for entry in done.parity],
     }  # fmt: skip
-    secrets = Secrets.of(tree)
-    write_json(out / SPEC, secrets.conceal(spec))
-    done.files += [SPEC, "README.md"]
-    card = model_card(name, tasks, scores, trunk, done.files[:-1], secrets)
-    write_bytes(out / "README.md", card.encode())
-    return done
+
+
+def _export_weights(model: MultiTaskModel, tree: Any, tasks: Mapping[str, Task[Any]], out: Path) -> _Written:
+    keep_tasks(model, tuple(tasks))
+    tensors = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
+    write_bytes(out / WEIGHTS, save(tensors, {"format": "pt"}))
+    OmegaConf.save(_recipe_of(tree, model, tasks), out / "recipe.yaml", resolve=False)
+    done = Exported([WEIGHTS, "recipe.yaml"], count_parameters(model), ["batch", "height", "width"])
+    return _Written(done, {task: [task] for task in tasks}, {})
 
 
 def _export_program(
-    model: MultiTaskModel, tasks: Mapping[str, Task[Any]], out: Path, target: str, opset: int | None, size: Size
-) -> tuple[Exported, dict[str, list[str]], dict[str, Any]]:
+    model: MultiTaskModel, tasks: Mapping[str, Task[Any]], out: Path, *, target: str, opset: int | None, size: Size
+) -> _Written:
     graph = ExportGraph(model, tasks)
     structures = graph.shapes(torch.zeros(1, 3, *size))
     names = output_names(structures)
@@ -168,7 +183,7 @@ def _export_program(
         shapes = {key: list(tensor.shape) for key, tensor in zip(flat, graph(torch.zeros(1, 3, *size)), strict=True)}
     dynamic = ["batch"] * traced.batch + ["height", "width"] * traced.sizes
     beside = [file, f"{file}.data"] if (out / f"{file}.data").exists() else [file]
-    return Exported(beside, _count(graph), dynamic, parity), names, shapes
+    return _Written(Exported(beside, count_parameters(graph), dynamic, parity), names, shapes)
 
 
 def _largest_size(tasks: Mapping[str, Task[Any]]) -> Size:
@@ -179,7 +194,3 @@ def _largest_size(tasks: Mapping[str, Task[Any]]) -> Size:
 def _check_size(size: Size, stride: int) -> None:
     if min(size) < stride or size[0] % stride or size[1] % stride:
         raise ConfigError(f"is {list(size)}; both sides must be divisible by {stride}", where="--size")
-
-
-def _count(module: torch.nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())

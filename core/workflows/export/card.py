@@ -23,6 +23,7 @@ result.to_json()
 def model_card(
     name: str,
     tasks: Mapping[str, Task[Any]],
+    *,
     scores: Mapping[str, Any],
     trunk: str,
     files: list[str],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch.utils import _pytree
 from umbel.contract.defaults import exported
 from umbel.contract.errors import ConfigError
 from umbel.contract.task import Task
+from umbel.evaluate.feature_cache import CountedCache
 from umbel.model.model import MultiTaskModel, keep_tasks
 
 INPUT = "images"
@@ -49,14 +51,12 @@ class ExportGraph(nn.Module):
     def outputs(self, images: Tensor) -> dict[str, Any]:
         """Output of every task as its head gives it."""
         normalised = (images - self.mean) / self.std  # type: ignore[operator]
-        features: dict[str, tuple[Tensor, ...]] = {}
-        outputs = {}
-        for name, head in self.heads.items():
-            key = self.backbone.trunk_key(name)
-            if key not in features:
-                features[key] = self.backbone(normalised, name)
-            outputs[name] = head(features[key])
-        return outputs
+        keys = {name: self.backbone.trunk_key(name) for name in self.heads}
+        features: CountedCache[str, tuple[Tensor, ...]] = CountedCache(keys.values())
+        return {
+            name: head(features.get(keys[name], partial(self.backbone, normalised, name)))
+            for name, head in self.heads.items()
+        }
 
     def shapes(self, images: Tensor) -> dict[str, Any]:
         """The structure of every task's output, to put flat outputs back together with `assemble`.

@@ -205,7 +205,7 @@ def test_one_bad_image_never_ends_the_command(cli: Cli, run: Path, monkeypatch: 
 
     import torch
 
-    from umbel.runtime.local import LocalRuntime
+    from umbel.runtime.inference_model import InferenceModel
 
     header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
     chunk = struct.pack(">I", 13) + b"IHDR" + header + struct.pack(">I", zlib.crc32(b"IHDR" + header))
@@ -215,14 +215,14 @@ def test_one_bad_image_never_ends_the_command(cli: Cli, run: Path, monkeypatch: 
     Path("photos/text.png").write_bytes(b"not an image")
     write_image(Path("photos/large.png"), np.zeros((50, 60, 3), np.uint8))
     write_image(Path("photos/wide.png"), np.zeros((1, 65_600, 3), np.uint8))
-    forward = LocalRuntime.features
+    forward = InferenceModel.features
 
-    def features(self: LocalRuntime, images: torch.Tensor, task: str) -> tuple[torch.Tensor, ...]:
+    def features(self: InferenceModel, images: torch.Tensor, task: str) -> tuple[torch.Tensor, ...]:
         if images.shape[-2] == 64 and images[..., :50, :60].sum() == 0 and images.shape[-1] == 64:
             return torch.empty(10**15)  # type: ignore[return-value]  # torch's own error
         return forward(self, images, task)
 
-    monkeypatch.setattr(LocalRuntime, "features", features)
+    monkeypatch.setattr(InferenceModel, "features", features)
     code, _, err = cli("predict", str(run), "photos", "--task", "road", "--batch", "8")
     assert code == 1
     told = dict(line.removeprefix("not predicted: ").split(": ", 1) for line in err.splitlines())

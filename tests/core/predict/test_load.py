@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from umbel.contract.errors import CheckpointError, ConfigError, DataError
 from umbel.data.datasets import load_datasets
 from umbel.evaluate.evaluate import evaluate
 from umbel.io.images import read_image, write_image
+from umbel.io.run_folder import RECIPE_FILE
+from umbel.predict import load
 from umbel.predict.files import picture_stems, predict_files
 from umbel.predict.load import open_trained, resolve_checkpoint, select_tasks
 from umbel.predict.predictor import Predictor
@@ -47,6 +52,40 @@ def test_recipe_can_be_evaluated_with_the_weights_of_a_run(
         assert scores == pytest.approx(json.loads((run.directory / "scores.json").read_text()), abs=1e-6)
     with pytest.raises(ConfigError, match="--checkpoint: no checkpoint folder 'latest'"):
         open_trained(str(recipe_file), (), "latest", new_plugins())
+
+
+def test_opening_and_predicting_make_no_optimizer_and_change_no_recipe(
+    launch: Launch, new_plugins: NewPlugins, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = launch("a", "train.steps=2", "train.ema_decay=0.9")
+    stored = (run.directory / RECIPE_FILE).read_bytes()
+    made: list[torch.optim.Optimizer] = []
+    loaded: list[tuple[Any, Any]] = []
+    init, load_recipe = torch.optim.Optimizer.__init__, load.load_recipe
+
+    def counted(self: torch.optim.Optimizer, *given: Any, **named: Any) -> None:
+        made.append(self)
+        init(self, *given, **named)
+
+    def kept(*given: Any) -> tuple[Any, Any]:
+        loaded.append(load_recipe(*given))
+        loaded.append(copy.deepcopy(loaded[-1]))
+        return loaded[-2]
+
+    monkeypatch.setattr(torch.optim.Optimizer, "__init__", counted)
+    monkeypatch.setattr(load, "load_recipe", kept)
+    recipe, tasks, runtime = open_trained(str(run.directory), (), "latest", new_plugins())
+    evaluate(runtime, tasks, load_datasets(tasks, "val"), recipe.score)
+    (result,) = Predictor(runtime, tasks).predict([np.zeros((16, 16, 3), np.uint8)], [""])
+    assert set(result) == set(tasks)
+    assert made == []
+    (typed, tree), before = loaded
+    assert recipe is typed
+    assert (typed, tree) == before
+    assert recipe.train.ema_decay == 0.9
+    assert (run.directory / RECIPE_FILE).read_bytes() == stored
+    torch.optim.SGD([torch.zeros(1)])
+    assert len(made) == 1  # an optimizer would have been seen
 
 
 def test_nonsense_task_predicts_files(launch: Launch, new_plugins: NewPlugins, tmp_path: Path) -> None:

@@ -24,7 +24,8 @@ def make(clip: float | None = 1.0, ema: float = 0.0, precision: str = "fp32", lr
     tasks = {"a": BrightTask("a", TaskConfig("bright", 2, (8, 8)), BrightOptions())}
     model = build_model(TinyBackbone(TinyOptions(dropout=0.5)), tasks, 0)
     config = OptimConfig(lr=lr, warmup_steps=0, clip_norm=clip)
-    return LocalRuntime(model, build_optimizer(model, tasks, config), config, TrainConfig(ema_decay=ema), precision, 10)
+    optimizer, train = build_optimizer(model, tasks, config), TrainConfig(ema_decay=ema)
+    return LocalRuntime(model, optimizer, optim=config, train=train, precision=precision, total_steps=10)
 
 
 @settings(max_examples=25, deadline=None)

@@ -55,7 +55,7 @@ def test_steps_are_the_golden_ones(golden: Callable[[str], Any], case: str, deca
     optimizer = torch.optim.AdamW(
         [{"params": [model.w, model.b], "initial_lr": 1.0, "weight_decay": decay}], lr=1.0, betas=(0.9, 0.999), eps=1e-8
     )
-    runtime = LocalRuntime(model, optimizer, config, TrainConfig(), "fp32", 10)
+    runtime = LocalRuntime(model, optimizer, optim=config, train=TrainConfig(), precision="fp32", total_steps=10)
     for k, (rate, (w, b)) in enumerate(zip((1e-2, 5e-3, 1e-3), golden("adamw_clip.json")["cases"][case], strict=True)):
         optimizer.param_groups[0]["initial_lr"] = rate
         model.w.grad = torch.sin(torch.arange(6, dtype=torch.float32) + k).reshape(2, 3)

@@ -45,7 +45,8 @@ def make(ema: float = 0.9, seed: int = 0, width: int = 8) -> LocalRuntime:
     torch.manual_seed(seed)
     model = build_model(TinyBackbone(TinyOptions(width=width)), tasks, seed).to(memory_format=torch.channels_last)
     config = OptimConfig(lr=0.1, warmup_steps=0)
-    return LocalRuntime(model, build_optimizer(model, tasks, config), config, TrainConfig(ema_decay=ema), "fp32", 20)
+    optimizer, train = build_optimizer(model, tasks, config), TrainConfig(ema_decay=ema)
+    return LocalRuntime(model, optimizer, optim=config, train=train, precision="fp32", total_steps=20)
 
 
 def step(runtime: LocalRuntime, number: int) -> None:

@@ -58,7 +58,8 @@ def measure(stage):
     before = live()
     tasks, model = build(recipe, plugins, pretrained=False)
     trained = [p.numel() for p in model.parameters()]
-    runtime = DeepSpeedRuntime(model, build_optimizer(model, tasks, recipe.optim), recipe, "fp32", 9, ranks)
+    optimizer = build_optimizer(model, tasks, recipe.optim)
+    runtime = DeepSpeedRuntime(model, optimizer, recipe, precision="fp32", total_steps=9, ranks=ranks)
     runtime.model.train()
 
     def backwards():
@@ -85,7 +86,7 @@ def test_live_bytes_are_within_a_tenth(world: int, tmp_path: Path, repository: P
     script.write_text(WORKER)
     environment = os.environ | {
         "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": str(repository / "tests"),
+        "PYTHONPATH": str(repository / "tests" / "support"),
         "DS_ACCELERATOR": "cpu",
     }
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(world)]

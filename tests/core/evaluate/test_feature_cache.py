@@ -14,8 +14,8 @@ from trio import make_run
 
 import umbel
 from umbel.contract.values import to_jsonable
-from umbel.evaluate.inference import image_tensor, predict
-from umbel.evaluate.shared_backbone import predict_tasks
+from umbel.evaluate.feature_cache import CountedCache, SharedFeatures
+from umbel.evaluate.inference import image_tensor, predict, predict_tasks
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def picture(seed: int, height: int, width: int) -> np.ndarray:
 def alone(model: umbel.Trained, name: str, image: np.ndarray) -> Any:
     with model.runtime.evaluating():
         tensor = image_tensor(image, model.runtime.device)
-        (prediction,) = predict(model.runtime.forward, model.tasks[name], [tensor], model.runtime.model.fill)
+        (prediction,) = predict(model.runtime, model.tasks[name], [tensor])
     return prediction
 
 
@@ -128,7 +128,7 @@ def test_features_are_dropped_after_their_last_use(model: umbel.Trained) -> None
 
     with model.runtime.evaluating():
         image = image_tensor(picture(8, 50, 90), model.runtime.device)
-        predict_tasks(Watching(model.runtime), model.tasks, [image])
+        predict_tasks(Watching(model.runtime), model.tasks, [image], SharedFeatures)
     assert kept == [1, 1, 1]
 
 
@@ -153,3 +153,16 @@ def test_a_trunk_that_binds_tasks_is_taken_to_differ_between_them() -> None:
 
     assert Plain().trunk_key("a") == Plain().trunk_key("b")
     assert Bound().trunk_key("a") != Bound().trunk_key("b")
+
+
+def test_a_value_is_computed_at_its_first_use_and_dropped_at_its_last() -> None:
+    cache: CountedCache[str, int] = CountedCache(["a", "b", "a", "a"])
+    computed: list[str] = []
+
+    def use(key: str) -> int:
+        return cache.get(key, lambda: computed.append(key) or len(computed))  # type: ignore[func-returns-value]
+
+    assert [(use("a"), len(cache)), (use("b"), len(cache)), (use("a"), len(cache))] == [(1, 1), (2, 1), (1, 1)]
+    assert (use("a"), len(cache)) == (1, 0)
+    assert (use("a"), len(cache)) == (3, 0)  # one use more than was said: nothing is kept
+    assert computed == ["a", "b", "a"]
