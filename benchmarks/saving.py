@@ -45,7 +45,7 @@ def make_saver(folder: Path, layers: int, width: int) -> tuple[Saver, TimedRunti
     model: Any = nn.Sequential(*(nn.Linear(width, width, bias=False) for _ in range(layers)))
     train = TrainConfig(save_every=1)
     optimizer = torch.optim.AdamW([{"params": [*model.parameters()], "initial_lr": 1e-4}], lr=1e-4)
-    runtime = TimedRuntime(model, optimizer, OptimConfig(), train, "fp32", 10**6)
+    runtime = TimedRuntime(model, optimizer, OptimConfig(), train, precision="fp32", total_steps=10**6)
     parts = Parts(Guard(), BadSamples(), BestScores({}), EarlyStop(EarlyStopConfig(), {}))
     return Saver(folder, runtime, parts, train, {}), runtime
 

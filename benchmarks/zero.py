@@ -42,7 +42,9 @@ def ddp_step(system: System) -> Callable[[], None]:
 
 def zero_step(system: System, stage: int) -> Callable[[], None]:
     optimizer = build_optimizer(system.model, system.tasks, system.recipe.optim)
-    runtime = DeepSpeedRuntime(system.model, optimizer, system.recipe, "fp32", 10**6, launched())
+    runtime = DeepSpeedRuntime(
+        system.model, optimizer, system.recipe, precision="fp32", total_steps=10**6, ranks=launched()
+    )
     runtime.model.train()
     weights = dict.fromkeys(system.tasks, 1.0)
     engine = Engine(runtime, system.tasks)

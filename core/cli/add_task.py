@@ -20,6 +20,7 @@ from umbel.io.say import say
 @click.option("--accept-changes", is_flag=True, help="With --resume: although data, batch_size or deepspeed changed.")
 @click.option("--checkpoint", default="latest", show_default=True, metavar="NAME")
 def add_task(
+    *,
     run: Path,
     recipe: str,
     overrides: tuple[str, ...],
@@ -53,8 +54,8 @@ def add_task(
     several = launched().world_size > 1
     with run_directory(out, Path("runs"), f"{run.name}-grown", several=several) as directory:
         verdicts, scores = add_tasks(
-            run, recipe, overrides, mode, directory, checkpoint, Plugins.discover(),
-            resume=resume, accept_changes=accept_changes,
+            run, recipe, overrides=overrides, mode=mode, out=directory, checkpoint=checkpoint,
+            plugins=Plugins.discover(), resume=resume, accept_changes=accept_changes,
         )  # fmt: skip
     if not launched().leads:
         return

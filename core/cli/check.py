@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 @click.option("--json", "json_file", metavar="FILE", help="With --data: write the report as JSON; - for stdout.")
 @click.option("--workers", type=click.IntRange(0, 256), default=2, help="With --data: processes that read; default 2.")
 def check(
+    *,
     recipe: str,
     overrides: tuple[str, ...],
     pictures: Path | None,

@@ -33,5 +33,5 @@ def drop_task(run: Path, names: tuple[str, ...], out: Path | None, checkpoint: s
         if name not in had:
             raise ConfigError(f"no task '{name}'", where="drop-task", hint=f"the run has {', '.join(had)}")
     kept = [name for name in had if name not in names]
-    parameters = extract(run, kept, folder, checkpoint, plugins, "umbel drop-task")
+    parameters = extract(run, kept, folder, checkpoint=checkpoint, plugins=plugins, command="umbel drop-task")
     say(f"{folder}: {', '.join(kept)}; {parameters:,} values")

@@ -19,6 +19,7 @@ from umbel.io.say import say
 @click.option("--size", nargs=2, type=int, metavar="H W", help="Traced input size; default: the tasks' largest.")
 @click.option("--checkpoint", default="latest", show_default=True, metavar="NAME")
 def export(
+    *,
     run: Path,
     target: str,
     names: str | None,

@@ -25,5 +25,5 @@ def extract(run: Path, listed: str, out: Path, checkpoint: str) -> None:
     from umbel.workflows.growth.extract import extract as write_bundle
 
     names = [name.strip() for name in listed.split(",") if name.strip()]
-    parameters = write_bundle(run, names, out, checkpoint, Plugins.discover())
+    parameters = write_bundle(run, names, out, checkpoint=checkpoint, plugins=Plugins.discover())
     say(f"{out}: {', '.join(names)}; {parameters:,} values")

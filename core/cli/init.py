@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 @click.option("--pictures", type=click.Path(path_type=Path), metavar="DIR", help="Draw training samples, DIR/TASK.jpg.")
 @click.option("--yes", is_flag=True, help="Ask nothing; replace --out if it exists.")
 def init(
+    *,
     given: tuple[str, ...],
     out: Path,
     model: str,

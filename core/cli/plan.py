@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 @click.option("--half-weights", is_flag=True, help="What bf16 weights with fp32 masters would need.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; sizes in bytes.")
 def plan(
+    *,
     recipe: str,
     overrides: tuple[str, ...],
     gpus: int,

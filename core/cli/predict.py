@@ -39,6 +39,7 @@ FORMATS = ("pictures", "json", "coco", "masks")
 @click.option("--checkpoint", default="latest", show_default=True, metavar="NAME")
 @click.option("--device", help="auto, cpu, cuda or cuda:N; default: what the run was trained on.")
 def predict(
+    *,
     run: Path,
     paths: tuple[Path, ...],
     names: tuple[str, ...],

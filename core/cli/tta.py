@@ -35,6 +35,7 @@ SCALES = (0.8, 1.0, 1.2, 1.4, 1.6)
               + ", ".join(f"{scale:g}" for scale in SCALES) + ".")  # fmt: skip
 @click.option("--write", "recipe_file", type=click.Path(path_type=Path), help="Write the choice as a recipe.")
 def tta(
+    *,
     target: str,
     overrides: tuple[str, ...],
     names: tuple[str, ...],
@@ -68,12 +69,22 @@ def tta(
             if path is not None:
                 stack.enter_context(hold_around(path, "umbel tta"))
                 stack.enter_context(write_new(path, what, inputs=[source]))
-        _compare(target, overrides, names, limit, checkpoint, budget, wanted, (csv_file, json_file, recipe_file))
+        _compare(
+            target,
+            overrides,
+            names=names,
+            limit=limit,
+            checkpoint=checkpoint,
+            budget=budget,
+            wanted=wanted,
+            files=(csv_file, json_file, recipe_file),
+        )
 
 
 def _compare(
     target: str,
     overrides: tuple[str, ...],
+    *,
     names: tuple[str, ...],
     limit: int | None,
     checkpoint: str,
@@ -102,7 +113,7 @@ def _compare(
     for name, task in tasks.items():
         if budget is not None:
             scales = wanted or [*SCALES, *task.config.tta.scales]
-            found = search(trained.runtime, task, scales, budget, datasets[name], limit)
+            found = search(trained.runtime, task, scales=scales, budget=budget, dataset=datasets[name], limit=limit)
             tables[name], chosen[name], shown = found.rows, found.steps[-1].tta, found.steps
         else:
             shown = tables[name] = evaluate_variants(trained.runtime, task, variants[name], datasets[name], limit)

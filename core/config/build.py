@@ -17,7 +17,12 @@ def build_tasks(recipe: Recipe, plugins: Plugins) -> dict[str, Task[Any]]:
     """Instances of the recipe's tasks, in its order."""
     return {
         name: make(
-            plugins.find("task", config.kind, f"tasks.{name}.kind"), name, f"tasks.{name}", name, config, config.options
+            plugins.find("task", config.kind, f"tasks.{name}.kind"),
+            name,
+            config,
+            config.options,
+            name=name,
+            where=f"tasks.{name}",
         )
         for name, config in recipe.tasks.items()
     }

@@ -39,6 +39,7 @@ class Search:
 def search(
     runtime: Runtime,
     task: Task[Any],
+    *,
     scales: Sequence[float],
     budget: float,
     dataset: Dataset[Sample],

@@ -86,13 +86,13 @@ def evaluate_variants(
                 views[row] += len(member.views)
     return [
         Row(
-            variant.name,
-            variant.tta,
-            views[row] / images,
-            compute_scores(task, metrics[row]),
-            pixels[row] / images / 1e6,
-            pixels[row] / plain_pixels,
-            seconds[row] / images,
+            name=variant.name,
+            tta=variant.tta,
+            views=views[row] / images,
+            scores=compute_scores(task, metrics[row]),
+            megapixels=pixels[row] / images / 1e6,
+            cost=pixels[row] / plain_pixels,
+            seconds=seconds[row] / images,
         )
         for row, variant in enumerate(variants)
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,7 @@ def test_the_picture_has_the_lines_of_the_order(page: str) -> None:
     lines = re.findall(r'^ +\w+\["([^"]+)"\]$', drawn, re.MULTILINE)
     assert tuple(reversed(lines)) == ORDER
     nodes = re.findall(r"^ +(\w+)\[", drawn, re.MULTILINE)
-    assert re.findall(r"(\w+) --> (\w+)", drawn) == list(zip(nodes, nodes[1:], strict=False))
+    assert re.findall(r"(\w+) --> (\w+)", drawn) == list(pairwise(nodes))
 
 
 def test_every_room_has_a_paragraph(page: str) -> None:

@@ -133,7 +133,15 @@ def _read(name: str, kind: str, guess: Guess, plugins: Plugins) -> Start:
             raise DataError(f"split '{split}' is empty", where=str(guess.options.get("root", name)))
     sizes = [data["train"][index].size for index in spread(counts["train"], _LOOKED_AT)]
     median = _median(sizes)
-    return Start(name, kind, guess, counts, tuple(task.class_list()), _fit(median, guess.longest), median)
+    return Start(
+        name=name,
+        kind=kind,
+        guess=guess,
+        counts=counts,
+        classes=tuple(task.class_list()),
+        input_size=_fit(median, guess.longest),
+        image_size=median,
+    )
 
 
 def _median(sizes: Sequence[Size]) -> Size:

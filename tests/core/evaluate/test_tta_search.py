@@ -75,7 +75,7 @@ def test_budget(viewed: Viewed) -> None:
 def test_search_equals_one_by_hand(viewed: Viewed) -> None:
     run = viewed("tasks.bright.options.gain=0.5")
     data = load_datasets(run.tasks, "val")["bright"]
-    found = search(run.runtime, run.tasks["bright"], [0.5, 1.5], 6.0, data, None)
+    found = search(run.runtime, run.tasks["bright"], scales=[0.5, 1.5], budget=6.0, dataset=data, limit=None)
     assert found.steps[0].name == "Original"
     assert found.steps[0].cost == 1
     assert all(of_choice.cost <= 6 for of_choice in found.rows)
@@ -95,4 +95,4 @@ def test_too_many_combinations_are_refused(viewed: Viewed) -> None:
     data = load_datasets(run.tasks, "val")["bright"]
     scales = [0.5 + 0.1 * n for n in range(9)]
     with pytest.raises(ConfigError, match="at most 128 are tried"):
-        search(run.runtime, run.tasks["bright"], scales, 1000, data, None)
+        search(run.runtime, run.tasks["bright"], scales=scales, budget=1000, dataset=data, limit=None)
