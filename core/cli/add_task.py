@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from umbel.cli.found import found_plugins
 from umbel.cli.targets import RECIPE, RUN, look_early
 from umbel.io.say import say
 
@@ -47,7 +48,6 @@ def add_task(
     from umbel.cli.tables import scores_table
     from umbel.cli.train import run_directory
     from umbel.io.text import text_table
-    from umbel.registry.plugins import Plugins
     from umbel.runtime.ranks import launched
     from umbel.workflows.growth.add import add_tasks
 
@@ -55,7 +55,7 @@ def add_task(
     with run_directory(out, Path("runs"), f"{run.name}-grown", several=several) as directory:
         verdicts, scores = add_tasks(
             run, recipe, overrides=overrides, mode=mode, out=directory, checkpoint=checkpoint,
-            plugins=Plugins.discover(), resume=resume, accept_changes=accept_changes,
+            plugins=found_plugins(), resume=resume, accept_changes=accept_changes,
         )  # fmt: skip
     if not launched().leads:
         return

@@ -8,8 +8,7 @@ import click
 
 from umbel.cli.targets import RUN, look_early
 from umbel.io.say import say
-
-FORMATS = ("pictures", "json", "coco", "masks")
+from umbel.predict.formats import FORMATS
 
 
 @click.command()

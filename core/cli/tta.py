@@ -61,9 +61,10 @@ def tta(
     look_early(target, overrides)
 
     from umbel.io.lock import hold_around
+    from umbel.io.run_folder import RECIPE_FILE
     from umbel.io.written import write_new
 
-    source = Path(target) / "recipe.yaml" if Path(target).is_dir() else Path(target)
+    source = Path(target) / RECIPE_FILE if Path(target).is_dir() else Path(target)
     with ExitStack() as stack:  # what is in the way is said before anything is computed
         for path, what in ((csv_file, "table"), (json_file, "table"), (recipe_file, "chosen recipe")):
             if path is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from umbel.config.load import change_options
+from umbel.config.check import change_options
 from umbel.config.schema import Recipe
 from umbel.contract.task import Task
 from umbel.contract.task_config import TtaVariant

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from umbel.contract.task import Task
-    from umbel.registry.plugins import Offer
+    from umbel.registry.offer import Offer
 
 
 _MODULES: dict[str, tuple[type[Any], Mapping[str, Rule]]] = {

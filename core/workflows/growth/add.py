@@ -9,11 +9,13 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
+from umbel.config.check import build_recipe
 from umbel.config.edit import grown_tree
 from umbel.config.growth import ADAPTER
 from umbel.config.learnt import write_learnt_backbone
-from umbel.config.load import build_recipe, load_recipe, parse_overrides, read_tree
+from umbel.config.load import load_recipe
 from umbel.config.loaded_recipe import LoadedRecipe
+from umbel.config.read import parse_overrides, read_tree
 from umbel.contract.errors import ConfigError
 from umbel.data.datasets import load_datasets
 from umbel.evaluate.evaluate import evaluate

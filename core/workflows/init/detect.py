@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from umbel.config.check import build_recipe
 from umbel.config.literals import literal
-from umbel.config.load import build_recipe
 from umbel.contract.dataset_report import Guess
 from umbel.contract.errors import ConfigError, DataError
 from umbel.contract.types import Size, round_up
