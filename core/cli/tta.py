@@ -60,8 +60,7 @@ def tta(
     wanted = _scales(listed) if listed else None
     look_early(target, overrides)
 
-    from umbel.io.lock import hold_around
-    from umbel.io.run_folder import RECIPE_FILE
+    from umbel.io.run_folder import RECIPE_FILE, hold_around
     from umbel.io.written import write_new
 
     source = Path(target) / RECIPE_FILE if Path(target).is_dir() else Path(target)

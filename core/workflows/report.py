@@ -10,8 +10,7 @@ from umbel.config.redact import Secrets
 from umbel.contract.task import Task
 from umbel.data.datasets import dataset_length, load_datasets
 from umbel.evaluate.evaluate import evaluate
-from umbel.io.lock import hold_around
-from umbel.io.run_folder import METRICS_FILE, RECIPE_FILE, RECORD_FILE
+from umbel.io.run_folder import METRICS_FILE, RECIPE_FILE, RECORD_FILE, hold_around
 from umbel.model.model import count_parameters
 from umbel.predict.load import open_trained
 from umbel.registry.plugins import Plugins
