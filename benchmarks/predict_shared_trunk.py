@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from report import Claim, milliseconds, publish
 
 import umbel
-from umbel.config.load import build_recipe
+from umbel.config.check import build_recipe
 from umbel.contract.types import Size
 from umbel.registry.plugins import Plugins
 from umbel.runtime.build import build, build_runtime

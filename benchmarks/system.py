@@ -11,7 +11,7 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from umbel.config.load import build_recipe
+from umbel.config.check import build_recipe
 from umbel.config.schema import Recipe
 from umbel.contract.collate import stack_images
 from umbel.contract.task import Task

@@ -24,7 +24,11 @@ def main() -> None:
     quick = arguments(__doc__).quick
     steps, warm_up = (2, 1) if quick else (24, 6)
     with tempfile.TemporaryDirectory() as folder:
-        counts = Counts(4, 1, 6, 6, 4, 1) if quick else Counts(24, 1, 60, 6, 40, 1)
+        counts = (
+            Counts(seg_train=4, seg_val=1, cls_train=6, cls_val=6, det_train=4, det_val=1)
+            if quick
+            else Counts(seg_train=24, seg_val=1, cls_train=60, cls_val=6, det_train=40, det_val=1)
+        )
         render_dataset(Path(folder), seed=0, counts=counts)
         roots = {"road": "seg", "vehicles": "cls", "signs": "det"}
         overrides = [f"tasks.{task}.options.root={folder}/{name}" for task, name in roots.items()]
@@ -37,7 +41,7 @@ def main() -> None:
         run.runtime.model.train()
         weights = {name: task.config.weight for name, task in run.tasks.items()}
         waits, wholes = [], []
-        batches = iter(CompositeLoader(run.tasks, run.data.train, 0, 0, steps + warm_up))
+        batches = iter(CompositeLoader(run.tasks, run.data.train, seed=0, start=0, stop=steps + warm_up))
         for turn in range(steps + warm_up):
             started = time.perf_counter()
             batch = next(batches)

@@ -35,6 +35,17 @@ BANNED_CALLS = {
     "exec": "nothing",
     "os.system": "subprocess with a list",
 }
+MOST_POSITIONAL = 5
+POSITIONAL_ALL_THE_SAME = {  # what a call may begin with that has more positional arguments
+    "cv2": "takes most of them by position alone",
+    "functional": "torch's own order",
+    "nn": "torch's own order",
+    "conv2d_same": "timm's, in torch's order",
+    "logger": "arguments of the message",
+    "top": "cells of a row of rich",
+    "tag": "children of an element",
+    "_kernel": "compiled by numba, whose calls by name are slower",
+}
 BANNED_IMPORTS = ("pickle", "dill", "cloudpickle", "marshal", "shelve", "torch.hub")
 
 
@@ -206,6 +217,30 @@ def test_the_loop_reads_aloud():
 
 def test_no_file_of_odds_and_ends():
     assert not [label(path) for path in ALL if path.stem in ("utils", "util", "helpers", "misc", "common")]
+
+
+def crowded_calls(module: ast.Module) -> list[str]:
+    """Calls with more positional arguments than a reader can tell apart."""
+    return [
+        f"line {node.lineno}: {ast.unparse(node.func)}() has {len(node.args)} positional arguments, more than "
+        f"{MOST_POSITIONAL}: name them, or pass the object that carries them"
+        for node in ast.walk(module)
+        if isinstance(node, ast.Call)
+        and len(node.args) > MOST_POSITIONAL
+        and re.split(r"\W", ast.unparse(node.func))[0] not in POSITIONAL_ALL_THE_SAME
+    ]
+
+
+@pytest.mark.parametrize("path", sources(*PACKAGES, "plugins", "benchmarks"), ids=label)
+def test_positional_arguments_are_few(path):
+    """ruff's PLR0917 holds the functions; this holds the calls, of dataclasses too."""
+    assert not crowded_calls(tree(path))
+
+
+def test_crowded_calls_are_found():
+    found = crowded_calls(ast.parse("Row(1, 2, 3, 4, 5, 6)\nself.step(*a, 2, 3, 4, 5, 6)\ncv2.line(1, 2, 3, 4, 5, 6)"))
+    assert [line.split()[1:3] for line in found] == [["1:", "Row()"], ["2:", "self.step()"]]
+    assert not crowded_calls(ast.parse("Row(1, 2, 3, 4, 5, f=6)"))
 
 
 @pytest.mark.parametrize("path", ALL, ids=label)

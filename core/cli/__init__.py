@@ -36,7 +36,8 @@ def build_cli() -> click.Group:
     cli.commands.clear()  # of an earlier call, made with other plugins
     for name, line in VERBS.items():
         cli.add_command(Verb(name, line))
-    Plugins.discover().add_commands(cli)
+    cli.context_settings["obj"] = plugins = Plugins.discover()
+    plugins.add_commands(cli)
     return cli
 
 

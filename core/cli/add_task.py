@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from umbel.cli.found import found_plugins
 from umbel.cli.targets import RECIPE, RUN, look_early
 from umbel.io.say import say
 
@@ -20,6 +21,7 @@ from umbel.io.say import say
 @click.option("--accept-changes", is_flag=True, help="With --resume: although data, batch_size or deepspeed changed.")
 @click.option("--checkpoint", default="latest", show_default=True, metavar="NAME")
 def add_task(
+    *,
     run: Path,
     recipe: str,
     overrides: tuple[str, ...],
@@ -46,15 +48,14 @@ def add_task(
     from umbel.cli.tables import scores_table
     from umbel.cli.train import run_directory
     from umbel.io.text import text_table
-    from umbel.registry.plugins import Plugins
     from umbel.runtime.ranks import launched
     from umbel.workflows.growth.add import add_tasks
 
     several = launched().world_size > 1
     with run_directory(out, Path("runs"), f"{run.name}-grown", several=several) as directory:
         verdicts, scores = add_tasks(
-            run, recipe, overrides, mode, directory, checkpoint, Plugins.discover(),
-            resume=resume, accept_changes=accept_changes,
+            run, recipe, overrides=overrides, mode=mode, out=directory, checkpoint=checkpoint,
+            plugins=found_plugins(), resume=resume, accept_changes=accept_changes,
         )  # fmt: skip
     if not launched().leads:
         return

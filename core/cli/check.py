@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from umbel.cli.found import found_plugins
 from umbel.cli.targets import RECIPE, look_early
 from umbel.io.say import say
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 @click.option("--json", "json_file", metavar="FILE", help="With --data: write the report as JSON; - for stdout.")
 @click.option("--workers", type=click.IntRange(0, 256), default=2, help="With --data: processes that read; default 2.")
 def check(
+    *,
     recipe: str,
     overrides: tuple[str, ...],
     pictures: Path | None,
@@ -42,14 +44,13 @@ def check(
     """
     from umbel.config.load import load_recipe
     from umbel.config.targets import check_folder
-    from umbel.registry.plugins import Plugins
 
     if json_file is not None and not all_data:
         raise click.UsageError("--json belongs to --data")
     if pictures is not None:
         check_folder(pictures)
     look_early(recipe, overrides)
-    found = Plugins.discover()
+    found = found_plugins()
     loaded = load_recipe(recipe, overrides, found)
     typed = loaded.typed
     if pictures is not None:  # first: should the trial fail, they may show why

@@ -18,6 +18,7 @@ from umbel.cli.targets import RECIPE, look_early
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress on stderr.")
 def compare(
+    *,
     recipe: str,
     overrides: tuple[str, ...],
     seeds: str,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from umbel.cli.found import found_plugins
 from umbel.cli.targets import RUN, look_early
 from umbel.io.say import say
 
@@ -24,14 +25,13 @@ def drop_task(run: Path, names: tuple[str, ...], out: Path | None, checkpoint: s
     check_out(folder, resume=False)
     look_early(run)
     from umbel.predict.load import open_trained
-    from umbel.registry.plugins import Plugins
     from umbel.workflows.growth.extract import extract
 
-    plugins = Plugins.discover()
+    plugins = found_plugins()
     had = list(open_trained(str(run), (), checkpoint, plugins)[1])
     for name in names:
         if name not in had:
             raise ConfigError(f"no task '{name}'", where="drop-task", hint=f"the run has {', '.join(had)}")
     kept = [name for name in had if name not in names]
-    parameters = extract(run, kept, folder, checkpoint, plugins, "umbel drop-task")
+    parameters = extract(run, kept, folder, checkpoint=checkpoint, plugins=plugins, command="umbel drop-task")
     say(f"{folder}: {', '.join(kept)}; {parameters:,} values")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from umbel.cli.found import found_plugins
 from umbel.cli.targets import RUN, look_early
 from umbel.io.say import say
 
@@ -19,6 +20,7 @@ from umbel.io.say import say
 @click.option("--size", nargs=2, type=int, metavar="H W", help="Traced input size; default: the tasks' largest.")
 @click.option("--checkpoint", default="latest", show_default=True, metavar="NAME")
 def export(
+    *,
     run: Path,
     target: str,
     names: str | None,
@@ -46,13 +48,12 @@ def export(
     from umbel.io.text import text_table
     from umbel.predict.api import load
     from umbel.predict.load import select_tasks
-    from umbel.registry.plugins import Plugins
     from umbel.workflows.export.bundle import export_model
 
     trained = load(run, checkpoint, ["train.device=cpu"])
     tasks = select_tasks(trained.tasks, [name.strip() for name in (names or "").split(",") if name.strip()])
     inside = run / RECIPE_FILE
-    tree = load_recipe(str(inside if inside.is_file() else run), (), Plugins.discover()).tree
+    tree = load_recipe(str(inside if inside.is_file() else run), (), found_plugins()).tree
     scores: dict[str, float] = {}
     if (run / SCORES_FILE).exists():
         try:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from umbel.cli.found import found_plugins
 from umbel.cli.targets import RUN, look_early
 from umbel.io.say import say
 
@@ -21,9 +22,8 @@ def extract(run: Path, listed: str, out: Path, checkpoint: str) -> None:
 
     check_out(out, resume=False)
     look_early(run)
-    from umbel.registry.plugins import Plugins
     from umbel.workflows.growth.extract import extract as write_bundle
 
     names = [name.strip() for name in listed.split(",") if name.strip()]
-    parameters = write_bundle(run, names, out, checkpoint, Plugins.discover())
+    parameters = write_bundle(run, names, out, checkpoint=checkpoint, plugins=found_plugins())
     say(f"{out}: {', '.join(names)}; {parameters:,} values")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from umbel.cli.found import found_plugins
 from umbel.io.say import say
 from umbel.io.text import printable
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 @click.option("--pictures", type=click.Path(path_type=Path), metavar="DIR", help="Draw training samples, DIR/TASK.jpg.")
 @click.option("--yes", is_flag=True, help="Ask nothing; replace --out if it exists.")
 def init(
+    *,
     given: tuple[str, ...],
     out: Path,
     model: str,
@@ -47,11 +49,10 @@ def init(
     from umbel.contract.errors import ConfigError
     from umbel.io.files import write_bytes
     from umbel.io.written import write_new
-    from umbel.registry.plugins import Plugins
     from umbel.workflows.init.detect import parse_task, start_task
     from umbel.workflows.init.recipe_text import recipe_text
 
-    found = Plugins.discover()
+    found = found_plugins()
     asking = not yes and _is_terminal()
     shown = printable(str(out))
     agreed = yes or (out.exists() and asking and click.confirm(f"{shown} exists. Replace it?", err=True))
@@ -78,7 +79,7 @@ def init(
 
 
 def _add(starts: dict[str, Start], start: Start) -> None:
-    from umbel.config.load import check_task_name
+    from umbel.config.names import check_task_name
     from umbel.contract.errors import ConfigError
 
     check_task_name(start.name, "--task")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from umbel.cli.found import found_plugins
 from umbel.io.say import say
 from umbel.workflows.new_task.write import KINDS
 
@@ -25,12 +26,11 @@ def new_task(name: str, kind: str, out: Path) -> None:
 
     It passes umbel's contract before you change a line: replace data, head, loss and metric one after another.
     """
-    from umbel.registry.plugins import Plugins
     from umbel.workflows.new_task.write import write_plugin
 
     for path in write_plugin(name, kind, out):
         say(path)
-    taken = [o.plugin.distribution for o in Plugins.discover().offers("task") if o.name == name]
+    taken = [o.plugin.distribution for o in found_plugins().offers("task") if o.name == name]
     if taken:
         say(f"note: {taken[0]} offers a task of that name; recipes then write umbel-{name}/{name}", err=True)
     folder = out / f"umbel-{name.replace('_', '-')}"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from umbel.cli.found import found_plugins
 from umbel.cli.targets import RECIPE, look_early
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 @click.option("--half-weights", is_flag=True, help="What bf16 weights with fp32 masters would need.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; sizes in bytes.")
 def plan(
+    *,
     recipe: str,
     overrides: tuple[str, ...],
     gpus: int,
@@ -45,7 +47,6 @@ def plan(
 
     look_early(recipe, overrides)
     from umbel.config.load import load_recipe
-    from umbel.registry.plugins import Plugins
     from umbel.workflows.plan.fit import Cluster
     from umbel.workflows.plan.plan import make_plan
     from umbel.workflows.plan.units import parse_size
@@ -54,7 +55,7 @@ def plan(
         size = parse_size(memory)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--memory") from None
-    found = Plugins.discover()
+    found = found_plugins()
     typed = load_recipe(recipe, overrides, found).typed
     made = make_plan(typed, found, Cluster(gpus, nodes, size, headroom), half_weights)
     click.echo(json.dumps(made.to_json(), indent=1) if as_json else plan_text(made))

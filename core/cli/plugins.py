@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from umbel.cli.found import found_plugins
 from umbel.io.say import say
 
 if TYPE_CHECKING:
@@ -22,9 +23,8 @@ def plugins(as_json: bool) -> None:
     distribution or an entry point; what is left out is not imported. Exit code 1 if a plugin is broken.
     """
     from umbel.io.text import text_table
-    from umbel.registry.plugins import Plugins
 
-    found = Plugins.discover()
+    found = found_plugins()
     report = _report(found)
     broken = [plugin for plugin in report["plugins"] if plugin["error"]]
     if as_json:
@@ -47,7 +47,7 @@ def plugins(as_json: bool) -> None:
 def _report(found: Plugins) -> dict[str, Any]:
     """Everything about the plugins of this environment, as JSON types."""
     from umbel.contract.hooks import API_VERSION, ENTRY_POINT_GROUP
-    from umbel.registry.plugins import ROLES
+    from umbel.registry.offer import ROLES
 
     root = click.get_current_context().find_root().command
     own = {

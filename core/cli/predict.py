@@ -8,8 +8,7 @@ import click
 
 from umbel.cli.targets import RUN, look_early
 from umbel.io.say import say
-
-FORMATS = ("pictures", "json", "coco", "masks")
+from umbel.predict.formats import FORMATS
 
 
 @click.command()
@@ -39,6 +38,7 @@ FORMATS = ("pictures", "json", "coco", "masks")
 @click.option("--checkpoint", default="latest", show_default=True, metavar="NAME")
 @click.option("--device", help="auto, cpu, cuda or cuda:N; default: what the run was trained on.")
 def predict(
+    *,
     run: Path,
     paths: tuple[Path, ...],
     names: tuple[str, ...],

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from umbel.cli.found import found_plugins
 from umbel.cli.targets import RUN
 from umbel.io.say import say
 
@@ -28,7 +29,7 @@ def report(runs: tuple[Path, ...], out: Path | None, evaluate: bool, checkpoint:
     from umbel.workflows.report import rebuild_figures
 
     for run in runs if evaluate else ():
-        rebuild_figures(run, checkpoint)
+        rebuild_figures(run, checkpoint, found_plugins())
     if len(runs) == 1:
         say(write_report(runs[0], out))
     else:

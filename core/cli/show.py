@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
+from umbel.cli.found import found_plugins
 from umbel.cli.targets import RECIPE
+
+if TYPE_CHECKING:
+    from umbel.registry.plugins import Plugins
 
 
 @click.command()
@@ -18,9 +24,7 @@ def show(recipe: str | None, overrides: tuple[str, ...], schema: str | None) -> 
 
     What is taken from elsewhere, such as ${oc.env:NAME}, stays as written: it may be a secret.
     """
-    from umbel.registry.plugins import Plugins
-
-    found = Plugins.discover()
+    found = found_plugins()
     if schema is not None:
         click.echo(_schema(schema, found))
         return
@@ -42,15 +46,13 @@ def show(recipe: str | None, overrides: tuple[str, ...], schema: str | None) -> 
     click.echo(text)
 
 
-def _schema(name: str, found: object) -> str:
+def _schema(name: str, found: Plugins) -> str:
     from umbel.config.balancing import BalancerConfig
     from umbel.config.growth import GrowthConfig
     from umbel.config.schema import BackboneConfig, OptimConfig, Recipe, TrainConfig
     from umbel.contract.task_config import TaskConfig, TtaConfig, TtaVariant
-    from umbel.registry.plugins import Plugins
     from umbel.schedule.config import EarlyStopConfig, ScheduleConfig
 
-    assert isinstance(found, Plugins)
     sections = {
         "recipe": {"recipe": Recipe, "tasks.NAME": TaskConfig, "tasks.NAME.tta": TtaConfig,
                    "tasks.NAME.tta_variants[]": TtaVariant, "backbone": BackboneConfig,

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from umbel.cli.found import found_plugins
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -25,9 +27,8 @@ class Target(click.ParamType):  # type: ignore[type-arg]  # generic in newer rel
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         from umbel.config.targets import check_target
-        from umbel.registry.plugins import Plugins
 
-        check_target(str(value), Plugins.discover(), run=self.run, recipe=self.recipe)
+        check_target(str(value), found_plugins(), run=self.run, recipe=self.recipe)
         return value
 
 
@@ -49,10 +50,9 @@ def look_early(target: str | Path, overrides: Sequence[str] = ()) -> None:
 
     from umbel.config.load import check_recipe
     from umbel.io.run_folder import RECIPE_FILE
-    from umbel.registry.plugins import Plugins
 
     inside = Path(target) / RECIPE_FILE
-    check_recipe(str(inside if inside.is_file() else target), overrides, Plugins.discover())
+    check_recipe(str(inside if inside.is_file() else target), overrides, found_plugins())
 
 
 RECIPE = Target(recipe=True)

@@ -24,6 +24,7 @@ from umbel.io.say import say
 @click.option("--exact", is_flag=True, help="With --resume: never from an older one because the newest is damaged.")
 @click.option("--accept-changes", is_flag=True, help="With --resume: although data, batch_size or deepspeed changed.")
 def train(
+    *,
     recipe: str,
     overrides: tuple[str, ...],
     out: Path | None,

@@ -35,6 +35,7 @@ SCALES = (0.8, 1.0, 1.2, 1.4, 1.6)
               + ", ".join(f"{scale:g}" for scale in SCALES) + ".")  # fmt: skip
 @click.option("--write", "recipe_file", type=click.Path(path_type=Path), help="Write the choice as a recipe.")
 def tta(
+    *,
     target: str,
     overrides: tuple[str, ...],
     names: tuple[str, ...],
@@ -59,21 +60,31 @@ def tta(
     wanted = _scales(listed) if listed else None
     look_early(target, overrides)
 
-    from umbel.io.lock import hold_around
+    from umbel.io.run_folder import RECIPE_FILE, hold_around
     from umbel.io.written import write_new
 
-    source = Path(target) / "recipe.yaml" if Path(target).is_dir() else Path(target)
+    source = Path(target) / RECIPE_FILE if Path(target).is_dir() else Path(target)
     with ExitStack() as stack:  # what is in the way is said before anything is computed
         for path, what in ((csv_file, "table"), (json_file, "table"), (recipe_file, "chosen recipe")):
             if path is not None:
                 stack.enter_context(hold_around(path, "umbel tta"))
                 stack.enter_context(write_new(path, what, inputs=[source]))
-        _compare(target, overrides, names, limit, checkpoint, budget, wanted, (csv_file, json_file, recipe_file))
+        _compare(
+            target,
+            overrides,
+            names=names,
+            limit=limit,
+            checkpoint=checkpoint,
+            budget=budget,
+            wanted=wanted,
+            files=(csv_file, json_file, recipe_file),
+        )
 
 
 def _compare(
     target: str,
     overrides: tuple[str, ...],
+    *,
     names: tuple[str, ...],
     limit: int | None,
     checkpoint: str,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from umbel.config.load import change_options
+from umbel.config.check import change_options
 from umbel.config.schema import Recipe
 from umbel.contract.task import Task
 from umbel.contract.task_config import TtaVariant
@@ -17,7 +17,12 @@ def build_tasks(recipe: Recipe, plugins: Plugins) -> dict[str, Task[Any]]:
     """Instances of the recipe's tasks, in its order."""
     return {
         name: make(
-            plugins.find("task", config.kind, f"tasks.{name}.kind"), name, f"tasks.{name}", name, config, config.options
+            plugins.find("task", config.kind, f"tasks.{name}.kind"),
+            name,
+            config,
+            config.options,
+            name=name,
+            where=f"tasks.{name}",
         )
         for name, config in recipe.tasks.items()
     }

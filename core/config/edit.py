@@ -18,7 +18,7 @@ from umbel.model.model import MultiTaskModel
 
 
 def grown_tree(
-    run: DictConfig, trunk: Mapping[str, Any], recipe: DictConfig, overrides: DictConfig, mode: str, source: str
+    run: DictConfig, trunk: Mapping[str, Any], recipe: DictConfig, *, overrides: DictConfig, mode: str, source: str
 ) -> DictConfig:
     """Merge: the run's trunk and tasks, the recipe's new tasks and other sections, then the overrides.
 

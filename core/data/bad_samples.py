@@ -141,7 +141,7 @@ class BadSamples:
 
 
 def first_good(
-    load: Callable[[SampleKey], Any], seed: int, task: str, key: SampleKey, length: int, bad: list[BadSample]
+    load: Callable[[SampleKey], Any], *, seed: int, task: str, key: SampleKey, length: int, bad: list[BadSample]
 ) -> Any:
     """What `load` gives for a key or, where it raises a DataError, for the first of its substitutes that is good.
 

@@ -135,15 +135,15 @@ def _of_sources(sources: Iterable[Source], samples: int, where: str, told: Told)
     small = samples <= MOST_SMALL and total <= MOST_BYTES
     chosen = np.arange(len(files)) if small else _choice("read", len(files), MOST_READ)
     return Fingerprint(
-        samples,
-        digest.hexdigest(),
-        np.frombuffer(bytes(packed + packer.flush()), np.uint8),
-        labels_N,
-        looked_at,
-        np.array([_checksum(tuple(size for size, _ in of_sample)) for of_sample in stats], np.uint32),
-        np.array([_checksum(tuple(time for _, time in of_sample)) for of_sample in stats], np.uint32),
-        looked_at[chosen],
-        np.array([_content(files[index]) for index in chosen], np.uint64),
+        samples=samples,
+        digest=digest.hexdigest(),
+        ids=np.frombuffer(bytes(packed + packer.flush()), np.uint8),
+        labels_N=labels_N,
+        looked_at_K=looked_at,
+        sizes_K=np.array([_checksum(tuple(size for size, _ in of_sample)) for of_sample in stats], np.uint32),
+        times_K=np.array([_checksum(tuple(time for _, time in of_sample)) for of_sample in stats], np.uint32),
+        read_M=looked_at[chosen],
+        contents_M=np.array([_content(files[index]) for index in chosen], np.uint64),
     )
 
 

@@ -59,7 +59,9 @@ class TrainingView(Dataset[Loaded | UmbelError]):
 
     def _good_sample(self, key: SampleKey, bad: list[BadSample]) -> Sample:
         length = dataset_length(self.dataset)
-        return self._checked(first_good(self._augmented, self.seed, self.task.name, key, length, bad))
+        return self._checked(
+            first_good(self._augmented, seed=self.seed, task=self.task.name, key=key, length=length, bad=bad)
+        )
 
     def _augmented(self, key: SampleKey) -> tuple[Sample, Sample]:
         stored = read_sample(self.task, self.dataset, key.index)
@@ -94,6 +96,7 @@ class CompositeLoader:
         self,
         tasks: Mapping[str, Task[Any]],
         datasets: Mapping[str, Dataset[Sample]],
+        *,
         seed: int,
         start: int,
         stop: int,
@@ -112,11 +115,13 @@ class CompositeLoader:
             name: _loader(
                 task,
                 datasets[name],
-                seed,
-                range(self.plan.taken(name, start) * accumulate, self.plan.taken(name, max(start, stop)) * accumulate),
-                rank,
-                world_size,
-                allowed.get(name, 0) > 0,
+                seed=seed,
+                turns=range(
+                    self.plan.taken(name, start) * accumulate, self.plan.taken(name, max(start, stop)) * accumulate
+                ),
+                rank=rank,
+                world_size=world_size,
+                substitute=allowed.get(name, 0) > 0,
             )
             for name, task in tasks.items()
         }
@@ -181,6 +186,7 @@ def batches_per_pass(
 def _loader(
     task: Task[Any],
     dataset: Dataset[Sample],
+    *,
     seed: int,
     turns: range,
     rank: int,
@@ -188,7 +194,9 @@ def _loader(
     substitute: bool,
 ) -> DataLoader[Loaded | UmbelError]:
     stream = KeyedStream(task.name, dataset_length(dataset), seed)
-    sampler = StepSampler(stream, task.config.batch_size, turns.start, turns.stop, rank, world_size)
+    sampler = StepSampler(
+        stream, task.config.batch_size, start=turns.start, stop=turns.stop, rank=rank, world_size=world_size
+    )
     workers = task.config.workers
     return DataLoader(
         TrainingView(task, dataset, seed, substitute=substitute),  # type: ignore[arg-type]

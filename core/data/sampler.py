@@ -56,7 +56,7 @@ class StepSampler(Sampler[list[SampleKey]]):
     """
 
     def __init__(
-        self, stream: KeyedStream, batch_size: int, start: int, stop: int, rank: int = 0, world_size: int = 1
+        self, stream: KeyedStream, batch_size: int, *, start: int, stop: int, rank: int = 0, world_size: int = 1
     ) -> None:
         self.stream = stream
         self.batch_size = batch_size

@@ -13,7 +13,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from umbel.config.literals import literal
-from umbel.config.load import parse_overrides
+from umbel.config.read import parse_overrides
 from umbel.contract.task_config import TtaConfig
 from umbel.evaluate.evaluate import scores_to_json
 from umbel.evaluate.tta_table import Row

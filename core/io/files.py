@@ -96,7 +96,14 @@ def read_class_names(path: Path) -> list[str]:
 
 def _lines(path: Path) -> list[str]:
     text = read_text(path)
-    _refuse_flood("lines", text.count("\n") + text.count("\r"), len(text), FEWEST_LINES, BYTES_A_LINE, path)
+    _refuse_flood(
+        "lines",
+        count=text.count("\n") + text.count("\r"),
+        size=len(text),
+        fewest=FEWEST_LINES,
+        bytes_each=BYTES_A_LINE,
+        path=path,
+    )
     # not str.splitlines(): it also cuts at characters that may be part of a file name
     return [line.strip() for line in io.StringIO(text, newline=None)]
 
@@ -104,14 +111,21 @@ def _lines(path: Path) -> list[str]:
 def read_json(path: Path) -> Any:
     """The content of a JSON file."""
     text = read_text(path)
-    _refuse_flood("parts", text.count("{") + text.count("["), len(text), FEWEST_PARTS, BYTES_A_PART, path)
+    _refuse_flood(
+        "parts",
+        count=text.count("{") + text.count("["),
+        size=len(text),
+        fewest=FEWEST_PARTS,
+        bytes_each=BYTES_A_PART,
+        path=path,
+    )
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise DataError(f"is not valid JSON: {error}", where=str(path), kind="annotation") from None
 
 
-def _refuse_flood(what: str, count: int, size: int, fewest: int, bytes_each: int, path: Path) -> None:
+def _refuse_flood(what: str, *, count: int, size: int, fewest: int, bytes_each: int, path: Path) -> None:
     """DataError for a file of so many and so short parts that it takes many times its size in memory."""
     if count > max(fewest, size // bytes_each):
         raise DataError(

@@ -52,7 +52,14 @@ class Holder:
 def myself(command: str) -> Holder:
     """This process, from now on."""
     since = time.strftime("%Y-%m-%d %H:%M:%S")
-    return Holder(socket.gethostname(), _boot(), os.getpid(), _started(os.getpid()), since, command)
+    return Holder(
+        host=socket.gethostname(),
+        boot=_boot(),
+        pid=os.getpid(),
+        started=_started(os.getpid()),
+        since=since,
+        command=command,
+    )
 
 
 def parse_holder(content: bytes) -> Holder | None:

@@ -114,27 +114,6 @@ def hold(folder: Path, command: str) -> Iterator[None]:
                 path.rmdir()
 
 
-@contextmanager
-def hold_around(path: Path, command: str) -> Iterator[None]:
-    """Within it nobody else holds the run's folder that a path lies in, if it lies in one; see `hold`."""
-    run = enclosing_run(path)
-    if run is None:
-        yield
-        return
-    with hold(run, command):
-        yield
-
-
-def enclosing_run(path: Path) -> Path | None:
-    """The run's folder that a path is in or is, if any."""
-    inside = Path(os.path.abspath(path))
-    return next((folder for folder in (inside, *inside.parents) if _is_run(folder)), None)
-
-
-def _is_run(folder: Path) -> bool:
-    return os.path.exists(folder / "checkpoints") and os.path.exists(folder / "recipe.yaml")
-
-
 def _is_mine(path: Path) -> bool:
     try:
         lock = _held.get(_key(os.stat(path)))

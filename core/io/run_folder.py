@@ -117,3 +117,24 @@ def written_at_once(folder: Path) -> AbstractContextManager[None]:
 
 
 WEIGHTS = "model.safetensors"  # of an exported folder
+
+
+@contextmanager
+def hold_around(path: Path, command: str) -> Iterator[None]:
+    """Within it nobody else holds the run's folder that a path lies in, if it lies in one; see `hold`."""
+    run = enclosing_run(path)
+    if run is None:
+        yield
+        return
+    with hold(run, command):
+        yield
+
+
+def enclosing_run(path: Path) -> Path | None:
+    """The run's folder that a path is in or is, if any."""
+    inside = Path(os.path.abspath(path))
+    return next((folder for folder in (inside, *inside.parents) if _is_run(folder)), None)
+
+
+def _is_run(folder: Path) -> bool:
+    return os.path.exists(folder / CHECKPOINTS) and os.path.exists(folder / RECIPE_FILE)

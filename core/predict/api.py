@@ -113,7 +113,9 @@ def open_tasks(
         overrides: "a.b=c" strings; for content there are none.
     """
     from umbel.config.build import build_tasks
-    from umbel.config.load import build_recipe, content_tree, load_recipe
+    from umbel.config.check import build_recipe
+    from umbel.config.load import load_recipe
+    from umbel.config.read import content_tree
     from umbel.io.run_folder import RECIPE_FILE
     from umbel.registry.plugins import Plugins
 

@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-FORMATS = ("pictures", "json", "coco", "masks")
-
-
 @dataclass
 class Outcome:
     """What predicting some files came to.

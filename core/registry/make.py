@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from umbel.contract.task import Task
-    from umbel.registry.plugins import Offer
+    from umbel.registry.offer import Offer
 
 
 _MODULES: dict[str, tuple[type[Any], Mapping[str, Rule]]] = {
@@ -30,14 +30,14 @@ _MODULES: dict[str, tuple[type[Any], Mapping[str, Rule]]] = {
 }
 
 
-def make(offer: Offer, name: str, where: str, *arguments: Any) -> Any:
+def make(offer: Offer, *arguments: Any, name: str, where: str) -> Any:
     """An instance of what a plugin offers.
 
     Args:
         offer: a task, backbone or balancer.
+        arguments: of its class.
         name: of the instance in the recipe.
         where: recipe key.
-        arguments: of its class.
 
     Raises:
         ConfigError: the class lacks a method.
@@ -95,7 +95,14 @@ def recognise(offer: Offer, folder: Path) -> Any:
 
 
 def _owner(offer: Offer, name: str, made: type[Any]) -> Owner:
-    return Owner(offer.role, name, offer.name, made.__name__, offer.plugin.distribution, offer.plugin.version)
+    return Owner(
+        offer.role,
+        name,
+        kind=offer.name,
+        class_name=made.__name__,
+        distribution=offer.plugin.distribution,
+        version=offer.plugin.version,
+    )
 
 
 def _check_made(instance: Any, owner: Owner, arguments: tuple[Any, ...]) -> None:

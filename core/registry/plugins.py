@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import difflib
 import inspect
-import os
-import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, is_dataclass, replace
-from importlib import import_module
-from importlib.metadata import EntryPoint, distributions
+from dataclasses import replace
+from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -22,6 +19,8 @@ from umbel.contract import hooks
 from umbel.contract.errors import PluginError
 from umbel.contract.hooks import FIXED
 from umbel.registry.calls.observer import ObserverCall
+from umbel.registry.distributions import canonical, found_distributions, names_from_env
+from umbel.registry.offer import OWN_DISTRIBUTION, Offer, Plugin
 
 if TYPE_CHECKING:
     import click
@@ -31,55 +30,7 @@ if TYPE_CHECKING:
     from umbel.contract.task import Task
 
 
-OWN_DISTRIBUTION = "umbel"
-
 OBSERVER_HOOKS = ("umbel_run_started", "umbel_step_finished", "umbel_evaluated", "umbel_run_finished")
-
-ROLES = ("task", "backbone", "balancer", "recipe")  # what is offered by name, through the hook of that name and an s
-
-
-@dataclass(frozen=True)
-class Plugin:
-    """One entry point: where it comes from, and what went wrong if it did not load."""
-
-    distribution: str
-    version: str
-    entry_point: str
-    error: str = ""
-
-    @property
-    def id(self) -> str:
-        return f"{self.distribution}:{self.entry_point}"
-
-
-@dataclass(frozen=True)
-class Offer:
-    """A task kind, backbone, balancer or recipe that a plugin offers."""
-
-    role: str  # "task", "backbone", "balancer" or "recipe"
-    name: str
-    target: Any  # the class, or "module:Class"; the path of a recipe
-    plugin: Plugin
-
-    def load(self) -> type[Any]:
-        """The class itself, imported now if it was offered by name.
-
-        Raises:
-            PluginError: if it does not import, or is not a class with a dataclass `Options`.
-        """
-        loaded = self.target
-        where, hint = f"plugin {self.plugin.id} {self.plugin.version}", "repair or uninstall the distribution"
-        if isinstance(self.target, str):
-            module, _, attribute = self.target.partition(":")
-            try:
-                loaded = getattr(import_module(module), attribute)
-            except (Exception, SystemExit) as error:
-                reason = f"{self.role} '{self.name}' does not import: {type(error).__name__}: {error}"
-                raise PluginError(reason, where=where, hint=hint) from error
-        if not isinstance(loaded, type) or not is_dataclass(getattr(loaded, "Options", None)):
-            reason = f"{self.role} '{self.name}' is not a class with a dataclass Options, but {loaded!r}"
-            raise PluginError(reason, where=where, hint=hint)
-        return loaded
 
 
 class Plugins:
@@ -91,10 +42,10 @@ class Plugins:
     """
 
     def __init__(self, allow: frozenset[str] | None = None, deny: frozenset[str] | None = None) -> None:
-        allow = _names_from_env("UMBEL_PLUGINS") if allow is None else allow
-        deny = (_names_from_env("UMBEL_DISABLE") or frozenset()) if deny is None else deny
-        self.allow = None if allow is None else frozenset(map(_canonical, allow))
-        self.deny = frozenset(map(_canonical, deny))
+        allow = names_from_env("UMBEL_PLUGINS") if allow is None else allow
+        deny = (names_from_env("UMBEL_DISABLE") or frozenset()) if deny is None else deny
+        self.allow = None if allow is None else frozenset(map(canonical, allow))
+        self.deny = frozenset(map(canonical, deny))
         self.manager = pluggy.PluginManager(hooks.PROJECT)
         self.manager.add_hookspecs(hooks)
         self.found: dict[str, Plugin] = {}
@@ -105,7 +56,7 @@ class Plugins:
     def discover(cls) -> Plugins:
         """Load every entry point of this API version that is not blocked."""
         plugins = cls()
-        for name, version, entry_points in _distributions():
+        for name, version, entry_points in found_distributions():
             for entry_point in entry_points:
                 if entry_point.group == hooks.ENTRY_POINT_GROUP:
                     plugins._load(name, version, entry_point)
@@ -179,9 +130,7 @@ class Plugins:
         offers = self.offers(role)
         owner, _, kind = name.rpartition("/")
         matches = [
-            o
-            for o in offers
-            if o.name == kind and (not owner or _canonical(owner) == _canonical(o.plugin.distribution))
+            o for o in offers if o.name == kind and (not owner or canonical(owner) == canonical(o.plugin.distribution))
         ]
         if len(matches) == 1:
             return matches[0]
@@ -232,8 +181,8 @@ class Plugins:
 
     def _load(self, distribution: str, version: str, entry_point: EntryPoint) -> None:
         plugin = Plugin(distribution, version, entry_point.name)
-        refused = {_canonical(name) for name in (distribution, entry_point.name, plugin.id)} & self.deny
-        allowed = self.allow is None or _canonical(distribution) in {OWN_DISTRIBUTION, *self.allow}
+        refused = {canonical(name) for name in (distribution, entry_point.name, plugin.id)} & self.deny
+        allowed = self.allow is None or canonical(distribution) in {OWN_DISTRIBUTION, *self.allow}
         if refused or not allowed:
             self.blocked.append(plugin.id)
             return
@@ -273,27 +222,3 @@ def _unmarked_hooks(module: object) -> list[str]:
         for name in named
         if inspect.isroutine(getattr(module, name)) and not hasattr(getattr(module, name), f"{hooks.PROJECT}_impl")
     ]
-
-
-def _distributions() -> Iterator[tuple[str, str, list[EntryPoint]]]:
-    """Name, version and umbel's entry points of every distribution; of two copies the one first on the path counts."""
-    seen = set()
-    for distribution in distributions():
-        try:
-            own = [e for e in distribution.entry_points if re.fullmatch(rf"{hooks.PROJECT}\.v\d+", e.group)]
-            name, version = (distribution.metadata["Name"], distribution.version) if own else (None, "")
-        except Exception:  # a damaged distribution must not take umbel with it
-            continue
-        if name and _canonical(name) not in seen:
-            seen.add(_canonical(name))
-            yield name, version, own
-
-
-def _names_from_env(variable: str) -> frozenset[str] | None:
-    text = os.environ.get(variable)
-    return None if text is None else frozenset(name.strip() for name in text.split(",") if name.strip())
-
-
-def _canonical(name: str) -> str:
-    """A distribution's name as PEP 503 compares it: My_Plugin and my-plugin are one."""
-    return re.sub(r"[-_.]+", "-", name).lower()

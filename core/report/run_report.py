@@ -7,7 +7,7 @@ from pathlib import Path
 
 from umbel.contract.errors import CheckpointError
 from umbel.io.files import read_text
-from umbel.io.run_folder import RECORD_FILE
+from umbel.io.run_folder import METRICS_FILE, RECIPE_FILE, RECORD_FILE
 from umbel.report.history import History, read_history
 from umbel.report.record import Record, read_record
 
@@ -44,7 +44,7 @@ class RunReport:
 
 def open_report(directory: Path) -> RunReport:
     """Read a run's folder; CheckpointError where it is none."""
-    recipe = directory / "recipe.yaml"
+    recipe = directory / RECIPE_FILE
     if not recipe.is_file():
         raise CheckpointError(
             "is not a run: it has no recipe.yaml", where=str(directory), hint="give the folder of a run"
@@ -54,6 +54,6 @@ def open_report(directory: Path) -> RunReport:
         resolved.name,
         f"{resolved.parent.name}/{resolved.name}",
         read_record(directory / RECORD_FILE),
-        read_history(directory / "metrics.jsonl"),
+        read_history(directory / METRICS_FILE),
         read_text(recipe),
     )

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from umbel.contract.errors import DataError
 from umbel.io.files import write_bytes
-from umbel.io.lock import hold_around
-from umbel.io.run_folder import RECORD_FILE, REPORT, REPORT_FILE
+from umbel.io.run_folder import RECORD_FILE, REPORT, REPORT_FILE, hold_around
 from umbel.io.written import write_new
 from umbel.report.comparison import comparison_page
 from umbel.report.page import run_page

@@ -46,11 +46,11 @@ def build(
     trunk = plugins.find("backbone", recipe.backbone.name, "backbone.name")
     trunk.load()  # what its import draws must not move the weights
     torch.manual_seed(keyed_seed(recipe.train.seed, "backbone"))
-    backbone = make(trunk, trunk.name, "backbone.name", recipe.backbone.options)
+    backbone = make(trunk, recipe.backbone.options, name=trunk.name, where="backbone.name")
     loaded = backbone.load_pretrained() if pretrained else ""
     chosen = recipe.train.balancer
     balancing = plugins.balancer(chosen.name, "train.balancer.name")
-    balancer = make(balancing, chosen.name, "train.balancer.name", chosen.options, tuple(tasks))
+    balancer = make(balancing, chosen.options, tuple(tasks), name=chosen.name, where="train.balancer.name")
     model = build_model(backbone, tasks, recipe.train.seed, balancer)
     if fill is not None:
         fill(model)

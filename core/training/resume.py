@@ -14,7 +14,7 @@ from umbel.checkpoint.layout import checkpoint_folder
 from umbel.checkpoint.read import Checkpoint, trained_precision
 from umbel.checkpoint.write import point_to
 from umbel.config.edit import changed_keys
-from umbel.config.load import read_tree
+from umbel.config.read import read_tree
 from umbel.contract.errors import CheckpointError
 from umbel.io.run_folder import DATA_FILE, RECIPE_FILE
 from umbel.training.parts import Parts

@@ -35,6 +35,7 @@ def grade(
     path: Path,
     recipe: Recipe,
     tasks: Mapping[str, Task[Any]],
+    *,
     split: str,
     formula: str | None,
     names: tuple[str, ...] = (),

@@ -23,7 +23,9 @@ import click
     "--task", "names", multiple=True, metavar="NAME", help="Only this task; may be given again. Default: all."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def score(submission: Path, truth: str, split: str, formula: str | None, names: tuple[str, ...], as_json: bool) -> None:
+def score(
+    *, submission: Path, truth: str, split: str, formula: str | None, names: tuple[str, ...], as_json: bool
+) -> None:
     """Check a SUBMISSION file and score it against the data of a run or recipe, or DIR in the challenge's layout.
 
     In DIR the tasks are called seg, cls and dec.
@@ -35,7 +37,7 @@ def score(submission: Path, truth: str, split: str, formula: str | None, names: 
     from umbel.recipes.challenge.truth import open_truth
 
     recipe, tasks = open_truth(truth, split)
-    scores = grade(submission, recipe, tasks, split, formula, names)
+    scores = grade(submission, recipe, tasks, split=split, formula=formula, names=names)
     if as_json:
         click.echo(json.dumps(scores, indent=1))
         return

@@ -23,6 +23,7 @@ import click
 @click.option("--checkpoint", default="latest", show_default=True, metavar="NAME|DIR")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change the recipe; may be given again.")
 def submit(
+    *,
     run: str,
     images: tuple[Path, ...],
     split: str,
@@ -46,12 +47,23 @@ def submit(
     from umbel import say, writing
 
     with writing(out.parent, [out.name], "submission"):
-        _submit(run, images, split, data, out, names, list_form, compat_road, checkpoint, overrides)
+        _submit(
+            run,
+            images,
+            split=split,
+            data=data,
+            out=out,
+            names=names,
+            list_form=list_form,
+            compat_road=compat_road,
+            checkpoint=checkpoint,
+            overrides=overrides,
+        )
     say(out)
 
 
 def _submit(
-    run: str, images: tuple[Path, ...], split: str, data: Path | None, out: Path, names: tuple[str, ...],
+    run: str, images: tuple[Path, ...], *, split: str, data: Path | None, out: Path, names: tuple[str, ...],
     list_form: bool, compat_road: bool, checkpoint: str, overrides: tuple[str, ...],
 ) -> None:  # fmt: skip
     from umbel import load, load_datasets

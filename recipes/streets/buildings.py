@@ -95,7 +95,11 @@ def draw_house(canvas: Canvas, house: House, light: Light) -> None:
         if (canvas.camera.position - start) @ normal <= 0:
             continue
         wall = np.stack([start, end, end + rise, start + rise])
-        canvas.polygon(wall, _facade(house, start, end, normal, light, canvas.camera.focal, index), BUILDING)
+        canvas.polygon(
+            wall,
+            _facade(house, start, end, normal=normal, light=light, focal=canvas.camera.focal, side=index),
+            BUILDING,
+        )
     if house.gable:
         _draw_roof(canvas, house, foot + rise, light)
 
@@ -132,7 +136,7 @@ def _draw_roof(canvas: Canvas, house: House, eaves: np.ndarray, light: Light) ->
 
 
 def _facade(
-    house: House, start: np.ndarray, end: np.ndarray, normal: np.ndarray, light: Light, focal: float, side: int
+    house: House, start: np.ndarray, end: np.ndarray, *, normal: np.ndarray, light: Light, focal: float, side: int
 ) -> Shader:
     """Colours of one wall by metres along it and above the ground."""
     length = float(np.linalg.norm(end - start))

@@ -33,7 +33,7 @@ def _demo(out: Path, seed: int, quick: bool, data_only: bool) -> None:
 
     overrides = [f"{key}={value}" for key, value in _overrides(out, seed, quick).items()]
     check_reusable(out / "run", overrides)
-    counts = Counts(40, 8, 60, 12, 40, 8) if quick else Counts()
+    counts = Counts(seg_train=40, seg_val=8, cls_train=60, cls_val=12, det_train=40, det_val=8) if quick else Counts()
 
     def show(done: int, total: int) -> None:
         if done % 200 == 0 or done == total:

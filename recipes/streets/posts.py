@@ -13,7 +13,14 @@ from umbel.recipes.streets.lighting import Light, rgb
 
 
 def draw_post(
-    canvas: Canvas, foot: np.ndarray, height: float, radius: float, colour: np.ndarray, light: Light, label: int = POLE
+    canvas: Canvas,
+    foot: np.ndarray,
+    height: float,
+    *,
+    radius: float,
+    colour: np.ndarray,
+    light: Light,
+    label: int = POLE,
 ) -> None:
     """A round post: three strips that face the camera, the one towards the sun the brightest."""
     towards = canvas.camera.position - foot
@@ -53,8 +60,8 @@ class Lamp:
 
     def draw(self, canvas: Canvas, light: Light) -> None:
         steel = np.array([0.36, 0.38, 0.40])
-        draw_post(canvas, self.foot, self.height, 0.055, steel, light)
-        draw_post(canvas, self.foot, 1.1, 0.085, steel * 0.85, light)
+        draw_post(canvas, self.foot, self.height, radius=0.055, colour=steel, light=light)
+        draw_post(canvas, self.foot, 1.1, radius=0.085, colour=steel * 0.85, light=light)
         top = above(self.foot, self.height)
         thick = np.array([0.0, 0.09, 0.0])
         canvas.polygon(

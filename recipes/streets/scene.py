@@ -155,7 +155,14 @@ def _render(street: Street, camera: Camera, rng: np.random.Generator) -> Scene:
     instances = canvas.instances[pick].copy()
     signs = _boxes(instances, [(sign.kind, number) for number, sign in enumerate(street.signs, start=1)])
     kinds = [(vehicle.kind, number) for number, vehicle in enumerate(street.vehicles, start=_FIRST_VEHICLE)]
-    return Scene(image, canvas.labels[pick].copy(), depth, instances, signs, _boxes(instances, kinds))
+    return Scene(
+        image=image,
+        labels=canvas.labels[pick].copy(),
+        depth_m=depth,
+        instances=instances,
+        signs=signs,
+        vehicles=_boxes(instances, kinds),
+    )
 
 
 def _shadows(canvas: Canvas, street: Street) -> np.ndarray:

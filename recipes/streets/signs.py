@@ -83,9 +83,9 @@ class Sign:
         reach = self.centre - self.foot
         aside = reach * (1, 0, 1)
         if np.linalg.norm(aside) < 0.5:
-            draw_post(canvas, self.foot, float(reach[1]) + self.size * 0.3, 0.04, steel, light)
+            draw_post(canvas, self.foot, float(reach[1]) + self.size * 0.3, radius=0.04, colour=steel, light=light)
             return
-        draw_post(canvas, self.foot, float(reach[1]) + 0.25, 0.09, steel * 0.7, light)
+        draw_post(canvas, self.foot, float(reach[1]) + 0.25, radius=0.09, colour=steel * 0.7, light=light)
         top, thick = above(self.foot, float(reach[1])), np.array([0.0, 0.11, 0.0])
         end = top + aside
         arm = np.stack([top, end, end + thick, top + thick])
@@ -93,7 +93,7 @@ class Sign:
 
 
 def random_sign(
-    rng: np.random.Generator, kind: str, foot: np.ndarray, towards_road: float, reach: float, size: float
+    rng: np.random.Generator, kind: str, foot: np.ndarray, *, towards_road: float, reach: float, size: float
 ) -> Sign:
     """A sign of a kind at the roadside.
 

@@ -210,4 +210,6 @@ def _add_signs(street: Street, rng: np.random.Generator, count: int) -> None:
         foot = road.place(at, side * (road.half + float(rng.uniform(0.4, 0.8))))
         if any(abs(other.foot[2] - at) < 1.2 for other in street.signs):
             continue
-        street.signs.append(random_sign(rng, kind, foot, -side, reach, float(rng.uniform(1.2, 1.6))))
+        street.signs.append(
+            random_sign(rng, kind, foot, towards_road=-side, reach=reach, size=float(rng.uniform(1.2, 1.6)))
+        )

@@ -60,7 +60,14 @@ def random_plant(rng: np.random.Generator, foot: np.ndarray, shape: str) -> Plan
     height, slim = {"broad": (7.0, 0.36), "tall": (9.0, 0.17), "conifer": (8.0, 0.26), "bush": (1.3, 0.75)}[shape]
     height *= float(rng.uniform(0.75, 1.3))
     colour = _GREENS[2] if shape == "conifer" else _GREENS[int(rng.choice(5, p=(0.35, 0.3, 0.2, 0.1, 0.05)))]
-    return Plant(foot, shape, height, height * slim * float(rng.uniform(0.85, 1.2)), colour, int(rng.integers(1 << 20)))
+    return Plant(
+        foot=foot,
+        shape=shape,
+        height=height,
+        spread=height * slim * float(rng.uniform(0.85, 1.2)),
+        colour=colour,
+        salt=int(rng.integers(1 << 20)),
+    )
 
 
 def draw_plant(canvas: Canvas, plant: Plant, light: Light) -> None:
@@ -75,15 +82,23 @@ def draw_plant(canvas: Canvas, plant: Plant, light: Light) -> None:
         return
     if plant.shape != "bush":
         bark = np.array([0.27, 0.21, 0.16])
-        draw_post(canvas, plant.foot, low + (high - low) * 0.5, plant.spread * 0.05 + 0.04, bark, light, VEGETATION)
+        draw_post(
+            canvas,
+            plant.foot,
+            low + (high - low) * 0.5,
+            radius=plant.spread * 0.05 + 0.04,
+            colour=bark,
+            light=light,
+            label=VEGETATION,
+        )
     rng = np.random.Generator(np.random.PCG64(plant.salt))
-    picture, mask = _crown(plant, half_width, half_height, light, canvas, rng)
+    picture, mask = _crown(plant, half_width, half_height, light=light, canvas=canvas, rng=rng)
     corner = round(x - mask.shape[1] / 2), round(y - mask.shape[0] / 2)
     canvas.stamp(corner, picture, mask, depth, VEGETATION)
 
 
 def _crown(
-    plant: Plant, half_width: float, half_height: float, light: Light, canvas: Canvas, rng: np.random.Generator
+    plant: Plant, half_width: float, half_height: float, *, light: Light, canvas: Canvas, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Colours (h, w, 4) and mask (h, w) of a crown."""
     blob = {"tall": 0.33, "conifer": 0.24}.get(plant.shape, 0.2)

@@ -117,4 +117,13 @@ def random_vehicle(rng: np.random.Generator, kind: str, position: np.ndarray, he
     }
     faces = shape(kind, int(rng.integers(VARIANTS)))
     stretch = rng.uniform((0.95, 0.95, 0.94), (1.05, 1.06, 1.07))
-    return Vehicle(kind, faces, stretch, position, heading, colours, lit, braking=bool(rng.random() < 0.25))
+    return Vehicle(
+        kind=kind,
+        faces=faces,
+        stretch=stretch,
+        position=position,
+        heading=heading,
+        colours=colours,
+        lit=lit,
+        braking=bool(rng.random() < 0.25),
+    )

@@ -62,7 +62,7 @@ class ClassificationReporter(Reporter):
             "Calibration",
             "stated confidence",
             "accuracy",
-            [Line("model", x, y), Line("ideal", [0.0, 1.0], [0.0, 1.0])],
-            [0.0, 1.0],
-            f"Expected calibration error {error:.3f} over {BINS} bins.",
+            lines=[Line("model", x, y), Line("ideal", [0.0, 1.0], [0.0, 1.0])],
+            y_range=[0.0, 1.0],
+            note=f"Expected calibration error {error:.3f} over {BINS} bins.",
         )

@@ -85,7 +85,9 @@ class Classification(Task[ClassificationOptions]):
             return None
         options = {"root": str(folder), "format": name, **(whole or {}), "mid_channels": 128, "erase_prob": 0.25}
         holdout = 0.0 if whole is None else HOLDOUT
-        return Guess(options["format"], 224, 16, 0.5, {**options, "crop_scale": [0.7, 1.0]}, holdout)
+        return Guess(
+            options["format"], 224, 16, weight=0.5, options={**options, "crop_scale": [0.7, 1.0]}, holdout=holdout
+        )
 
     def dataset(self, split: str) -> ClassificationDataset:
         options = self.options

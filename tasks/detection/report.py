@@ -95,4 +95,6 @@ class DetectionReporter(Reporter):
             ranked = ranked[: CURVES // 2 + 1] + ranked[-(CURVES // 2) :]
         lines += [Line(self.names[index], GRID.tolist(), curves[index].tolist()) for index in sorted(ranked)]
         note = "" if len(known) <= CURVES else f"The {CURVES} classes with the lowest and highest AP."
-        return CurveFigure("Precision and recall at IoU 0.5", "recall", "precision", lines, [0.0, 1.0], note)
+        return CurveFigure(
+            "Precision and recall at IoU 0.5", "recall", "precision", lines=lines, y_range=[0.0, 1.0], note=note
+        )

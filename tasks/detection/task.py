@@ -92,7 +92,14 @@ class Detection(Task[DetectionOptions]):
         if name is None and whole is None:
             return None
         options = {"root": str(folder), "format": name, **(whole or {})}
-        return Guess(options["format"], 320, 8, 1.0, {**options, **SMALL_DATA}, 0.0 if whole is None else HOLDOUT)
+        return Guess(
+            options["format"],
+            320,
+            8,
+            weight=1.0,
+            options={**options, **SMALL_DATA},
+            holdout=0.0 if whole is None else HOLDOUT,
+        )
 
     def dataset(self, split: str) -> DetectionDataset:
         """Images and boxes of "train" or "val"; in the challenge's format also "test", without boxes."""

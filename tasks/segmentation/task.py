@@ -109,7 +109,7 @@ class Segmentation(Task[SegmentationOptions]):
         whole = undivided(folder, name)
         data = {"root": str(folder), "format": name, **(whole or {})}
         light = {"width": 64, "aux_weight": 0.0, "scale": [0.75, 1.75], "rotation": 5.0, "blur_prob": 0.0}
-        return Guess(name, 320, 8, 6.0, {**data, **light}, 0.0 if whole is None else HOLDOUT)
+        return Guess(name, 320, 8, weight=6.0, options={**data, **light}, holdout=0.0 if whole is None else HOLDOUT)
 
     def dataset(self, split: str) -> SegmentationDataset:
         found = find_format(self.options).read(self.options, split)

@@ -121,7 +121,7 @@ def test_no_file_tells_a_value(recipe: Path, tmp_path: Path) -> None:
         done = CliRunner().invoke(export, [str(run), "--to", target, "--out", str(out / target), "--tasks", "kinds"])
         assert done.exit_code in (0, 1), done.output
     assert found_in(out) == []
-    rebuild_figures(run, "latest")
+    rebuild_figures(run, "latest", Plugins.discover())
     write_report(run, out / "again.html")
     write_comparison([run, run], out / "two.html")
     done = CliRunner().invoke(submit, [str(run), "--out", str(out / "submission.json")])

@@ -132,7 +132,7 @@ def test_figures_made_again_leave_it_out_too(recipe: Path, tmp_path: Path, monke
     train(prepare(loaded, tmp_path / "out"))
     report = tmp_path / "out" / "report.json"
     trained = report.read_text()
-    rebuild_figures(tmp_path / "out", "latest")
+    rebuild_figures(tmp_path / "out", "latest", registry())
     for text in (trained, report.read_text()):
         assert CANARY not in text
         assert "token=${oc.env:UMBEL_TEST_TOKEN} refused" in text

@@ -11,7 +11,8 @@ import pytest
 from toys import TOY_MODULE
 
 from umbel.cli import main
-from umbel.config.load import load_recipe, read_tree
+from umbel.config.load import load_recipe
+from umbel.config.read import read_tree
 from umbel.registry.plugins import Plugins
 
 STREETS = """

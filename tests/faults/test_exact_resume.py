@@ -345,6 +345,6 @@ def test_nothing_is_replayed_however_far_a_run_is(toys: Bench, monkeypatch: pyte
         monkeypatch.setattr(type(dataset), "__getitem__", lambda self, i, real=real: drawn.append(i) or real(self, i))
         break
     step = 10**9
-    batch: dict[str, Any] = next(iter(CompositeLoader(run.tasks, run.data.train, 0, step, step + 1)))
+    batch: dict[str, Any] = next(iter(CompositeLoader(run.tasks, run.data.train, seed=0, start=step, stop=step + 1)))
     assert len(drawn) == sum(len(task.ids) for task in batch.values()) == 7
     assert torch.is_tensor(batch["first"].images)

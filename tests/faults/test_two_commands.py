@@ -105,7 +105,7 @@ def both(material: Path, folder: Path, run: str, pair: tuple[tuple[str, ...], ..
 
 def check_run(run: Path) -> None:
     """Recipe, checkpoints and metrics are of one run."""
-    from umbel.config.load import read_tree
+    from umbel.config.read import read_tree
     from umbel.registry.plugins import Plugins
 
     assert not (run / ".umbel.io.lock").exists()

@@ -40,7 +40,9 @@ def main(recipe_file: str, out: str, *overrides: str) -> None:
     runtime = DeepSpeedRuntime(model, optimizer, recipe, precision="fp32", total_steps=steps, ranks=ranks)
     plan = make_plan(recipe.tasks, recipe.train.schedule, dict.fromkeys(tasks, 1.0), 0)
     data = load_datasets(tasks, "train")
-    batches = CompositeLoader(tasks, data, 0, 0, steps, ranks.rank, ranks.world_size, plan=plan)
+    batches = CompositeLoader(
+        tasks, data, seed=0, start=0, stop=steps, rank=ranks.rank, world_size=ranks.world_size, plan=plan
+    )
     Engine(runtime, tasks).fit(batches, lambda step, losses, lr: False, seed=0, start=0)
     with runtime.whole(model.balancer):
         print(factors_text(model.balancer), flush=True)

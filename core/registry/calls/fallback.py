@@ -27,4 +27,4 @@ def as_method(task: Task[Any], method: str, call: Callable[..., Any], *arguments
     owner = known_owner(task)
     if owner is None or isinstance(vars(task).get(method), Guarded):
         return call(task, *arguments)
-    return guarded_call(partial(call, task), task, TASK[method], owner, method, arguments, {})
+    return guarded_call(partial(call, task), task, TASK[method], owner, label=method, arguments=arguments, named={})

@@ -62,7 +62,7 @@ class Guarded:
         if instance is None:
             raise ReferenceError(f"{self.owner.method(self.label)} was called after its module was let go")
         call = self.own or _of_class(instance, self.method)
-        return guarded_call(call, instance, self.rule, self.owner, self.label, arguments, named)
+        return guarded_call(call, instance, self.rule, self.owner, label=self.label, arguments=arguments, named=named)
 
 
 def guarded_call(
@@ -70,6 +70,7 @@ def guarded_call(
     instance: Any,
     rule: Rule,
     owner: Owner,
+    *,
     label: str,
     arguments: tuple[Any, ...],
     named: Mapping[str, Any],
@@ -87,14 +88,14 @@ def guarded_call(
                 hint=f"says {owner.method(label)}",
             ) from error
         raise raised(owner, label, error, rule.expects) from error
-    _hold(instance, rule, owner, label, result, (*arguments, *named.values()))
+    _hold(instance, rule, owner, label=label, result=result, arguments=(*arguments, *named.values()))
     if rule.after is not None:
         rule.after(instance, result)
     return result
 
 
 def _hold(
-    instance: Any, rule: Rule, owner: Owner, label: str, result: Any, arguments: tuple[Any, ...], sample: str = ""
+    instance: Any, rule: Rule, owner: Owner, *, label: str, result: Any, arguments: tuple[Any, ...], sample: str = ""
 ) -> None:
     try:
         wrong = rule.check(instance, result, arguments)
@@ -132,7 +133,7 @@ def _guarded_function(plain: Callable[..., Any], method: str, rule: Rule) -> Cal
         owner = known_owner(self)
         if owner is None or getattr(type(self), method) is not call:
             return plain(self, *arguments, **named)
-        return guarded_call(partial(plain, self), self, rule, owner, method, arguments, named)
+        return guarded_call(partial(plain, self), self, rule, owner, label=method, arguments=arguments, named=named)
 
     setattr(call, _MARK, True)
     return call
@@ -163,7 +164,7 @@ def verify(instance: Any, method: str, rule: Rule, result: Any, *arguments: Any,
     Raises:
         PluginError: it breaks the rule.
     """
-    _hold(instance, rule, owner_of(instance), method, result, arguments, sample)
+    _hold(instance, rule, owner_of(instance), label=method, result=result, arguments=arguments, sample=sample)
 
 
 def _is_module(instance: Any) -> bool:

@@ -21,7 +21,7 @@ class ObserverCall:
 
     def __init__(self, function: Callable[..., object], plugin: str, distribution: str, version: str) -> None:
         self.function = function
-        self.owner = Owner("observer", plugin, plugin, "", distribution, version)
+        self.owner = Owner("observer", plugin, kind=plugin, class_name="", distribution=distribution, version=version)
 
     def __call__(self, *arguments: Any) -> object:
         name = getattr(self.function, "__name__", "hook")

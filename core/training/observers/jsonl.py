@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from umbel.contract.hooks import hookimpl
 from umbel.contract.types import Losses
 from umbel.evaluate.evaluate import scores_to_json
+from umbel.io.run_folder import METRICS_FILE
 
 if TYPE_CHECKING:
     from umbel.contract.run_view import RunView
@@ -25,7 +26,7 @@ class JsonlObserver:
 
     @hookimpl
     def umbel_run_started(self, run: RunView) -> None:
-        self.path = run.directory / "metrics.jsonl"
+        self.path = run.directory / METRICS_FILE
         resumed = self.path.exists() and run.steps_done > 0
         lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines() if resumed else []
         kept = [line for line in lines if _step(line) <= run.steps_done]

@@ -139,13 +139,33 @@ def _open(task: Task[Any], split: str, findings: list[Finding]) -> Dataset[Sampl
     key = f"tasks.{task.name}"
     for fault in faults:
         found = Finding.of(fault)
-        findings.append(Finding(found.kind, found.file or key, found.message, found.remedy, "error", task.name, split))
+        findings.append(
+            Finding(
+                found.kind,
+                found.file or key,
+                message=found.message,
+                remedy=found.remedy,
+                severity="error",
+                task=task.name,
+                split=split,
+            )
+        )
     named = {fault.where for fault in faults}
     passed = passed_over_findings(other for other in others if str(other.path) not in named)
     findings += [replace(found, task=task.name, split=split) for found in passed]
     if dataset is not None and not dataset_length(dataset):
         message = f"split '{split}' has no sample" + (" that can be used" if faults else "")
-        findings.append(Finding("empty-split", key, message, "check its paths and lists", "error", task.name, split))
+        findings.append(
+            Finding(
+                "empty-split",
+                key,
+                message=message,
+                remedy="check its paths and lists",
+                severity="error",
+                task=task.name,
+                split=split,
+            )
+        )
     return dataset
 
 

@@ -30,17 +30,37 @@ def find_overlaps(results: Iterable[SampleResult]) -> list[Finding]:
             if seen is not path:
                 same = "is used twice" if seen == path else f"has the pixels of {seen}"
                 findings.append(
-                    Finding("duplicate", path, f"{same} in the same split", "keep one", "warning", task, split)
+                    Finding(
+                        "duplicate",
+                        path,
+                        message=f"{same} in the same split",
+                        remedy="keep one",
+                        severity="warning",
+                        task=task,
+                        split=split,
+                    )
                 )
         for (task, split), path in first.items():
             trained = [(other, where) for (other, its), where in first.items() if its == "train"]
             for other, where in trained if split == "val" else ():
                 if other == task:
                     message = f"validates what is trained on: {where}"
-                    findings.append(Finding("leak", path, message, _SPLIT, "error", task, split))
+                    findings.append(
+                        Finding("leak", path, message=message, remedy=_SPLIT, severity="error", task=task, split=split)
+                    )
                 else:
                     message = f"validates what task '{other}' trains the shared backbone on: {where}"
-                    findings.append(Finding("leak-across-tasks", path, message, _SPLIT, "error", task, split))
+                    findings.append(
+                        Finding(
+                            "leak-across-tasks",
+                            path,
+                            message=message,
+                            remedy=_SPLIT,
+                            severity="error",
+                            task=task,
+                            split=split,
+                        )
+                    )
     return findings
 
 
@@ -83,11 +103,11 @@ def find_absent_classes(results: Iterable[SampleResult], classes: Mapping[str, S
         Finding(
             "absent-class",
             f"tasks.{task}",
-            f"no sample shows {name!r}",
-            "check what the labels are called and which values they have, or leave the class out by class_map",
-            "warning",
-            task,
-            "train",
+            message=f"no sample shows {name!r}",
+            remedy="check what the labels are called and which values they have, or leave the class out by class_map",
+            severity="warning",
+            task=task,
+            split="train",
         )
         for task, names in classes.items()
         for name in names
@@ -96,4 +116,4 @@ def find_absent_classes(results: Iterable[SampleResult], classes: Mapping[str, S
 
 
 def _class_finding(kind: str, message: str, remedy: str, task: str) -> Finding:
-    return Finding(kind, f"tasks.{task}", message, remedy, "warning", task, "val")
+    return Finding(kind, f"tasks.{task}", message=message, remedy=remedy, severity="warning", task=task, split="val")

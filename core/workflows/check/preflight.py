@@ -64,12 +64,12 @@ def preflight(loaded: LoadedRecipe) -> Preflight:
     check_formula(recipe.score, run.tasks, metrics)
     model = run.runtime.model
     return Preflight(
-        reports,
-        sum(p.numel() for p in model.parameters()),
-        sum(p.numel() for p in model.backbone.parameters()),
-        run.runtime.precision,
-        run.total_steps,
-        sum(task.config.batch_size for task in (run.tasks[name] for name in run.data.train)),
+        tasks=reports,
+        parameters=sum(p.numel() for p in model.parameters()),
+        backbone_parameters=sum(p.numel() for p in model.backbone.parameters()),
+        precision=run.runtime.precision,
+        total_steps=run.total_steps,
+        images_per_step=sum(task.config.batch_size for task in (run.tasks[name] for name in run.data.train)),
     )
 
 
@@ -80,15 +80,15 @@ def _try_task(run: Run, name: str, substitute: bool) -> TaskReport:
     seconds = _timed(runtime, task, batch)
     samples = dataset_length(dataset)
     return TaskReport(
-        name,
-        samples,
-        dataset_length(run.data.val[name]),
-        task.config.batch_size,
-        tuple(batch.images.shape),
-        float(loss),
-        samples / task.config.batch_size,
-        seconds,
-        _peak_mib(runtime.device),
+        task=name,
+        train_samples=samples,
+        val_samples=dataset_length(run.data.val[name]),
+        batch_size=task.config.batch_size,
+        image_shape=tuple(batch.images.shape),
+        loss=float(loss),
+        steps_per_epoch=samples / task.config.batch_size,
+        seconds=seconds,
+        peak_mib=_peak_mib(runtime.device),
     )
 
 

@@ -63,7 +63,14 @@ def inspect_sample(task: Task[Any], split: str, dataset: Dataset[Sample], index:
     unique = dict.fromkeys(
         replace(finding, task=task.name, split=split, sample=finding.sample or report.id) for finding in findings
     )
-    return SampleResult(task.name, split, tuple(unique), tuple(images), len(reads), report.classes)
+    return SampleResult(
+        task=task.name,
+        split=split,
+        findings=tuple(unique),
+        images=tuple(images),
+        files=len(reads),
+        classes=report.classes,
+    )
 
 
 def _digest(pixels: np.ndarray) -> str:

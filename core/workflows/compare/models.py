@@ -13,7 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from umbel.config.build import build_tasks
 from umbel.config.edit import changed_keys
-from umbel.config.load import load_recipe, read_tree
+from umbel.config.load import load_recipe
+from umbel.config.read import read_tree
 from umbel.config.schema import Recipe
 from umbel.contract.errors import ConfigError
 from umbel.data.datasets import load_datasets

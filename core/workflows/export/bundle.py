@@ -19,8 +19,8 @@ from umbel.contract.task import Task
 from umbel.contract.types import Size
 from umbel.contract.values import to_jsonable
 from umbel.io.files import write_bytes, write_json
-from umbel.io.lock import enclosing_run, hold
-from umbel.io.run_folder import WEIGHTS
+from umbel.io.lock import hold
+from umbel.io.run_folder import WEIGHTS, enclosing_run
 from umbel.io.written import writing
 from umbel.model.model import MultiTaskModel, count_parameters, keep_tasks
 from umbel.version import __version__

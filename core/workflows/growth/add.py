@@ -9,11 +9,13 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
+from umbel.config.check import build_recipe
 from umbel.config.edit import grown_tree
 from umbel.config.growth import ADAPTER
 from umbel.config.learnt import write_learnt_backbone
-from umbel.config.load import build_recipe, load_recipe, parse_overrides, read_tree
+from umbel.config.load import load_recipe
 from umbel.config.loaded_recipe import LoadedRecipe
+from umbel.config.read import parse_overrides, read_tree
 from umbel.contract.errors import ConfigError
 from umbel.data.datasets import load_datasets
 from umbel.evaluate.evaluate import evaluate
@@ -32,8 +34,8 @@ GATE_FILE = "gate.json"
 
 
 def add_tasks(
-    run: Path, recipe: str, overrides: Sequence[str], mode: str, out: Path, checkpoint: str, plugins: Plugins,
-    *, resume: bool = False, accept_changes: bool = False,
+    run: Path, recipe: str, *, overrides: Sequence[str], mode: str, out: Path, checkpoint: str, plugins: Plugins,
+    resume: bool = False, accept_changes: bool = False,
 ) -> tuple[list[Verdict], dict[str, float]]:  # fmt: skip
     """Train new tasks on top of a trained run.
 
@@ -55,11 +57,14 @@ def add_tasks(
         UmbelError: naming what is wrong; nothing is written then.
     """
     with new_or_resumed(out, "umbel add-task", resume=resume):
-        return _add_tasks(run, recipe, overrides, mode, out, checkpoint, plugins, resume, accept_changes)
+        return _add_tasks(
+            run, recipe, overrides=overrides, mode=mode, out=out, checkpoint=checkpoint, plugins=plugins,
+            resume=resume, accept_changes=accept_changes,
+        )  # fmt: skip
 
 
 def _add_tasks(
-    run: Path, recipe: str, overrides: Sequence[str], mode: str, out: Path, checkpoint: str, plugins: Plugins,
+    run: Path, recipe: str, *, overrides: Sequence[str], mode: str, out: Path, checkpoint: str, plugins: Plugins,
     resume: bool, accept_changes: bool,
 ) -> tuple[list[Verdict], dict[str, float]]:  # fmt: skip
     if not resume and (out / CHECKPOINTS).exists():
@@ -73,9 +78,9 @@ def _add_tasks(
         load_recipe(str(run / RECIPE_FILE), (), plugins).tree,
         asdict(old.backbone),
         read_tree(recipe, plugins),
-        parse_overrides(overrides),
-        mode,
-        recipe,
+        overrides=parse_overrides(overrides),
+        mode=mode,
+        source=recipe,
     )
     write_learnt_backbone(tree, runtime.model.backbone)
     if OmegaConf.select(tree, "train.precision", default="auto") == "auto":

@@ -21,7 +21,7 @@ from umbel.registry.plugins import Plugins
 
 
 def extract(
-    run: Path, names: Sequence[str], out: Path, checkpoint: str, plugins: Plugins, command: str = "umbel extract"
+    run: Path, names: Sequence[str], out: Path, *, checkpoint: str, plugins: Plugins, command: str = "umbel extract"
 ) -> int:
     """Write a bundle of a trained run with a subset of its tasks: recipe and weights, for evaluate, predict and export.
 

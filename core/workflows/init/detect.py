@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from umbel.config.check import build_recipe
 from umbel.config.literals import literal
-from umbel.config.load import build_recipe
 from umbel.contract.dataset_report import Guess
 from umbel.contract.defaults import classes_of
 from umbel.contract.errors import ConfigError, DataError
@@ -134,7 +134,15 @@ def _read(name: str, kind: str, guess: Guess, plugins: Plugins) -> Start:
             raise DataError(f"split '{split}' is empty", where=str(guess.options.get("root", name)))
     sizes = [data["train"][index].size for index in spread(counts["train"], _LOOKED_AT)]
     median = _median(sizes)
-    return Start(name, kind, guess, counts, tuple(classes_of(task)), _fit(median, guess.longest), median)
+    return Start(
+        name=name,
+        kind=kind,
+        guess=guess,
+        counts=counts,
+        classes=tuple(classes_of(task)),
+        input_size=_fit(median, guess.longest),
+        image_size=median,
+    )
 
 
 def _median(sizes: Sequence[Size]) -> Size:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from umbel.config.names import check_task_name
 from umbel.contract.errors import ConfigError
 
 FOLDER = Path(__file__).parent / "scaffold"
@@ -60,13 +61,10 @@ def write_plugin(name: str, shape: str, parent: Path) -> list[Path]:
 
 
 def check_name(name: str) -> None:
-    """Raise ConfigError for a name that a recipe could not write."""
-    from torch.nn import ModuleDict
-
+    """Raise ConfigError for a name that a recipe could not write, or a distribution not bear."""
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name) or name.endswith("_"):
         raise ConfigError(f"'{name}' is no name for a task", hint="letters a-z, digits and _, such as lane_lines")
-    if hasattr(ModuleDict(), name):
-        raise ConfigError(f"'{name}' is a reserved word of torch.nn.ModuleDict", hint="choose another name")
+    check_task_name(name, "NAME")
 
 
 def _filled(text: str, words: dict[str, str]) -> str:

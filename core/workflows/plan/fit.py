@@ -65,6 +65,7 @@ def plan_stages(
     weights: Weights,
     elements: Mapping[str, int],
     activations: Sequence[TaskActivations],
+    *,
     cluster: Cluster,
     sharding: Sharding,
     accumulate: int = 1,
@@ -81,14 +82,14 @@ def plan_stages(
         free = cluster.usable - states.total
         plans.append(
             StagePlan(
-                stage,
-                states,
-                worst,
-                offload_refusal(stage) if sharding.offload else "",
-                worst <= free,
-                step_traffic(elements, stage, cluster.gpus, sharding.weight_bytes, accumulate),
-                step_traffic(elements, stage, cluster.nodes, sharding.weight_bytes, accumulate),
-                {task.task: _largest(task, free) for task in activations},
+                stage=stage,
+                states=states,
+                activations=worst,
+                refused=offload_refusal(stage) if sharding.offload else "",
+                fits=worst <= free,
+                traffic=step_traffic(elements, stage, cluster.gpus, sharding.weight_bytes, accumulate),
+                network=step_traffic(elements, stage, cluster.nodes, sharding.weight_bytes, accumulate),
+                largest_batch={task.task: _largest(task, free) for task in activations},
             )
         )
     return plans

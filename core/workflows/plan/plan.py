@@ -69,11 +69,21 @@ def make_plan(recipe: Recipe, plugins: Plugins, cluster: Cluster, half_weights: 
     activations = probe_activations(recipe, tasks, model, fake, bf16)
     sharding = _sharding(recipe, cluster.gpus, half_weights)
     elements = _by_owner(model)
-    stages = plan_stages(_weights(model), elements, activations, cluster, sharding, recipe.train.accumulate)
+    stages = plan_stages(
+        _weights(model), elements, activations, cluster=cluster, sharding=sharding, accumulate=recipe.train.accumulate
+    )
     best = recommended(stages)
     images = cluster.gpus * recipe.train.accumulate * sum(task.config.batch_size for task in tasks.values())
     assumptions = _assumptions(cluster, sharding, activations, bf16, wanted)
-    return Plan(cluster, elements, activations, stages, best.stage if best else None, images, assumptions)
+    return Plan(
+        cluster=cluster,
+        elements=elements,
+        activations=activations,
+        stages=stages,
+        stage=best.stage if best else None,
+        images_per_step=images,
+        assumptions=assumptions,
+    )
 
 
 def _sharding(recipe: Recipe, ranks: int, half_weights: bool) -> Sharding:

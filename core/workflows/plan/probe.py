@@ -45,7 +45,7 @@ def build_empty(recipe: Recipe, plugins: Plugins) -> tuple[dict[str, Task[Any]],
     with torch.device("meta"):
         tasks = build_tasks(recipe, plugins)
         trunk = plugins.find("backbone", recipe.backbone.name, "backbone.name")
-        backbone = make(trunk, trunk.name, "backbone.name", recipe.backbone.options)
+        backbone = make(trunk, recipe.backbone.options, name=trunk.name, where="backbone.name")
         model = build_model(backbone, tasks, recipe.train.seed)
     if recipe.train.channels_last:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -70,19 +70,28 @@ def probe_activations(
     probes = []
     for name, task in tasks.items():
         count = task.config.batch_size
-        kept, peak, outputs = _pass(recipe, task, model, fake, bf16, count)
-        kept_twice, peak_twice, _ = _pass(recipe, task, model, fake, bf16, 2 * count)
+        kept, peak, outputs = _pass(recipe, task, model, fake=fake, bf16=bf16, count=count)
+        kept_twice, peak_twice, _ = _pass(recipe, task, model, fake=fake, bf16=bf16, count=2 * count)
         loss = _measured_loss(recipe, task, outputs)
         needed = LOSS_FACTOR * sum(4 * leaf.numel() for leaf in _floats(outputs)) if loss is None else loss
         low, high = max(peak, kept + needed), max(peak_twice, kept_twice + 2 * needed)
         slope = (high - low) / count
         size = (task.config.input_size[0], task.config.input_size[1])
-        probes.append(TaskActivations(name, count, size, low - slope * count, slope, loss is not None))
+        probes.append(
+            TaskActivations(
+                task=name,
+                batch_size=count,
+                image_shape=size,
+                fixed=low - slope * count,
+                per_image=slope,
+                loss_measured=loss is not None,
+            )
+        )
     return probes
 
 
 def _pass(
-    recipe: Recipe, task: Task[Any], model: MultiTaskModel, fake: FakeTensorMode, bf16: bool, count: int
+    recipe: Recipe, task: Task[Any], model: MultiTaskModel, *, fake: FakeTensorMode, bf16: bool, count: int
 ) -> tuple[int, int, Any]:
     """Bytes kept after the forward, peak of forward and backward, and the raw output."""
     layout = torch.channels_last if recipe.train.channels_last else torch.contiguous_format
@@ -109,7 +118,9 @@ def _pass(
 def _measured_loss(recipe: Recipe, task: Task[Any], outputs: Any) -> int | None:
     """Peak bytes of the task's loss and its backward on real labels; None where its data cannot be read."""
     try:
-        loader = CompositeLoader({task.name: task}, load_datasets({task.name: task}, "train"), recipe.train.seed, 0, 1)
+        loader = CompositeLoader(
+            {task.name: task}, load_datasets({task.name: task}, "train"), seed=recipe.train.seed, start=0, stop=1
+        )
         batch = next(iter(loader))[task.name]
     except (DataError, ConfigError, OSError):
         return None

@@ -92,12 +92,12 @@ def model_states(weights: Weights, stage: int, ranks: int, sharding: Sharding) -
     moments = _share(trained * _MOMENTS, owners)
     offloaded = sharding.offload and stage >= 1  # DeepSpeed offloads sharded optimizers only
     return States(
-        parameters + weights.buffers,
-        0 if offloaded else master,
-        0 if offloaded else moments,
-        _gradients(weights, stage, ranks, size),
-        _average(weights, stage, ranks, sharding),
-        _buckets(weights, stage, ranks, sharding),
+        parameters=parameters + weights.buffers,
+        master=0 if offloaded else master,
+        moments=0 if offloaded else moments,
+        gradients=_gradients(weights, stage, ranks, size),
+        average=_average(weights, stage, ranks, sharding),
+        buckets=_buckets(weights, stage, ranks, sharding),
     )
 
 

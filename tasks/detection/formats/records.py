@@ -72,16 +72,16 @@ def make_record(
 ) -> Record:
     """A record from single boxes; the arguments are those of `Record`."""
     return Record(
-        path,
-        id,
-        str(source),
-        size,
-        np.array([box.corners for box in boxes], dtype=np.float64).reshape(-1, 4),
-        np.array([box.index for box in boxes], dtype=np.int64),
-        np.array([box.crowd for box in boxes], dtype=bool),
-        tuple(box.name for box in boxes),
-        relative,
-        image_id,
+        path=path,
+        id=id,
+        source=str(source),
+        size=size,
+        boxes_N4=np.array([box.corners for box in boxes], dtype=np.float64).reshape(-1, 4),
+        classes_N=np.array([box.index for box in boxes], dtype=np.int64),
+        crowd_N=np.array([box.crowd for box in boxes], dtype=bool),
+        box_ids=tuple(box.name for box in boxes),
+        relative=relative,
+        image_id=image_id,
     )
 
 

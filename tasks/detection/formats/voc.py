@@ -55,7 +55,17 @@ class Voc:
         for path, image in found.items():
             with tolerate("missing-pair"):
                 stem = path.relative_to(folder).with_suffix("").as_posix()
-                records.append(_record(path, stem, image, images, by_stem, index, options.difficult))
+                records.append(
+                    _record(
+                        path,
+                        stem,
+                        image=image,
+                        images=images,
+                        by_stem=by_stem,
+                        index=index,
+                        difficult=options.difficult,
+                    )
+                )
         refuse_twice((record.id for record in records), "image", folder)
         return Annotations(tuple(records), tuple(index), None, str(folder))
 
@@ -63,6 +73,7 @@ class Voc:
 def _record(
     path: Path,
     stem: str,
+    *,
     image: VocImage,
     images: Path,
     by_stem: dict[str, Path],

@@ -67,11 +67,11 @@ def match(rows_T6: Tensor, grid: tuple[int, int], anchors_A2: Tensor, threshold:
     cells_M2 = torch.minimum(cells_M2.clamp(min=0), extent.long() - 1)
     image_M, class_M = rows_T6[label_M, :2].long().unbind(1)
     return Matches(
-        image_M,
-        anchor_M,
-        cells_M2[:, 1],
-        cells_M2[:, 0],
-        class_M,
-        torch.cat((centres_M2 - cells_M2, sizes_T2[label_M]), dim=1),  # relative to the clamped cell
-        anchors_A2[anchor_M],
+        image_M=image_M,
+        anchor_M=anchor_M,
+        row_M=cells_M2[:, 1],
+        column_M=cells_M2[:, 0],
+        class_M=class_M,
+        boxes_M4=torch.cat((centres_M2 - cells_M2, sizes_T2[label_M]), dim=1),  # relative to the clamped cell
+        anchors_M2=anchors_A2[anchor_M],
     )

@@ -19,7 +19,7 @@ _MODES = {"avg": 0, "max": 1, "box_and_model_avg": 2, "absent_model_aware_avg": 
 
 
 def fuse(
-    boxes_N4: Floats, scores_N: Floats, classes_N: Ints, views_N: Ints, weights_V: Floats, iou: float, conf_type: str
+    boxes_N4: Floats, scores_N: Floats, classes_N: Ints, views_N: Ints, *, weights_V: Floats, iou: float, conf_type: str
 ) -> tuple[Floats, Floats, Ints]:
     """Clusters of overlapping boxes of a class (SPEC 6).
 
@@ -63,7 +63,9 @@ def _kernel() -> Callable[[Floats, Floats, Ints, Floats, float, int], Floats]:
     return compiled
 
 
-def _fuse_class(boxes_N4: Floats, scores_N: Floats, views_N: Ints, weights_V: Floats, iou: float, mode: int) -> Floats:
+def _fuse_class(  # noqa: PLR0917  numba compiles no keyword-only argument
+    boxes_N4: Floats, scores_N: Floats, views_N: Ints, weights_V: Floats, iou: float, mode: int
+) -> Floats:
     """Boxes of one class, best first, as clusters (C, 5) of x1, y1, x2, y2, score."""
     count = len(scores_N)
     fused_4N, fused_scores = np.empty((4, count)), np.empty(count)
@@ -120,7 +122,7 @@ def _fuse_class(boxes_N4: Floats, scores_N: Floats, views_N: Ints, weights_V: Fl
 
 
 def fuse_by_ensemble_boxes(
-    boxes_N4: Floats, scores_N: Floats, classes_N: Ints, views_N: Ints, weights_V: Floats, iou: float, conf_type: str
+    boxes_N4: Floats, scores_N: Floats, classes_N: Ints, views_N: Ints, *, weights_V: Floats, iou: float, conf_type: str
 ) -> tuple[Floats, Floats, Ints]:
     """As `umbel.tasks.detection.postprocess.fusion.fuse`."""
     from ensemble_boxes import weighted_boxes_fusion  # imports pandas, which takes a second

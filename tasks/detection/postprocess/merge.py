@@ -62,9 +62,9 @@ def merge_by_wbf(
         together.scores_N.detach().numpy(),
         together.classes_N.detach().numpy(),
         np.repeat(np.arange(len(views)), [len(view.scores_N) for view in inside]),
-        np.ones(len(views)) if weights is None else np.array(weights, np.float64),
-        iou,
-        conf_type,
+        weights_V=np.ones(len(views)) if weights is None else np.array(weights, np.float64),
+        iou=iou,
+        conf_type=conf_type,
     )
     return Detections(
         clip_to((torch.from_numpy(boxes) * scale).float(), views[0].size),

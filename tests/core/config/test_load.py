@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from toys import TOY_RECIPE, BrightTask, ToyPlugin
 
 from umbel import check_range, hookimpl, option
-from umbel.config.load import build_recipe, load_recipe
+from umbel.config.check import build_recipe
+from umbel.config.load import load_recipe
 from umbel.config.schema import Recipe
 from umbel.contract.errors import ConfigError, PluginError, UmbelError
 from umbel.contract.task_config import TaskConfig

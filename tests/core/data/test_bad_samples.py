@@ -38,7 +38,7 @@ def load(
     start: int, stop: int, *, workers: int = 0, bad: BadSamples | None = None, count: int = 9, batch: int = 4
 ) -> list[Batch]:
     tasks: dict[str, Any] = {"a": Holes("a", TaskConfig("bright", batch, (16, 8), workers), BrightOptions(count))}
-    loader = CompositeLoader(tasks, load_datasets(tasks, "train"), 3, start, stop, bad_samples=bad)
+    loader = CompositeLoader(tasks, load_datasets(tasks, "train"), seed=3, start=start, stop=stop, bad_samples=bad)
     return [batches["a"] for batches in loader]
 
 

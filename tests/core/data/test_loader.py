@@ -36,7 +36,18 @@ def load(
     plan: Plan | None = None,
 ) -> list[dict[str, Batch]]:
     by_name = {task.name: task for task in tasks}
-    return list(CompositeLoader(by_name, load_datasets(by_name, "train"), seed, start, stop, rank, world, plan=plan))
+    return list(
+        CompositeLoader(
+            by_name,
+            load_datasets(by_name, "train"),
+            seed=seed,
+            start=start,
+            stop=stop,
+            rank=rank,
+            world_size=world,
+            plan=plan,
+        )
+    )
 
 
 def same(left: list[dict[str, Batch]], right: list[dict[str, Batch]]) -> bool:
@@ -93,7 +104,7 @@ def test_accumulated_batches_follow_one_another() -> None:
     single = load([toy("a", 3, 8)], 0, 6)
     by_name = {"a": toy("a", 3, 8)}
     for start in (0, 1, 2):
-        double = CompositeLoader(by_name, load_datasets(by_name, "train"), 3, start, 3, accumulate=2)
+        double = CompositeLoader(by_name, load_datasets(by_name, "train"), seed=3, start=start, stop=3, accumulate=2)
         assert same(list(double), single[2 * start :])
 
 

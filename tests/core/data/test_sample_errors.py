@@ -73,7 +73,10 @@ def load(made: BrightTask, budget: float = 0, steps: int = 6) -> tuple[list[Batc
     bad = BadSamples.within(budget, {"a": 9})
     tasks: dict[str, Any] = {"a": made}
     return [
-        batches["a"] for batches in CompositeLoader(tasks, load_datasets(tasks, "train"), 3, 0, steps, bad_samples=bad)
+        batches["a"]
+        for batches in CompositeLoader(
+            tasks, load_datasets(tasks, "train"), seed=3, start=0, stop=steps, bad_samples=bad
+        )
     ], bad
 
 

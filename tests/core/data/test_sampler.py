@@ -15,7 +15,9 @@ from umbel.data.sampler import KeyedStream, StepSampler
 def batches(
     length: int, batch: int, start: int, stop: int, rank: int = 0, world: int = 1, seed: int = 7, task: str = "a"
 ) -> list[list[SampleKey]]:
-    return list(StepSampler(KeyedStream(task, length, seed), batch, start, stop, rank, world))
+    return list(
+        StepSampler(KeyedStream(task, length, seed), batch, start=start, stop=stop, rank=rank, world_size=world)
+    )
 
 
 @given(length=st.integers(1, 40), epochs=st.integers(1, 4), seed=st.integers(0, 2**63 - 1))
@@ -50,4 +52,8 @@ def test_order_differs_between_epochs_tasks_and_seeds() -> None:
 
 @pytest.mark.parametrize(("start", "stop"), [(0, 0), (3, 3), (2, 5)])
 def test_length_is_the_number_of_steps(start: int, stop: int) -> None:
-    assert len(StepSampler(KeyedStream("a", 5, 0), 2, start, stop)) == stop - start == len(batches(5, 2, start, stop))
+    assert (
+        len(StepSampler(KeyedStream("a", 5, 0), 2, start=start, stop=stop))
+        == stop - start
+        == len(batches(5, 2, start, stop))
+    )

@@ -15,7 +15,8 @@ from separate import start
 
 from umbel.contract.errors import BusyError, DataError
 from umbel.io import holder, lock
-from umbel.io.lock import LOCK_FILE, hold, hold_around
+from umbel.io.lock import LOCK_FILE, hold
+from umbel.io.run_folder import hold_around
 
 
 def take_and_wait(folder: Path, told: Path, children: int) -> None:

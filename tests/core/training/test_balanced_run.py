@@ -85,7 +85,7 @@ def plain_training(run: Run, weigh: Weigh, learnt: dict[str, nn.Parameter], afte
     if learnt:
         groups.append({"params": list(learnt.values()), "lr": 0.1, "weight_decay": 0.0})
     optimizer = torch.optim.AdamW(groups, lr=0.01)
-    for step, composite in enumerate(CompositeLoader(run.tasks, run.data.train, 0, 0, 12)):
+    for step, composite in enumerate(CompositeLoader(run.tasks, run.data.train, seed=0, start=0, stop=12)):
         losses, total = {}, torch.zeros(())
         for name, batch in composite.items():
             pixels = (batch.images / 255 - 0.5) / 0.25
@@ -101,7 +101,7 @@ def plain_training(run: Run, weigh: Weigh, learnt: dict[str, nn.Parameter], afte
 
 def assert_trains_like(run: Run, expected: nn.Module) -> None:
     untrained = copy.deepcopy(run.runtime.model.state_dict())
-    batches = CompositeLoader(run.tasks, run.data.train, 0, 0, 12)
+    batches = CompositeLoader(run.tasks, run.data.train, seed=0, start=0, stop=12)
     Engine(run.runtime, run.tasks).fit(batches, lambda step, losses, lr: False, seed=0, start=0)
     moved = 0.0
     for name, value in expected.state_dict().items():
@@ -172,7 +172,7 @@ def test_uncertainty_trains_as_written_out(open_run: Callable[..., Run]) -> None
 
 def test_measuring_leaves_gradients_alone(open_run: Callable[..., Run]) -> None:
     run = open_run(*PLAIN)
-    (batch,) = CompositeLoader(run.tasks, run.data.train, 0, 0, 1)
+    (batch,) = CompositeLoader(run.tasks, run.data.train, seed=0, start=0, stop=1)
     placed = run.runtime.place(batch["first"])
     loss = run.tasks["first"].loss(run.runtime.forward(placed.images, "first"), placed.targets).total
     norm = gradient_norm(loss, run.runtime.model.backbone)
@@ -217,7 +217,7 @@ def test_balancer_of_a_plugin_is_used(open_run: Callable[..., Run]) -> None:
     seen: dict[str, Tensor] = {}
     for times in (1.0, 5.0):
         run = open_run(*PLAIN, "train.balancer.name=doubling", f"train.balancer.options.times={times}")
-        (batch,) = CompositeLoader(run.tasks, run.data.train, 0, 0, 1)
+        (batch,) = CompositeLoader(run.tasks, run.data.train, seed=0, start=0, stop=1)
         run.runtime.step = lambda: 0.0  # type: ignore[method-assign]
         Engine(run.runtime, run.tasks).train_step(batch, WEIGHTS)
         for name in ("first", "second"):
@@ -240,6 +240,6 @@ def test_wrong_name_or_option_is_named(open_run: Callable[..., Run]) -> None:
 def test_frozen_trunk_has_no_gradients_to_measure(open_run: Callable[..., Run]) -> None:
     run = open_run("train.balancer.name=gradient_norm")
     run.runtime.model.backbone.requires_grad_(False)
-    (batch,) = CompositeLoader(run.tasks, run.data.train, 0, 0, 1)
+    (batch,) = CompositeLoader(run.tasks, run.data.train, seed=0, start=0, stop=1)
     with pytest.raises(ConfigError, match="no part of the trunk is trained"):
         Engine(run.runtime, run.tasks).train_step(batch, WEIGHTS)

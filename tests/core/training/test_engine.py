@@ -44,7 +44,7 @@ def prepared(recipe_file: Any, new_plugins: Callable[[], Any], tmp_path: Any) ->
 
 
 def composite_batches(run: Run, stop: int) -> list[dict[str, Batch]]:
-    return list(CompositeLoader(run.tasks, run.data.train, 0, 0, stop))
+    return list(CompositeLoader(run.tasks, run.data.train, seed=0, start=0, stop=stop))
 
 
 def plain_training(run: Run, batches: Iterable[dict[str, Batch]]) -> tuple[nn.Module, list[float]]:

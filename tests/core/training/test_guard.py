@@ -80,7 +80,7 @@ def prepared(recipe_file: Path, tmp_path: Path) -> Callable[..., Run]:
 
 
 def batches(run: Run, count: int = 1) -> list[dict[str, Batch]]:
-    return list(CompositeLoader(run.tasks, run.data.train, 0, 0, count))
+    return list(CompositeLoader(run.tasks, run.data.train, seed=0, start=0, stop=count))
 
 
 def poisoned(batch: dict[str, Batch], task: str) -> dict[str, Batch]:

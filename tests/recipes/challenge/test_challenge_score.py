@@ -52,7 +52,7 @@ def test_scores_are_those_of_the_predictions(guesses, recipe, tmp_path, list_for
     path = tmp_path / "s.json"
     write_submission(path, submission_of(guesses, tasks, compat_road=compat_road), list_form=list_form)
     expected = direct(guesses, tasks)
-    found = grade(path, typed, tasks, "val", None)
+    found = grade(path, typed, tasks, split="val", formula=None)
     mains = [expected[key] for key in ("road/miou", "cars/top1", "signs/map50")]
     assert all(0.1 < main < 0.99 for main in mains)
     assert found.pop("score") == pytest.approx(sum(mains) / 3, abs=1e-6)
@@ -66,9 +66,9 @@ def test_the_layout_itself_is_a_truth(guesses, recipe, layout, written):
     assert list(tasks) == ["seg", "cls", "dec"]
     mains = {"seg": expected["road/miou"], "cls": expected["cars/top1"], "dec": expected["signs/map50"]}
     for formula, sections in (("A", ("seg", "cls", "dec")), ("B", ("cls", "dec")), (None, ("seg", "cls", "dec"))):
-        score = grade(written, typed, tasks, "val", formula)["score"]
+        score = grade(written, typed, tasks, split="val", formula=formula)["score"]
         assert score == pytest.approx(sum(mains[section] for section in sections) / len(sections), abs=1e-6)
-    own = grade(written, typed, tasks, "val", "max(2 * dec, seg.miou_present)")
+    own = grade(written, typed, tasks, split="val", formula="max(2 * dec, seg.miou_present)")
     assert own["score"] == pytest.approx(max(2 * mains["dec"], expected["road/miou_present"]), abs=1e-6)
     assert not any(key.startswith("cls") for key in own)
 
@@ -94,11 +94,11 @@ def test_leaderboard_b_needs_no_masks(guesses, recipe, layout, tmp_path):
     whole = submission_of(guesses, tasks)
     write_submission(tmp_path / "s.json", Submission(cls=whole.cls, dec=whole.dec))
     typed, truth = open_truth(str(layout), "val")
-    assert set(grade(tmp_path / "s.json", typed, truth, "val", "B")) == {
+    assert set(grade(tmp_path / "s.json", typed, truth, split="val", formula="B")) == {
         "cls/top1", "dec/map50", "dec/map50_95", "score",
     }  # fmt: skip
     with pytest.raises(DataError, match="has no key 'seg'"):
-        grade(tmp_path / "s.json", typed, truth, "val", "A")
+        grade(tmp_path / "s.json", typed, truth, split="val", formula="A")
 
 
 def rewrite(path: Path, change: Any) -> None:
@@ -128,7 +128,7 @@ def test_what_does_not_fit_the_truth_is_named(written, layout, change, message):
     rewrite(written, change)
     typed, tasks = open_truth(str(layout), "val")
     with pytest.raises(DataError, match=rf"pred_results\.json: {message}"):
-        grade(written, typed, tasks, "val", "A")
+        grade(written, typed, tasks, split="val", formula="A")
 
 
 def test_names_may_end_in_any_suffix_and_images_may_have_no_detection(guesses, recipe, layout, written):
@@ -138,9 +138,9 @@ def test_names_may_end_in_any_suffix_and_images_may_have_no_detection(guesses, r
         content["dec"] = [entry for entry in content["dec"] if entry["image_id"] != 48]
 
     typed, tasks = open_truth(str(layout), "val")
-    before = grade(written, typed, tasks, "val", "A")
+    before = grade(written, typed, tasks, split="val", formula="A")
     rewrite(written, change)
-    after = grade(written, typed, tasks, "val", "A")
+    after = grade(written, typed, tasks, split="val", formula="A")
     assert after["seg/miou"] == before["seg/miou"]
     assert after["cls/top1"] == before["cls/top1"]
 
@@ -149,7 +149,7 @@ def test_pixels_in_no_polygon_count_as_class_0(guesses, recipe, layout, written)
     rewrite(written, lambda c: [masks.update({"0": []}) for masks in c["seg"].values()])
     typed, tasks = open_truth(str(layout), "val")
     expected = direct(guesses, open_tasks(recipe)[1])["road/miou"]
-    assert grade(written, typed, tasks, "val", "seg")["score"] == pytest.approx(expected, abs=1e-6)
+    assert grade(written, typed, tasks, split="val", formula="seg")["score"] == pytest.approx(expected, abs=1e-6)
 
 
 def test_truths_that_are_none(tmp_path, layout):
@@ -162,10 +162,10 @@ def test_truths_that_are_none(tmp_path, layout):
     assert list(tasks) == ["cls"]
     write_submission(tmp_path / "s.json", Submission())
     with pytest.raises(DataError, match="has no task for seg, which leaderboard A needs"):
-        grade(tmp_path / "s.json", typed, tasks, "val", "A")
+        grade(tmp_path / "s.json", typed, tasks, split="val", formula="A")
     write_submission(tmp_path / "s.json", Submission(cls={f"0{i}.jpg": 0 for i in range(6)}))
     with pytest.raises(ConfigError, match="neither a metric nor arithmetic"):
-        grade(tmp_path / "s.json", typed, tasks, "val", "cls.top5")
+        grade(tmp_path / "s.json", typed, tasks, split="val", formula="cls.top5")
 
 
 @pytest.mark.parametrize("formula", ["mean", "(road.miou + cars.top1) / 2", "signs.map50"])
@@ -176,7 +176,7 @@ def test_a_submission_of_one_task_is_scored(guesses, recipe, tmp_path, section, 
     whole = submission_of(guesses, tasks)
     write_submission(tmp_path / "one.json", Submission(**{section: getattr(whole, section)}))
     typed, truth = open_tasks({**recipe, "score": formula})
-    found = grade(tmp_path / "one.json", typed, truth, "val", None)
+    found = grade(tmp_path / "one.json", typed, truth, split="val", formula=None)
     main = {"seg": "road/miou", "cls": "cars/top1", "dec": "signs/map50"}[section]
     assert found["score"] == pytest.approx(direct(guesses, tasks)[main], abs=1e-6)
     assert {key.split("/")[0] for key in found} - {"score"} == {main.split("/")[0]}
@@ -190,6 +190,6 @@ def test_of_two_tasks_of_a_kind_one_is_named(guesses, recipe, tmp_path):
     two = {**recipe, "tasks": {**recipe["tasks"], "more": recipe["tasks"]["signs"]}}
     typed, truth = open_tasks(two)
     with pytest.raises(ConfigError, match="'signs' and 'more' are both detection"):
-        grade(tmp_path / "one.json", typed, truth, "val", None)
-    found = grade(tmp_path / "one.json", typed, truth, "val", None, ("signs",))
+        grade(tmp_path / "one.json", typed, truth, split="val", formula=None)
+    found = grade(tmp_path / "one.json", typed, truth, split="val", formula=None, names=("signs",))
     assert found["score"] == pytest.approx(direct(guesses, tasks)["signs/map50"], abs=1e-6)

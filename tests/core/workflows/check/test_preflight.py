@@ -44,11 +44,9 @@ def test_report_counts_and_tries_every_task(
 def test_formula_is_held_against_the_metrics_there_are(
     recipe_file: Path, new_plugins: NewPlugins, formula: str
 ) -> None:
-    plugins = new_plugins()
-    loaded = load_recipe(str(recipe_file), (), plugins)
-    recipe, tree = loaded.typed, loaded.tree
+    loaded = load_recipe(str(recipe_file), (), new_plugins())
     with pytest.raises(ConfigError, match="score: "):
-        preflight(replace(recipe, score=formula), tree, plugins)
+        preflight(replace(loaded, typed=replace(loaded.typed, score=formula)))
 
 
 def test_loss_that_is_not_finite_is_found(

@@ -33,7 +33,7 @@ def test_sheets_show_the_first_samples_of_training(
     data = {name: task.dataset("train") for name, task in tasks.items()}
     path = write_sheet(tasks["second"], data["second"], 3, tmp_path / "new" / "folder")
     assert path == tmp_path / "new" / "folder" / "second.jpg"
-    batches = [batch["second"] for batch in CompositeLoader(tasks, data, 3, 0, COUNT // 3)]
+    batches = [batch["second"] for batch in CompositeLoader(tasks, data, seed=3, start=0, stop=COUNT // 3)]
     trained = [image.permute(1, 2, 0).numpy() for batch in batches for image in batch.images]
     targets = [float(target) for batch in batches for target in batch.targets]
     assert len(drawn) == COUNT  # more than its 7 samples: the second epoch begins

@@ -23,7 +23,7 @@ from toys import ToyPlugin
 from umbel.runtime.optim import build_optimizer
 from umbel.registry.plugins import Plugin, Plugins
 from umbel.runtime.ranks import join, launched
-from umbel.config.load import build_recipe
+from umbel.config.check import build_recipe
 from umbel.training.prepare import build
 from umbel.runtime.deepspeed import DeepSpeedRuntime
 

@@ -37,8 +37,8 @@ def crowd(seed: int, counts: list[int], classes: int, decimals: int):
 def test_equals_ensemble_boxes(seed, counts, classes, decimals, conf_type, iou, weighted):
     boxes, scores, labels, views = crowd(seed, counts, classes, decimals)
     weights = np.random.default_rng(seed).uniform(0.5, 3, len(counts)) if weighted else np.ones(len(counts))
-    found = fuse(boxes, scores, labels, views, weights, iou, conf_type)
-    expected = fuse_by_ensemble_boxes(boxes, scores, labels, views, weights, iou, conf_type)
+    found = fuse(boxes, scores, labels, views, weights_V=weights, iou=iou, conf_type=conf_type)
+    expected = fuse_by_ensemble_boxes(boxes, scores, labels, views, weights_V=weights, iou=iou, conf_type=conf_type)
     assert [len(part) for part in found] == [len(part) for part in expected]
     np.testing.assert_allclose(found[1], expected[1], rtol=0, atol=1e-6)
     ours, theirs = (np.column_stack((s, b, k)) for b, s, k in (found, expected))  # those of one score in any order
@@ -62,5 +62,13 @@ def test_compiled_equals_interpreted(conf_type):
 
 
 def test_nothing_to_fuse():
-    empty = fuse(np.zeros((0, 4)), np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.int64), np.ones(3), 0.5, "avg")
+    empty = fuse(
+        np.zeros((0, 4)),
+        np.zeros(0),
+        np.zeros(0, np.int64),
+        np.zeros(0, np.int64),
+        weights_V=np.ones(3),
+        iou=0.5,
+        conf_type="avg",
+    )
     assert [part.shape for part in empty] == [(0, 4), (0,), (0,)]
