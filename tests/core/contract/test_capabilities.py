@@ -42,7 +42,7 @@ def guarded(tmp_path: Path) -> dict[str, Task[Any]]:
     plugins = Plugins()
     plugins.register(AblePlugin(), Plugin("ables", "1", "main"))
     plugins.register(ToyPlugin(), Plugin("toys", "1", "main"))
-    return build_tasks(load_recipe(str(recipe), (), plugins)[0], plugins)
+    return build_tasks(load_recipe(str(recipe), (), plugins).typed, plugins)
 
 
 def methods(capability: type) -> set[str]:
