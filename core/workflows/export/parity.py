@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -78,7 +79,7 @@ def compare(
 
 
 def _same(task: Task[Any], one: Any, other: Any) -> bool:
-    return bool(as_method(task, "alike", predictions_close, one, other, TOLERANCE))
+    return bool(as_method(task, "alike", partial(predictions_close, tolerance=TOLERANCE), one, other))
 
 
 def _pictures(batch: int, size: Size) -> Tensor:
