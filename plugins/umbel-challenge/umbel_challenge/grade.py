@@ -12,14 +12,14 @@ from typing import Any
 import torch
 
 from umbel import ConfigError, DataError, Recipe, Sample, Task, learnt_options_of, load_datasets, overall_score
-from umbel.recipes.challenge.collect import sections_of
-from umbel.recipes.challenge.images import image_key, of_dataset
-from umbel.recipes.challenge.polygons import Polygons, paint
-from umbel.recipes.challenge.reader import read_submission, sections_in
-from umbel.recipes.challenge.submission import BoxEntry, ImageId
 from umbel.tasks.classification.prediction import ClassScores
-from umbel.tasks.detection.targets import Detections
+from umbel.tasks.detection.prediction import Detections
 from umbel.tasks.segmentation.prediction import LabelMap
+from umbel_challenge.collect import sections_of
+from umbel_challenge.images import image_key, of_dataset
+from umbel_challenge.polygons import Polygons, paint
+from umbel_challenge.reader import read_submission, sections_in
+from umbel_challenge.submission import BoxEntry, ImageId
 
 LEADERBOARDS = {
     "A": ("seg", "cls", "dec"),

@@ -9,8 +9,8 @@ from pathlib import Path, PurePosixPath
 from torch.utils.data import Dataset
 
 from umbel import IMAGE_SUFFIXES, DataError, Part, Sample, list_images, read_image, read_json, read_lines, resolve_under
-from umbel.recipes.challenge.submission import ImageId
 from umbel.tasks.detection.dataset import DetectionDataset
+from umbel_challenge.submission import ImageId
 
 FOLDERS = {"seg": "seg/images", "cls": "cls", "dec": "dec"}
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from umbel_challenge.grade import grade
+from umbel_challenge.polygons import contours_of
+from umbel_challenge.submission import BoxEntry, Submission, write_submission
+from umbel_challenge.truth import open_truth
 
 from umbel import ConfigError, DataError, open_tasks
-from umbel.recipes.challenge.grade import grade
-from umbel.recipes.challenge.polygons import contours_of
-from umbel.recipes.challenge.submission import BoxEntry, Submission, write_submission
-from umbel.recipes.challenge.truth import open_truth
 
 
 def submission_of(guesses: dict[str, list[tuple[Any, Any]]], tasks: dict[str, Any], **how: bool) -> Submission:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from umbel import write_bytes
-from umbel.recipes.challenge.polygons import Polygons
+from umbel_challenge.polygons import Polygons
 
 KINDS = {"segmentation": "seg", "classification": "cls", "detection": "dec"}  # section of the file by kind of task
 

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from umbel_challenge.polygons import contours_of
+from umbel_challenge.reader import read_submission
+from umbel_challenge.submission import BoxEntry, Submission, write_submission
 
 from umbel import DataError
-from umbel.recipes.challenge.polygons import contours_of
-from umbel.recipes.challenge.reader import read_submission
-from umbel.recipes.challenge.submission import BoxEntry, Submission, write_submission
 
 GOOD: dict[str, Any] = {
     "cls": {"00001.jpg": 0, "00002.jpg": 195},

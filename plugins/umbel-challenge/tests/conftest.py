@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,39 @@ import torch
 
 from umbel import open_tasks, write_image
 from umbel.tasks.classification.prediction import ClassScores
-from umbel.tasks.detection.targets import Detections
+from umbel.tasks.detection.prediction import Detections
 from umbel.tasks.segmentation.prediction import LabelMap
 
 CATEGORIES = [{"id": 3, "name": "stop"}, {"id": 7, "name": "yield"}, {"id": 12, "name": "pl50"}]
 COUNTS = {"train": 4, "val": 6}
 CLASSES = 5
+
+
+@pytest.fixture
+def installed(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plugin is found, whether or not pip has installed it."""
+    site = tmp_path_factory.mktemp("site")
+    info = site / "umbel_challenge-0.1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: umbel-challenge\nVersion: 0.1.0\n")
+    (info / "entry_points.txt").write_text("[umbel.v1]\nchallenge = umbel_challenge\n")
+    monkeypatch.syspath_prepend(str(site))
+    monkeypatch.delenv("UMBEL_PLUGINS", raising=False)
+    monkeypatch.delenv("UMBEL_DISABLE", raising=False)
+
+
+@pytest.fixture(scope="session")
+def golden() -> Callable[[str], dict[str, Any]]:
+    """Reads golden numbers by file name, where they are: beside the repository, or in $UMBEL_SHARED."""
+    folder = Path(os.environ.get("UMBEL_SHARED", Path(__file__).resolve().parents[4] / "shared")) / "golden"
+
+    def read(name: str) -> dict[str, Any]:
+        if not (folder / name).is_file():
+            pytest.skip(f"golden numbers {name} are not in {folder}")
+        content: dict[str, Any] = json.loads((folder / name).read_text())
+        return content
+
+    return read
 
 
 @pytest.fixture(scope="session")

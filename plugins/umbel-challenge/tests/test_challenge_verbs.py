@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from command_line import exit_code
 from omegaconf import OmegaConf
+from umbel_challenge.collect import sections_of
 
 import umbel
 
 Cli = Callable[..., tuple[int, str, str]]
+
+ESCAPES = "\x1b]0;owned\x07\x1b[2J\r\u202e\u2066\x9b31m\n"
 
 
 @pytest.fixture(scope="module")
@@ -25,12 +30,18 @@ def run(recipe: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 @pytest.fixture
-def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Cli:
+def cli(installed: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Cli:
     """Runs the command line in tmp_path; gives the exit code, stdout and stderr."""
     monkeypatch.chdir(tmp_path)
+    umbel_command = next(iter(metadata.entry_points(group="console_scripts", name="umbel"))).load()
 
     def call(*arguments: str) -> tuple[int, str, str]:
-        return (exit_code(*arguments), *capfd.readouterr())
+        code: Any = 0
+        try:
+            umbel_command(list(arguments))
+        except SystemExit as stop:
+            code = stop.code or 0
+        return (int(code), *capfd.readouterr())
 
     return call
 
@@ -202,10 +213,30 @@ def test_a_score_that_a_submission_cannot_give_is_left_out(cli: Cli, run: Path) 
 
 
 def test_two_tasks_of_a_kind_must_be_chosen_between(recipe: dict[str, Any]) -> None:
-    from umbel.recipes.challenge.collect import sections_of
-
     twice = {**recipe, "tasks": {**recipe["tasks"], "vans": recipe["tasks"]["cars"]}}
     typed, _ = umbel.open_tasks(twice)
     with pytest.raises(umbel.ConfigError, match="'cars' and 'vans' are both classification"):
         sections_of(typed)
     assert sections_of(typed, ("vans", "road")) == {"cls": "vans", "seg": "road"}
+
+
+def test_a_file_of_the_user_is_refused_by_name_and_stays(cli: Cli, run: Path, layout: Path) -> None:
+    mine = Path("pred_results.json")
+    mine.write_bytes(b"the user's own\n")
+    code, out, err = cli("submit", str(run), str(layout / "dec/val/d1.jpg"))
+    assert (code, out) == (2, "")
+    assert "exists" in err.splitlines()[-1]
+    assert mine.name in err
+    assert mine.read_bytes() == b"the user's own\n"
+    assert list(Path().iterdir()) == [mine]
+
+
+@pytest.mark.parametrize("name", [ESCAPES, "\udcff\udc9b"], ids=["escapes", "not UTF-8"])
+@pytest.mark.parametrize("verb", [("submit", "RUN", "{0}"), ("score", "{0}/x.json", "RUN")], ids=lambda verb: verb[0])
+def test_no_verb_prints_what_acts_on_a_terminal(cli: Cli, run: Path, verb: tuple[str, ...], name: str) -> None:
+    umbel.write_image(Path(name) / f"{name}.jpg", np.zeros((16, 16, 3), np.uint8))
+    _, out, err = cli(*(part.format(name).replace("RUN", str(run)) for part in verb))
+    shown = (out + err).replace("\n", "")
+    assert shown
+    assert [c for c in shown if unicodedata.category(c) in ("Cc", "Cs", "Cf")] == []
+    assert not [line for line in (out + err).split("\n") if line.startswith(("owned", ".jpg"))]

@@ -1,4 +1,4 @@
-"""Box arithmetic: forms, overlaps, and the way back from a test view to the original image.
+"""Box arithmetic: forms and overlaps.
 
 Legend: M boxes. xyxy: x1, y1, x2, y2; cxcywh: centre, width, height. Coordinates are continuous: no pixel is added.
 """
@@ -62,28 +62,3 @@ def overlap(boxes1_M4: Tensor, boxes2_M4: Tensor, kind: str = "ciou") -> Tensor:
 
 def _angle(size: Tensor) -> Tensor:
     return torch.atan(size[..., 0] / size[..., 1].clamp(min=EPS))  # a side of 0 would give a NaN gradient
-
-
-def to_original(boxes_N4: Tensor, content: tuple[float, float], hflip: bool, original: tuple[float, float]) -> Tensor:
-    """Boxes of a test view in the original image: divide by the scale, then mirror back.
-
-    Padding is at the bottom and right, so that it moves nothing; the boxes are not clipped.
-
-    Args:
-        boxes_N4: xyxy in pixels of the view.
-        content: height and width of the view without its padding.
-        hflip: whether the view was mirrored.
-        original: height and width of the original image.
-    """
-    scale_x, scale_y = original[1] / content[1], original[0] / content[0]
-    boxes = boxes_N4 * boxes_N4.new_tensor([scale_x, scale_y, scale_x, scale_y])
-    if hflip:
-        x1, y1, x2, y2 = boxes.unbind(-1)
-        boxes = torch.stack((original[1] - x2, y1, original[1] - x1, y2), dim=-1)
-    return boxes
-
-
-def clip_to(boxes_N4: Tensor, size: tuple[float, float]) -> Tensor:
-    """Boxes with their corners moved into an image of this height and width."""
-    height, width = size
-    return torch.minimum(boxes_N4.clamp(min=0), boxes_N4.new_tensor([width, height, width, height]))

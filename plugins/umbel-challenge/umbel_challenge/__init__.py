@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 @hookimpl
 def umbel_commands(cli: click.Group) -> None:
-    from umbel.recipes.challenge.score_verb import score
-    from umbel.recipes.challenge.submit_verb import submit
+    from umbel_challenge.score_verb import score
+    from umbel_challenge.submit_verb import submit
 
     cli.add_command(submit)
     cli.add_command(score)

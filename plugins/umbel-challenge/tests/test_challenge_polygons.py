@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from umbel.recipes.challenge.polygons import contours_of, paint
+from umbel_challenge.polygons import contours_of, paint
 
 
 def there_and_back(labels: np.ndarray, classes: int, *, compat_road: bool = False) -> np.ndarray:

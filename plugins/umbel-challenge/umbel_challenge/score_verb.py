@@ -33,8 +33,8 @@ def score(
     import json
 
     from umbel import say
-    from umbel.recipes.challenge.grade import grade
-    from umbel.recipes.challenge.truth import open_truth
+    from umbel_challenge.grade import grade
+    from umbel_challenge.truth import open_truth
 
     recipe, tasks = open_truth(truth, split)
     scores = grade(submission, recipe, tasks, split=split, formula=formula, names=names)

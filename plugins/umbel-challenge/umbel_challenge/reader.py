@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from umbel import DataError, read_text
-from umbel.recipes.challenge.polygons import FARTHEST
-from umbel.recipes.challenge.submission import SECTIONS, BoxEntry, Submission
+from umbel_challenge.polygons import FARTHEST
+from umbel_challenge.submission import SECTIONS, BoxEntry, Submission
 
 _FORM = (
     'a submission is {"cls": {image: id}, "dec": [{image_id, category_id, bbox, score}], '

@@ -67,9 +67,9 @@ def _submit(
     list_form: bool, compat_road: bool, checkpoint: str, overrides: tuple[str, ...],
 ) -> None:  # fmt: skip
     from umbel import load, load_datasets
-    from umbel.recipes.challenge.collect import collect, sections_of
-    from umbel.recipes.challenge.images import of_dataset, of_layout, of_paths
-    from umbel.recipes.challenge.submission import write_submission
+    from umbel_challenge.collect import collect, sections_of
+    from umbel_challenge.images import of_dataset, of_layout, of_paths
+    from umbel_challenge.submission import write_submission
 
     trained = load(run, checkpoint, overrides)
     chosen = {}

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from umbel import ConfigError, DataError, Recipe, Task, Trained, json_of, learnt_options_of, predict_dataset
-from umbel.recipes.challenge.images import ImageSet, image_key
-from umbel.recipes.challenge.polygons import Polygons, contours_of
-from umbel.recipes.challenge.submission import KINDS, BoxEntry, ImageId, Submission
+from umbel_challenge.images import ImageSet, image_key
+from umbel_challenge.polygons import Polygons, contours_of
+from umbel_challenge.submission import KINDS, BoxEntry, ImageId, Submission
 
 PER_CLASS = 100  # detections of an image and class that the metric looks at
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from umbel import TtaConfig, View, round_up
-from umbel.tasks.segmentation import large, views
-from umbel.tasks.segmentation.large import StripLogits, likeliest
+from umbel.tasks.segmentation.postprocess import large, merge
+from umbel.tasks.segmentation.postprocess.large import StripLogits, likeliest
 
 
 def at_once(logits: torch.Tensor, view: View, size: tuple[int, int]) -> torch.Tensor:
@@ -47,7 +47,7 @@ def test_any_strip_equals_its_rows(height, width, seen_height, seen_width, hflip
 @pytest.fixture
 def small_limits(monkeypatch):
     """Everything counts as large, and a strip has few rows."""
-    monkeypatch.setattr(views, "LARGE", 0)
+    monkeypatch.setattr(merge, "LARGE", 0)
     monkeypatch.setattr(large, "STRIP", 3 * 50 * 7)
 
 
@@ -74,7 +74,7 @@ def test_the_tasks_label_map_is_the_same(make_segmentation, monkeypatch, request
 
 
 def test_a_large_view_of_a_small_image_is_restored_to_a_tensor(make_segmentation, monkeypatch):
-    monkeypatch.setattr(views, "LARGE", 3 * 60 * 60)
+    monkeypatch.setattr(merge, "LARGE", 3 * 60 * 60)
     task = make_segmentation({"tta": TtaConfig(scales=[1.0, 2.0])})
     generator = torch.Generator().manual_seed(1)
     restored = []

@@ -96,7 +96,7 @@ def test_any_other_values_are_named_and_can_be_said(make_segmentation, tmp_path,
 
 
 def test_more_masks_than_are_looked_at(make_segmentation, tmp_path, monkeypatch):
-    monkeypatch.setattr("umbel.tasks.segmentation.mask_values.LOOKED_AT", 2)
+    monkeypatch.setattr("umbel.tasks.segmentation.formats.mask_values.LOOKED_AT", 2)
     write(tmp_path, [mask(0, 255), mask(0, 1), mask(0, 255), mask(0, 255)])
     with pytest.raises(DataError, match=r"p1\.png: has label 1, which is no class.*255 lesion.*label_values says"):
         targets(make_segmentation(class_names=[]))

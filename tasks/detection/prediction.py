@@ -5,15 +5,12 @@ Legend: N boxes; boxes are x1, y1, x2, y2 in continuous pixels, the image spans 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from umbel import Size
-from umbel.tasks.detection.boxes import xyxy_to_cxcywh
 
 ANY_CLASS = -1  # of a crowd box that stands for no class in particular
 
@@ -62,28 +59,3 @@ class Detections:
     def select(self, keep: Tensor) -> Detections:
         """The detections that a mask or index tensor picks."""
         return Detections(self.boxes_N4[keep], self.scores_N[keep], self.classes_N[keep], self.size, self.drawn_from)
-
-
-def training_rows(targets: Sequence[BoxTarget], size: Size) -> Tensor:
-    """Labels of a batch as the loss takes them.
-
-    Args:
-        targets: B of them, in pixels of the network input.
-        size: height and width of the network input.
-
-    Returns:
-        (T, 6) float32: image index, class, and cx, cy, w, h divided by the input's width and height; no crowd boxes.
-    """
-    height, width = size
-    scale = torch.tensor([width, height, width, height], dtype=torch.float32)
-    rows = [torch.zeros((0, 6))]
-    for index, target in enumerate(targets):
-        solid = ~target.crowd_N
-        boxes = torch.from_numpy(target.boxes_N4[solid]).float()
-        classes = torch.from_numpy(target.classes_N[solid]).float()
-        rows.append(
-            torch.cat(
-                (torch.full((len(boxes), 1), float(index)), classes[:, None], xyxy_to_cxcywh(boxes) / scale), dim=1
-            )
-        )
-    return torch.cat(rows)
