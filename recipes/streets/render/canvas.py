@@ -12,8 +12,8 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from umbel.recipes.streets.camera import NEAR, Camera, cross
 from umbel.recipes.streets.labels import SKY
+from umbel.recipes.streets.render.camera import NEAR, Camera, cross
 
 Shader = Callable[[np.ndarray, np.ndarray], np.ndarray]
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from umbel.recipes.streets.camera import above
-from umbel.recipes.streets.canvas import Canvas
 from umbel.recipes.streets.labels import POLE
-from umbel.recipes.streets.lighting import Light, rgb
+from umbel.recipes.streets.render.camera import above
+from umbel.recipes.streets.render.canvas import Canvas
+from umbel.recipes.streets.render.lighting import Light, rgb
 
 
 def draw_post(

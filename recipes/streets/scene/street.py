@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from umbel.recipes.streets.buildings import House, random_house
-from umbel.recipes.streets.ground import Road
 from umbel.recipes.streets.labels import SIGN_KINDS
-from umbel.recipes.streets.lighting import Light
-from umbel.recipes.streets.people import Person, random_person
-from umbel.recipes.streets.posts import Lamp
-from umbel.recipes.streets.signs import Sign, random_sign
-from umbel.recipes.streets.vegetation import Plant, random_plant
-from umbel.recipes.streets.vehicles import Vehicle, random_vehicle
+from umbel.recipes.streets.render.lighting import Light
+from umbel.recipes.streets.scene.buildings import House, random_house
+from umbel.recipes.streets.scene.ground import Road
+from umbel.recipes.streets.scene.people import Person, random_person
+from umbel.recipes.streets.scene.posts import Lamp
+from umbel.recipes.streets.scene.signs import Sign, random_sign
+from umbel.recipes.streets.scene.vegetation import Plant, random_plant
+from umbel.recipes.streets.scene.vehicles import Vehicle, random_vehicle
 
 _END = 130.0
 

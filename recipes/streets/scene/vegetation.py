@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from umbel.recipes.streets.camera import above
-from umbel.recipes.streets.canvas import Canvas
 from umbel.recipes.streets.labels import VEGETATION
-from umbel.recipes.streets.lighting import Light
-from umbel.recipes.streets.posts import draw_post
-from umbel.recipes.streets.textures import SIZE, noise
+from umbel.recipes.streets.render.camera import above
+from umbel.recipes.streets.render.canvas import Canvas
+from umbel.recipes.streets.render.lighting import Light
+from umbel.recipes.streets.render.textures import SIZE, noise
+from umbel.recipes.streets.scene.posts import draw_post
 
 SHAPES = ("broad", "tall", "conifer", "bush")
 

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from umbel.recipes.streets.buildings import draw_house, shadow_box
-from umbel.recipes.streets.camera import Camera, above
-from umbel.recipes.streets.canvas import Canvas
-from umbel.recipes.streets.ground import draw_ground
 from umbel.recipes.streets.labels import SIDEWALK
-from umbel.recipes.streets.lighting import random_light
-from umbel.recipes.streets.sky import draw_sky, draw_skyline
-from umbel.recipes.streets.street import Street, own_lane, random_street
-from umbel.recipes.streets.vegetation import draw_plant
-from umbel.recipes.streets.vehicles import random_vehicle
-from umbel.recipes.streets.weather import add_haze, cast_shadow, develop, light_lamps, wet_road
+from umbel.recipes.streets.render.camera import Camera, above
+from umbel.recipes.streets.render.canvas import Canvas
+from umbel.recipes.streets.render.lighting import random_light
+from umbel.recipes.streets.render.weather import add_haze, cast_shadow, develop, light_lamps, wet_road
+from umbel.recipes.streets.scene.buildings import draw_house, shadow_box
+from umbel.recipes.streets.scene.ground import draw_ground
+from umbel.recipes.streets.scene.sky import draw_sky, draw_skyline
+from umbel.recipes.streets.scene.street import Street, own_lane, random_street
+from umbel.recipes.streets.scene.vegetation import draw_plant
+from umbel.recipes.streets.scene.vehicles import random_vehicle
 
 _SUPERSAMPLING = 2
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from umbel.recipes.streets.canvas import Canvas, Shader
 from umbel.recipes.streets.labels import BUILDING
-from umbel.recipes.streets.lighting import Light
-from umbel.recipes.streets.textures import cell_values, lookup, wrapped
+from umbel.recipes.streets.render.canvas import Canvas, Shader
+from umbel.recipes.streets.render.lighting import Light
+from umbel.recipes.streets.render.textures import cell_values, lookup, wrapped
 
 _WALLS = (
     (0.58, 0.33, 0.26), (0.66, 0.42, 0.32), (0.50, 0.36, 0.30), (0.82, 0.75, 0.62),

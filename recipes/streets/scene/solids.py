@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from umbel.recipes.streets.camera import cross
+from umbel.recipes.streets.render.camera import cross
 
 Profile = list[tuple[float, float]]
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from umbel.recipes.streets.canvas import Canvas
 from umbel.recipes.streets.labels import PERSON
-from umbel.recipes.streets.lighting import Light
+from umbel.recipes.streets.render.canvas import Canvas
+from umbel.recipes.streets.render.lighting import Light
 
 _CLOTHES = (
     (0.75, 0.15, 0.15),

@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 
 from umbel import keyed_generator
-from umbel.recipes.streets.solids import Face, box, cabin, flat_face, lights, ordered, pane, plate, prism, wheels
+from umbel.recipes.streets.scene.solids import Face, box, cabin, flat_face, lights, ordered, pane, plate, prism, wheels
 
 VARIANTS = 32
 

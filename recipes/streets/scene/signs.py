@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from umbel.recipes.streets.camera import above
-from umbel.recipes.streets.canvas import Canvas
 from umbel.recipes.streets.labels import POLE, TRAFFIC_SIGN
-from umbel.recipes.streets.lighting import Light
-from umbel.recipes.streets.posts import draw_post
-from umbel.recipes.streets.sign_faces import SIDE, VARIANTS, face, outline
+from umbel.recipes.streets.render.camera import above
+from umbel.recipes.streets.render.canvas import Canvas
+from umbel.recipes.streets.render.lighting import Light
+from umbel.recipes.streets.scene.posts import draw_post
+from umbel.recipes.streets.scene.sign_faces import SIDE, VARIANTS, face, outline
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from umbel.recipes.streets.canvas import Canvas
 from umbel.recipes.streets.labels import LANE_MARKING, ROAD, SIDEWALK, VEGETATION
-from umbel.recipes.streets.lighting import Light
-from umbel.recipes.streets.textures import cell_values, lookup, wrapped
+from umbel.recipes.streets.render.canvas import Canvas
+from umbel.recipes.streets.render.lighting import Light
+from umbel.recipes.streets.render.textures import cell_values, lookup, wrapped
 
 FARTHEST = 300.0  # metres of ground drawn; behind it stands the skyline
 

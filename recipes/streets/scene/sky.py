@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from umbel.recipes.streets.canvas import Canvas
-from umbel.recipes.streets.ground import FARTHEST
 from umbel.recipes.streets.labels import BUILDING, SKY, VEGETATION
-from umbel.recipes.streets.lighting import Light
-from umbel.recipes.streets.textures import cell_values, lookup, noise
+from umbel.recipes.streets.render.canvas import Canvas
+from umbel.recipes.streets.render.lighting import Light
+from umbel.recipes.streets.render.textures import cell_values, lookup, noise
+from umbel.recipes.streets.scene.ground import FARTHEST
 
 
 def draw_skyline(canvas: Canvas, light: Light, rng: np.random.Generator) -> None:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from umbel.recipes.streets.canvas import Canvas
 from umbel.recipes.streets.labels import VEHICLE
-from umbel.recipes.streets.lighting import Light, rgb
-from umbel.recipes.streets.solids import Face
-from umbel.recipes.streets.vehicle_shapes import VARIANTS, shape
+from umbel.recipes.streets.render.canvas import Canvas
+from umbel.recipes.streets.render.lighting import Light, rgb
+from umbel.recipes.streets.scene.solids import Face
+from umbel.recipes.streets.scene.vehicle_shapes import VARIANTS, shape
 
 _PAINTS = (
     (0.86, 0.87, 0.88), (0.10, 0.10, 0.11), (0.50, 0.52, 0.55), (0.70, 0.72, 0.74),

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from umbel.recipes.streets.canvas import Canvas
 from umbel.recipes.streets.labels import LANE_MARKING, ROAD, SKY
-from umbel.recipes.streets.lighting import Light
+from umbel.recipes.streets.render.canvas import Canvas
+from umbel.recipes.streets.render.lighting import Light
 
 
 def light_lamps(canvas: Canvas, lamps: Sequence[np.ndarray], light: Light, *, headlights: bool) -> None:
