@@ -40,13 +40,6 @@ def test_every_mask_of_4_by_4():
         assert (painted == mask).all(), mask
 
 
-maps = st.builds(
-    lambda seed, height, width, classes, block, thin: _random_map(seed, height, width, classes, block, thin),
-    st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(1, 40), st.integers(1, 19), st.integers(1, 6),
-    st.integers(0, 4),
-)  # fmt: skip
-
-
 def _random_map(seed: int, height: int, width: int, classes: int, block: int, thin: int) -> np.ndarray:
     """Blocks of random classes, nested rings, lines of one pixel and single pixels."""
     rng = np.random.default_rng(seed)
@@ -59,6 +52,17 @@ def _random_map(seed: int, height: int, width: int, classes: int, block: int, th
             cv2.circle(labels, ends[2], radius, int(rng.integers(0, classes)), int(rng.choice([1, -1])))
         labels[tuple(rng.integers(0, (height, width)))] = rng.integers(0, classes)
     return labels
+
+
+maps = st.builds(
+    _random_map,
+    seed=st.integers(0, 2**32 - 1),
+    height=st.integers(1, 40),
+    width=st.integers(1, 40),
+    classes=st.integers(1, 19),
+    block=st.integers(1, 6),
+    thin=st.integers(0, 4),
+)
 
 
 @settings(max_examples=300, deadline=None)

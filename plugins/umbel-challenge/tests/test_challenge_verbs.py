@@ -92,9 +92,15 @@ def test_held_out_data_is_submitted_and_scored(cli: Cli, run: Path) -> None:
 
 
 def test_at_most_100_detections_an_image_and_class(cli: Cli, run: Path) -> None:
-    assert cli("submit", str(run), "--task", "signs", "--set", "tasks.signs.options.keep=300",
-               "--set", "tasks.signs.options.max_detections=900", "--set", "tasks.signs.options.nms_iou=1.0",
-               "--set", "tasks.signs.tta.scales=[1.0]", "--set", "tasks.signs.tta.hflip=false")[0] == 0  # fmt: skip
+    options = (
+        "options.keep=300",
+        "options.max_detections=900",
+        "options.nms_iou=1.0",
+        "tta.scales=[1.0]",
+        "tta.hflip=false",
+    )
+    changes = [argument for option in options for argument in ("--set", f"tasks.signs.{option}")]
+    assert cli("submit", str(run), "--task", "signs", *changes)[0] == 0
     content = json.loads(Path("pred_results.json").read_text())
     assert list(content) == ["dec"]
     per_class = [(entry["image_id"], entry["category_id"]) for entry in content["dec"]]
@@ -103,7 +109,7 @@ def test_at_most_100_detections_an_image_and_class(cli: Cli, run: Path) -> None:
 
 def test_list_form_and_compat_road(cli: Cli, run: Path) -> None:
     assert cli("submit", str(run), "--out", "plain.json")[0] == 0
-    assert cli("submit", str(run), "--out", "lists.json", "--list-form", "--compat-road")[0] == 0
+    assert cli("submit", str(run), "--out=lists.json", "--list-form", "--compat-road")[0] == 0
     plain, lists = (json.loads(Path(name).read_text()) for name in ("plain.json", "lists.json"))
     assert [{name: number} for name, number in plain["cls"].items()] == lists["cls"]
     assert [next(iter(entry)) for entry in lists["seg"]] == list(plain["seg"])
@@ -135,14 +141,14 @@ def test_the_test_layout(cli: Cli, run: Path, layout: Path, tmp_path: Path) -> N
         (data / section).mkdir()
         (data / section / "test").symlink_to(layout / section / "val")
     (data / "dec/test.txt").write_text("d3.jpg\nd0.jpg\n")
-    assert cli("submit", str(run), "--data", str(data), "--split", "test")[0] == 0
+    assert cli("submit", str(run), "--data", str(data), "--split=test")[0] == 0
     content = json.loads(Path("pred_results.json").read_text())
     assert {entry["image_id"] for entry in content["dec"]} == {1, 2}
     assert len(content["seg"]) == len(content["cls"]) == 6
     assert cli("submit", str(run), "--out", "val.json")[0] == 0
     own = json.loads(Path("val.json").read_text())
     assert (content["seg"], content["cls"]) == (own["seg"], own["cls"])
-    assert cli("submit", str(run), "--data", str(layout), "--out", "ids.json")[0] == 0
+    assert cli("submit", str(run), "--data", str(layout), "--out=ids.json")[0] == 0
     by_json = json.loads(Path("ids.json").read_text())
     assert [entry["image_id"] for entry in by_json["dec"]] == [entry["image_id"] for entry in own["dec"]]
 
