@@ -29,8 +29,8 @@ $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.10 or newer is needed: make PYTHON=python3.12") if sys.version_info < (3, 10) else None'
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/installed: $(VENV)/bin/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable .
+$(VENV)/installed: $(VENV)/bin/python pyproject.toml plugins/umbel-challenge/pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable . --editable plugins/umbel-challenge
 	touch $@
 
 $(VENV)/installed-test: $(VENV)/installed

@@ -12,7 +12,7 @@ from report import Claim, milliseconds, publish
 from system import jittered, random_detections
 
 from umbel.tasks.detection.postprocess.merge import merge_by_wbf
-from umbel.tasks.detection.targets import Detections
+from umbel.tasks.detection.prediction import Detections
 
 VIEWS, CLASSES, SIZE = 6, 45, (2048, 2048)
 

@@ -16,7 +16,7 @@ from report import Claim, publish
 from system import jittered, random_detections
 
 from umbel.tasks.detection.metric.metric import DetectionMetric
-from umbel.tasks.detection.targets import BoxTarget, Detections
+from umbel.tasks.detection.prediction import BoxTarget, Detections
 
 SIZE = (2048, 2048)
 DEFAULT, OPTIONAL, PEER = "umbel", "umbel, map_backend: hotcoco", "pycocotools"

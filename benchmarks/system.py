@@ -20,7 +20,7 @@ from umbel.model.model import MultiTaskModel
 from umbel.registry.plugins import Plugins
 from umbel.runtime.build import build, build_runtime
 from umbel.runtime.malloc import keep_freed_memory
-from umbel.tasks.detection.targets import BoxTarget
+from umbel.tasks.detection.prediction import BoxTarget
 from umbel.training.engine import Engine
 
 SEGMENTATION, CLASSIFICATION, DETECTION = "segmentation", "classification", "detection"

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from layers import LINE, PACKAGES, House, circles, floors, goes_down, imports, room
+from layers import LINE, PACKAGES, TASK_FACE, House, circles, floors, goes_down, imports, room
 
 import umbel
 
@@ -18,12 +18,13 @@ ROOT = Path(__file__).resolve().parents[1]
 HOUSE = House(ROOT)
 KINDS = ("segmentation", "classification", "detection", "depth")
 FORBIDDEN_IN_CORE = ("umbel.tasks", "umbel.backbones", "umbel.recipes", "timm", "albumentations")
-PREDICTIONS = (  # what the built-in tasks predict and know of an image: recipes may handle these
-    "umbel.tasks.classification.prediction",
-    "umbel.tasks.detection.dataset",
-    "umbel.tasks.detection.targets",
-    "umbel.tasks.segmentation.prediction",
-)
+TASKS = ("classification", "detection", "segmentation")
+TASK_ENTRIES = {  # what every task's folder holds
+    "__init__.py", "augment.py", "dataset.py", "draw.py", "formats", "inspect.py", "metric", "model", "options.py",
+    "prediction.py", "report.py", "results.py", "statistics.py", "task.py", "views.py",
+}  # fmt: skip
+MORE_ENTRIES = {"detection": {"postprocess"}, "segmentation": {"postprocess"}}  # one probability vector needs none
+FORMAT_FILES = {"__init__.py", "records.py", "registry.py", "unsplit.py"}  # beside a file or two a format
 BANNED_CALLS = {
     "cv2.imread": "read_image",
     "cv2.imwrite": "write_image",
@@ -131,7 +132,6 @@ def test_core_names_no_kind(path):
 
 @pytest.mark.parametrize("path", GUESTS, ids=label)
 def test_plugins_use_public_names_only(path):
-    allowed = PREDICTIONS if path.is_relative_to(ROOT / "recipes") else ()
     own = ".".join(module_name(path).split(".")[:3]) if path.parent.parent != ROOT else PACKAGES[path.parent.name]
     private = [
         f"{module} {name}"
@@ -139,9 +139,34 @@ def test_plugins_use_public_names_only(path):
         if within(module, "umbel")
         and not (module == "umbel" and name in umbel.__all__)
         and not within(f"{module}.{name}".rstrip("."), own)
-        and module not in allowed
     ]
     assert not private
+
+
+def test_recipes_import_no_task():
+    imported = {f"{module}.{name}" for path in sources("recipes") for module, name in imports(tree(path))}
+    assert not [name for name in imported if within(name, "umbel.tasks")]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_task_has_the_same_files_and_folders(task):
+    folder = ROOT / "tasks" / task
+    found = {path.name for path in folder.iterdir() if path.name != "__pycache__"}
+    found = {"metric" if name == "metric.py" else name for name in found}  # a folder where it takes several files
+    assert found == TASK_ENTRIES | MORE_ENTRIES.get(task, set())
+    assert {path.name for path in (folder / "formats").iterdir()} >= FORMAT_FILES
+
+
+def test_there_are_no_other_tasks():
+    assert {path.parent.name for path in (ROOT / "tasks").glob("*/__init__.py")} == set(TASKS)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_plugins_find_what_a_task_predicts_and_reads(task):
+    """The modules that a distribution of its own may import, beside `umbel` itself."""
+    for name in ("prediction", "dataset"):
+        assert re.fullmatch(TASK_FACE, f"umbel.tasks.{task}.{name}")
+        assert (ROOT / "tasks" / task / f"{name}.py").is_file()
 
 
 def test_core_has_no_file_beside_its_rooms():

@@ -12,6 +12,7 @@ import sys
 
 import click
 
+from umbel.cli.verbs import VERBS, Verb, Verbs
 from umbel.contract.errors import DataError, ElsewhereError, UmbelError
 from umbel.io.output import installed, stdout_lost
 from umbel.io.shortage import explain
@@ -19,7 +20,7 @@ from umbel.io.text import printable
 from umbel.version import __version__
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="umbel")
 def cli() -> None:
     """Train one shared vision backbone on many tasks at once.
@@ -30,7 +31,6 @@ def cli() -> None:
 
 def build_cli() -> click.Group:
     """The command group with umbel's own verbs and those of plugins."""
-    from umbel.cli.verbs import VERBS, Verb
     from umbel.registry.plugins import Plugins
 
     cli.commands.clear()  # of an earlier call, made with other plugins

@@ -27,6 +27,25 @@ VERBS = {
     "tta": "Compare variants of test-time augmentation.",
 }
 
+HINT = (
+    "Plugins bring commands too: `umbel plugins` lists those that are installed, "
+    "`pip install ./plugins/NAME` adds one of the repository's."
+)
+
+
+class Verbs(click.Group):
+    """umbel's verbs and those of plugins; one that is not there may be of a plugin that is not installed."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.NoSuchOption:
+            raise
+        except click.UsageError as error:
+            raise click.UsageError(f"{error.format_message()} {HINT}", ctx) from None
+
 
 class Verb(click.Command):
     """Stands in the list of verbs for the command `umbel.cli.NAME:NAME`, and makes way for it when it is called.

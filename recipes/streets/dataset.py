@@ -17,7 +17,7 @@ import numpy as np
 
 from umbel import DataError, keyed_generator, read_json, write_image, write_json
 from umbel.recipes.streets.labels import CLASSES, SIGN_CATEGORY_IDS, SIGN_KINDS, VEHICLE_KINDS
-from umbel.recipes.streets.scene import Box, Scene, render_street, render_vehicle
+from umbel.recipes.streets.scene.compose import Box, Scene, render_street, render_vehicle
 
 VERSION = 6  # raise it whenever pictures change, so that older folders are rendered again
 

@@ -15,9 +15,7 @@ from torch import Tensor
 from umbel import (
     HOLDOUT,
     ConfigError,
-    DataError,
     FeatureSpec,
-    Finding,
     Guess,
     Losses,
     Sample,
@@ -28,27 +26,25 @@ from umbel import (
     Task,
     View,
     map_classes,
-    read_image,
     recognise_format,
 )
 from umbel.tasks.classification.dataset import ClassificationDataset
 from umbel.tasks.classification.draw import draw_class
 from umbel.tasks.classification.formats.registry import FORMATS, find_format
 from umbel.tasks.classification.formats.unsplit import undivided
+from umbel.tasks.classification.inspect import inspect_record
 from umbel.tasks.classification.metric import TopKAccuracy
 from umbel.tasks.classification.model.head import ClassificationHead
 from umbel.tasks.classification.model.loss import smoothed_cross_entropy
 from umbel.tasks.classification.options import ClassificationOptions
 from umbel.tasks.classification.prediction import ClassScores
 from umbel.tasks.classification.report import ClassificationReporter
+from umbel.tasks.classification.results import likeliest, narrow
 from umbel.tasks.classification.statistics import describe
 from umbel.tasks.classification.views import make_views
 
 if TYPE_CHECKING:
     from umbel.tasks.classification.augment import Augmenter
-
-
-LISTED = 5  # classes in a result file
 
 
 class Classification(Task[ClassificationOptions]):
@@ -106,13 +102,7 @@ class Classification(Task[ClassificationOptions]):
         return (Source(record.id, (record.image,), record.label) for record in dataset.records)
 
     def inspect(self, dataset: ClassificationDataset, index: int) -> SampleReport:
-        record = dataset.records[index]
-        findings = []
-        try:
-            read_image(record.image)
-        except DataError as error:
-            findings.append(Finding.of(error))
-        return SampleReport(record.id, findings, frozenset({self.class_names[record.label]}))
+        return inspect_record(dataset.records[index], self.class_names)
 
     def augment(self, sample: Sample, rng: np.random.Generator) -> Sample:
         return Sample(self.augmenter(sample.image, rng), sample.target, sample.id, sample.size)
@@ -191,18 +181,7 @@ class Classification(Task[ClassificationOptions]):
         return self.class_names
 
     def narrow(self, prediction: ClassScores, confidence: float | None, classes: frozenset[str]) -> ClassScores:
-        """Probabilities of other classes, and those below the confidence, become 0; the others stay as they are."""
-        kept = prediction.probabilities >= (confidence or 0.0)
-        if classes:
-            kept &= torch.tensor([name in classes for name in self.class_names])
-        return ClassScores(prediction.probabilities * kept)
+        return narrow(prediction, self.class_names, confidence, classes)
 
     def to_json(self, prediction: ClassScores) -> dict[str, Any]:
-        """The likeliest class, and the five likeliest with their probabilities; nulls where none is left."""
-        if prediction.undecided:
-            return {"class_id": None, "class": None, "probability": None, "top5": []}
-        scores = prediction.probabilities.tolist()
-        order = sorted(range(len(scores)), key=lambda class_id: -scores[class_id])  # stable: ties by id
-        listed = [class_id for class_id in order[:LISTED] if scores[class_id] > 0]
-        top = [{"class": self.class_names[class_id], "probability": scores[class_id]} for class_id in listed]
-        return {"class_id": order[0], **top[0], "top5": top}
+        return likeliest(prediction, self.class_names)

@@ -10,7 +10,7 @@ import numpy as np
 
 from umbel import ColourJitter, Sample, Size, resize_image
 from umbel.tasks.detection.options import DetectionOptions
-from umbel.tasks.detection.targets import BoxTarget
+from umbel.tasks.detection.prediction import BoxTarget
 
 ATTEMPTS = 50
 

@@ -9,7 +9,7 @@ from torch.utils.data import Dataset
 from umbel import DataError, Sample, Size, missing_hint, read_image, tolerate
 from umbel.tasks.detection.formats.cleaning import clean_boxes, find_bad_boxes
 from umbel.tasks.detection.formats.records import Annotations, Record
-from umbel.tasks.detection.targets import BoxTarget
+from umbel.tasks.detection.prediction import BoxTarget
 
 logger = logging.getLogger(__name__)
 

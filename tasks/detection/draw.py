@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from umbel import palette, put_label
-from umbel.tasks.detection.targets import ANY_CLASS, BoxTarget, Detections
+from umbel.tasks.detection.prediction import ANY_CLASS, BoxTarget, Detections
 
 GREY = (160, 160, 160)  # of regions without a class
 

@@ -13,7 +13,7 @@ from umbel import DataError, Finding, SampleReport, Size, read_image
 from umbel.tasks.detection.dataset import check_size
 from umbel.tasks.detection.formats.cleaning import MIN_SIDE, box_error, box_faults
 from umbel.tasks.detection.formats.records import Record
-from umbel.tasks.detection.targets import ANY_CLASS
+from umbel.tasks.detection.prediction import ANY_CLASS
 
 BORDER = 2.0  # pixels that a box may end outside the image before it is worth a word: tools round differently
 

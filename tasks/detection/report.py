@@ -9,7 +9,7 @@ import numpy as np
 from umbel import BarFigure, BestAndWorst, CurveFigure, Draws, Figure, Line, MatrixFigure, Reporter, Sample
 from umbel.tasks.detection.metric.matching import best_pairs, match_class
 from umbel.tasks.detection.metric.precision_recall import average_precision, precision_recall
-from umbel.tasks.detection.targets import ANY_CLASS, BoxTarget, Detections
+from umbel.tasks.detection.prediction import ANY_CLASS, BoxTarget, Detections
 
 CURVES = 7  # classes with a curve of their own, beside the mean
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from umbel.tasks.detection.formats.categories import Categories
-from umbel.tasks.detection.targets import Detections
+from umbel.tasks.detection.prediction import Detections
 
 
 def narrow(

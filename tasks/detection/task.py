@@ -32,12 +32,11 @@ from umbel import (
     recognise_format,
     round_up,
 )
-from umbel.tasks.detection.augment import DetectionAugment, fit_into
-from umbel.tasks.detection.boxes import clip_to, to_original
+from umbel.tasks.detection.augment import DetectionAugment
 from umbel.tasks.detection.dataset import DetectionDataset
 from umbel.tasks.detection.draw import draw_boxes
 from umbel.tasks.detection.formats.categories import Categories, with_class_order
-from umbel.tasks.detection.formats.class_changes import change_classes
+from umbel.tasks.detection.formats.class_changes import change_classes, changes_of
 from umbel.tasks.detection.formats.records import Annotations
 from umbel.tasks.detection.formats.registry import FORMATS, Format, find_format
 from umbel.tasks.detection.formats.unsplit import undivided
@@ -50,13 +49,16 @@ from umbel.tasks.detection.model.export import DecodedHead, same_boxes
 from umbel.tasks.detection.model.export import describe as describe_export
 from umbel.tasks.detection.model.head import ANCHORS_PER_LEVEL, STRIDES, YOLOHead
 from umbel.tasks.detection.model.loss import Gains, detection_loss
+from umbel.tasks.detection.model.training_rows import training_rows
 from umbel.tasks.detection.options import DetectionOptions
-from umbel.tasks.detection.postprocess.merge import keep_best, merge_by_nms, merge_by_wbf
+from umbel.tasks.detection.postprocess.merge import keep_best, merge_views
 from umbel.tasks.detection.postprocess.nms import select_detections
+from umbel.tasks.detection.postprocess.restore import restore_detections
+from umbel.tasks.detection.prediction import ANY_CLASS, BoxTarget, Detections
 from umbel.tasks.detection.report import DetectionReporter
 from umbel.tasks.detection.results import coco_annotations, coco_results, narrow
 from umbel.tasks.detection.statistics import describe
-from umbel.tasks.detection.targets import ANY_CLASS, BoxTarget, Detections, training_rows
+from umbel.tasks.detection.views import make_views
 
 MERGES = ("nms", "wbf")
 
@@ -216,52 +218,17 @@ class Detection(Task[DetectionOptions]):
 
     def views(self, size: Size) -> list[View]:
         """Test views: the test size, or `tta.sizes`, times `tta.scales`, with their mirror images if `tta.hflip`."""
-        tta = self.config.tta
-        base = self.options.test_size or self.config.input_size
-        frames = [(frame[0], frame[1]) for frame in tta.sizes] or [
-            (round(base[0] * scale), round(base[1] * scale)) for scale in tta.scales
-        ]
-        views = []
-        for frame in frames:
-            canvas = round_up(frame, STRIDES[-1])
-            content = canvas
-            if self.options.keep_ratio:
-                content = fit_into(size, canvas)
-                canvas = round_up(content, STRIDES[-1])
-            views += [View(content, hflip, canvas) for hflip in ((False, True) if tta.hflip else (False,))]
-        return views
+        test_size = self.options.test_size
+        base = self.config.input_size if test_size is None else (test_size[0], test_size[1])
+        return make_views(base, self.config.tta, size, keep_ratio=self.options.keep_ratio)
 
     def restore(self, prediction: Detections, view: View, size: Size) -> Detections:
         """Boxes in the original image, clipped to it; those that lay in the padding are gone."""
-        boxes = clip_to(to_original(prediction.boxes_N4, view.size, view.hflip, size), size)
-        restored = Detections(boxes, prediction.scores_N, prediction.classes_N, size)
-        return restored.select((boxes[:, 2:] > boxes[:, :2]).all(1))
+        return restore_detections(prediction, view, size)
 
     def merge(self, predictions: Iterable[Detections]) -> Detections:
         """Weighted boxes fusion or NMS of all views, then the best `keep` of each class."""
-        options = self.options
-        weights = options.wbf_weights
-        views = list(predictions)
-        if len(views) == 1:
-            merged = views[0]
-        elif options.merge == "nms":
-            merged = merge_by_nms(views, options.nms_iou)
-        elif weights and len(weights) != len(views):
-            raise ConfigError(
-                f"wbf_weights has {len(weights)} values for {len(views)} test views",
-                where=f"tasks.{self.name}.options.wbf_weights",
-                hint="give one a view, or [] for equal weights",
-            )
-        else:
-            merged = merge_by_wbf(
-                views,
-                iou=options.wbf_iou,
-                skip=options.wbf_skip,
-                conf_type=options.wbf_conf_type,
-                weights=weights or None,
-                backend=options.wbf_backend,
-            )
-        return keep_best(merged, options.keep)
+        return keep_best(merge_views(list(predictions), self.options, f"tasks.{self.name}.options"), self.options.keep)
 
     def tta_rows(self) -> list[TtaVariant]:
         """Flipped views are merged both ways; scales alone by NMS (Table 6 of the paper)."""
@@ -317,15 +284,8 @@ class Detection(Task[DetectionOptions]):
             if split not in ("train", "val") and split not in self._format.splits(self.options):
                 raise DataError(f"there is no split {split!r}", where=f"tasks.{self.name}", hint="choose train or val")
             stored = self._format.read(self.options, split)
-            changes = {} if split == "test" else self._changes(stored, split)
+            others = [other for other in self._format.splits(self.options) if other not in (split, "test")]
+            read = (self._format.read(self.options, other) for other in others)  # only where it is needed
+            changes = {} if split == "test" else changes_of(stored, self.options.class_map, read)
             self._splits[split] = change_classes(stored, changes, f"tasks.{self.name}.options")
         return self._splits[split]
-
-    def _changes(self, stored: Annotations, split: str) -> dict[str, str | None]:
-        """The recipe's class changes without those of classes that only the other split stores."""
-        changes = self.options.class_map
-        if changes.keys() <= set(stored.class_names):
-            return changes
-        others = [other for other in self._format.splits(self.options) if other not in (split, "test")]
-        elsewhere = {name for other in others for name in self._format.read(self.options, other).class_names}
-        return {old: new for old, new in changes.items() if old in stored.class_names or old not in elsewhere}

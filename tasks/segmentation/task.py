@@ -34,15 +34,17 @@ from umbel.tasks.segmentation.formats.label_table import LabelTable
 from umbel.tasks.segmentation.formats.registry import FORMATS, find_format
 from umbel.tasks.segmentation.formats.unsplit import undivided
 from umbel.tasks.segmentation.inspect import inspect_record
-from umbel.tasks.segmentation.large import StripLogits
 from umbel.tasks.segmentation.metric import MeanIoU
 from umbel.tasks.segmentation.model.head import SegmentationHead
 from umbel.tasks.segmentation.model.loss import segmentation_loss
 from umbel.tasks.segmentation.options import SegmentationOptions
+from umbel.tasks.segmentation.postprocess.large import StripLogits
+from umbel.tasks.segmentation.postprocess.merge import content_logits, merge_views, original_logits
 from umbel.tasks.segmentation.prediction import LabelMap
 from umbel.tasks.segmentation.report import SegmentationReporter
+from umbel.tasks.segmentation.results import narrow, summary
 from umbel.tasks.segmentation.statistics import describe
-from umbel.tasks.segmentation.views import content_logits, make_views, merge_views, original_logits
+from umbel.tasks.segmentation.views import make_views
 
 if TYPE_CHECKING:
     from umbel.tasks.segmentation.augment import Augmenter
@@ -213,20 +215,11 @@ class Segmentation(Task[SegmentationOptions]):
 
     def narrow(self, prediction: LabelMap, confidence: float | None, classes: frozenset[str]) -> LabelMap:
         """Pixels of other classes become `ignore_index`; a label map has no scores for `confidence` to act on."""
-        if not classes:
-            return prediction
-        kept = torch.tensor([name in classes for name in self.class_names] + [False] * (256 - len(self.class_names)))
-        return LabelMap(torch.where(kept[prediction.labels.long()], prediction.labels, self.options.ignore_index))
+        return narrow(prediction, self.class_names, classes, self.options.ignore_index)
 
     def to_mask(self, prediction: LabelMap) -> np.ndarray:
         labels: np.ndarray = prediction.labels.numpy()
         return labels
 
     def to_json(self, prediction: LabelMap) -> dict[str, Any]:
-        """Height and width, and the share of the pixels of every class that occurs."""
-        counts = torch.bincount(prediction.labels.flatten(), minlength=len(self.class_names))[: len(self.class_names)]
-        shares = (counts.double() / prediction.labels.numel()).tolist()
-        return {
-            "size": list(prediction.labels.shape),
-            "pixel_share": {name: share for name, share in zip(self.class_names, shares, strict=True) if share > 0},
-        }
+        return summary(prediction, self.class_names)

@@ -13,11 +13,11 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from omegaconf import OmegaConf
+from umbel_challenge.submit_verb import submit
 
 import umbel
 from umbel.cli.export import export
 from umbel.config.redact import Secrets
-from umbel.recipes.challenge.submit_verb import submit
 from umbel.registry.plugins import Plugins
 from umbel.report.write import write_comparison, write_report
 from umbel.workflows.report import rebuild_figures

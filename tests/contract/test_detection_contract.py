@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from umbel import Sample, Task, View, keyed_generator, write_image, write_json
-from umbel.tasks.detection.targets import Detections
+from umbel.tasks.detection.prediction import Detections
 from umbel.tasks.detection.task import Detection
 from umbel.testing import TaskContract
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 import pytest
 from omegaconf import OmegaConf
+from plugin_metadata import write_metadata
 
 from umbel.cli import build_cli
 from umbel.config.load import load_recipe
@@ -35,8 +36,13 @@ def plugins() -> Plugins:
 
 
 @pytest.fixture(scope="module")
-def verbs() -> dict[str, click.Command]:
-    return dict(build_cli().commands)
+def verbs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, click.Command]:
+    """umbel's, and those of the repository's plugins as if installed."""
+    site = tmp_path_factory.mktemp("site")
+    write_metadata(site)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(site))
+        return dict(build_cli().commands)
 
 
 def test_the_page_is_read_whole() -> None:

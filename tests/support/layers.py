@@ -23,6 +23,7 @@ ORDER = (  # of the rooms of core/; a module may import only from lines above it
 )
 LINE = {room: number for number, line in enumerate(ORDER) for room in line.split()}
 FACE = "umbel"  # the public face, whose names are imported on first use
+TASK_FACE = r"umbel\.tasks\.\w+\.(?:prediction|dataset)"  # of a built-in task, for plugins: what it predicts and reads
 
 
 def imports(node: ast.AST) -> Iterator[tuple[str, str]]:

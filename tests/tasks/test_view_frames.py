@@ -19,7 +19,7 @@ from umbel.tasks.classification.options import ClassificationOptions
 from umbel.tasks.classification.prediction import ClassScores
 from umbel.tasks.classification.task import Classification
 from umbel.tasks.detection.options import DetectionOptions
-from umbel.tasks.detection.targets import Detections
+from umbel.tasks.detection.prediction import Detections
 from umbel.tasks.detection.task import Detection
 from umbel.tasks.segmentation.options import SegmentationOptions
 from umbel.tasks.segmentation.task import Segmentation

@@ -7,10 +7,10 @@ from typing import Protocol
 from umbel import pick_format
 from umbel.tasks.classification.formats.folders import Folders
 from umbel.tasks.classification.formats.image_list import ImageList
+from umbel.tasks.classification.formats.one_hot import OneHot
 from umbel.tasks.classification.formats.records import Record
 from umbel.tasks.classification.formats.stanford_cars import StanfordCars
 from umbel.tasks.classification.formats.table import Table
-from umbel.tasks.classification.one_hot import OneHot
 from umbel.tasks.classification.options import ClassificationOptions
 
 

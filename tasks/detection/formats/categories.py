@@ -8,7 +8,7 @@ import numpy as np
 
 from umbel import DataError, tolerate
 from umbel.tasks.detection.formats.records import Annotations
-from umbel.tasks.detection.targets import ANY_CLASS
+from umbel.tasks.detection.prediction import ANY_CLASS
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from umbel import map_classes
 from umbel.tasks.detection.formats.records import Annotations, Record
-from umbel.tasks.detection.targets import ANY_CLASS
+from umbel.tasks.detection.prediction import ANY_CLASS
 
 IGNORE = "ignore"  # as a new name in a class_map: detections there are neither right nor wrong
+
+
+def changes_of(
+    stored: Annotations, changes: Mapping[str, str | None], others: Iterable[Annotations]
+) -> Mapping[str, str | None]:
+    """The recipe's class changes without those of classes that only other splits store.
+
+    Args:
+        stored: a split as read.
+        changes: stored name to new name.
+        others: the other splits as read; not looked at where this one stores every class that is changed.
+    """
+    if changes.keys() <= set(stored.class_names):
+        return changes
+    elsewhere = {name for other in others for name in other.class_names}
+    return {old: new for old, new in changes.items() if old in stored.class_names or old not in elsewhere}
 
 
 def change_classes(annotations: Annotations, changes: Mapping[str, str | None], where: str) -> Annotations:

@@ -11,7 +11,7 @@ import numpy as np
 
 from umbel import DataError, Size
 from umbel.tasks.detection.formats.records import Record
-from umbel.tasks.detection.targets import BoxTarget
+from umbel.tasks.detection.prediction import BoxTarget
 
 MIN_SIDE = 1.0  # pixels; what is thinner cannot be learned or matched
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from umbel import DataError, Size, read_json, resolve_under, say_test_validates, tolerate
-from umbel.tasks.detection.coco_places import annotation_file, holding, image_folders, split_name
+from umbel.tasks.detection.formats.coco_places import annotation_file, holding, image_folders, split_name
 from umbel.tasks.detection.formats.entries import first_key, get_field, refuse_twice, to_float
 from umbel.tasks.detection.formats.records import Annotations, Box, make_record
 from umbel.tasks.detection.formats.tt100k import FIRST_KEYS

@@ -8,8 +8,8 @@ from typing import Any
 
 from umbel import DataError, list_images, read_json
 from umbel.tasks.detection.formats.registry import FORMATS
+from umbel.tasks.detection.formats.yolo_places import split_places
 from umbel.tasks.detection.options import DetectionOptions
-from umbel.tasks.detection.yolo_places import split_places
 
 _MOST_FILES = 8  # a folder of more JSON files has one an image, which is no COCO
 

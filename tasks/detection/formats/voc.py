@@ -8,9 +8,9 @@ from pathlib import Path
 from umbel import DataError, find_alike, list_images, read_lines, resolve_under, say_test_validates, tolerate
 from umbel.tasks.detection.formats.entries import refuse_twice
 from umbel.tasks.detection.formats.records import Annotations, Box, Record, make_record
+from umbel.tasks.detection.formats.voc_places import image_folder, split_list, split_name, xml_files, xml_folder
 from umbel.tasks.detection.formats.voc_xml import VocImage, read_voc_xml
 from umbel.tasks.detection.options import DetectionOptions
-from umbel.tasks.detection.voc_places import image_folder, split_list, split_name, xml_files, xml_folder
 
 SPLITS = ("train", "val")
 

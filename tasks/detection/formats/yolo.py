@@ -10,9 +10,9 @@ from pathlib import Path
 from umbel import DataError, find_confusable, list_images, read_lines, say_test_validates, tolerate
 from umbel.tasks.detection.formats.entries import read_small_file, refuse_twice
 from umbel.tasks.detection.formats.records import Annotations, Box, Record, make_record
+from umbel.tasks.detection.formats.yolo_places import below, label_file, listed_image, names_file, split_places
 from umbel.tasks.detection.formats.yolo_yaml import YoloSet, read_description
 from umbel.tasks.detection.options import DetectionOptions
-from umbel.tasks.detection.yolo_places import below, label_file, listed_image, names_file, split_places
 
 MAX_BYTES = 4 * 2**20
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from umbel.tasks.detection.metric.map_backends import BACKENDS
-from umbel.tasks.detection.targets import ANY_CLASS, BoxTarget, Detections
+from umbel.tasks.detection.prediction import ANY_CLASS, BoxTarget, Detections
 
 logging.getLogger("faster_coco_eval").setLevel(logging.WARNING)  # it logs a table of 14 lines at every evaluation
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from umbel.tasks.detection.model.decode import decode_maps
 from umbel.tasks.detection.options import DetectionOptions
-from umbel.tasks.detection.targets import Detections
+from umbel.tasks.detection.prediction import Detections
 
 
 class DecodedHead(nn.Module):

@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits as bce
 
 from umbel import Losses, Size
-from umbel.tasks.detection.boxes import overlap
 from umbel.tasks.detection.model.assign import Matches, match
+from umbel.tasks.detection.model.boxes import overlap
 from umbel.tasks.detection.model.head import STRIDES
 
 BALANCE = (4.0, 1.0, 0.4)  # objectness weight of each level: fine levels have many more empty cells

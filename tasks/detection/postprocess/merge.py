@@ -7,12 +7,46 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from umbel.tasks.detection.boxes import clip_to
+from umbel import ConfigError
+from umbel.tasks.detection.options import DetectionOptions
 from umbel.tasks.detection.postprocess.fusion import fuse, fuse_by_ensemble_boxes
 from umbel.tasks.detection.postprocess.nms import suppress
-from umbel.tasks.detection.targets import Detections
+from umbel.tasks.detection.postprocess.restore import clip_to
+from umbel.tasks.detection.prediction import Detections
 
 BACKENDS = {"compiled": fuse, "ensemble_boxes": fuse_by_ensemble_boxes}
+
+
+def merge_views(views: Sequence[Detections], options: DetectionOptions, where: str) -> Detections:
+    """Detections of all views as one, by the way that the options name; those of a single view as they are.
+
+    Args:
+        views: detections of each view, all in the frame of the original image.
+        options: of the task.
+        where: the recipe key of the options, for errors.
+
+    Raises:
+        ConfigError: there are weights, but not one a view.
+    """
+    if len(views) == 1:
+        return views[0]
+    if options.merge == "nms":
+        return merge_by_nms(views, options.nms_iou)
+    weights = options.wbf_weights
+    if weights and len(weights) != len(views):
+        raise ConfigError(
+            f"wbf_weights has {len(weights)} values for {len(views)} test views",
+            where=f"{where}.wbf_weights",
+            hint="give one a view, or [] for equal weights",
+        )
+    return merge_by_wbf(
+        views,
+        iou=options.wbf_iou,
+        skip=options.wbf_skip,
+        conf_type=options.wbf_conf_type,
+        weights=weights or None,
+        backend=options.wbf_backend,
+    )
 
 
 def merge_by_nms(views: Sequence[Detections], iou: float) -> Detections:

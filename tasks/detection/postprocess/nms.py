@@ -10,8 +10,8 @@ from torch import Tensor
 from torchvision.ops import nms
 
 from umbel import Size
-from umbel.tasks.detection.boxes import cxcywh_to_xyxy
-from umbel.tasks.detection.targets import Detections
+from umbel.tasks.detection.model.boxes import cxcywh_to_xyxy
+from umbel.tasks.detection.prediction import Detections
 
 MAX_CANDIDATES = 30000
 

@@ -19,8 +19,8 @@ from umbel import (
     say_test_validates,
     tolerate,
 )
+from umbel.tasks.segmentation.formats.mask_values import HINT, mask_values
 from umbel.tasks.segmentation.formats.records import Mask, Record, Split, files_by_name, pair_files
-from umbel.tasks.segmentation.mask_values import HINT, mask_values
 from umbel.tasks.segmentation.options import SegmentationOptions
 
 _TREES = ("{folder}/{{}}", "{{}}/{folder}")  # where the folder of a split's images or masks is

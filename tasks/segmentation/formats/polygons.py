@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from umbel import DataError, find_split, missing_hint, resolve_under, say_test_validates, tolerate
-from umbel.tasks.segmentation.drawing import Drawing, Outline
 from umbel.tasks.segmentation.formats.class_sets import UNLABELLED
+from umbel.tasks.segmentation.formats.drawing import Drawing, Outline
 from umbel.tasks.segmentation.formats.folders import split_list
 from umbel.tasks.segmentation.formats.polygon_files import Shape, read_polygons
 from umbel.tasks.segmentation.formats.records import Record, Split

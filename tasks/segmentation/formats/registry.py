@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Protocol
 
 from umbel import pick_format
-from umbel.tasks.segmentation.beside import MasksBeside
 from umbel.tasks.segmentation.formats.camvid import CamVid
 from umbel.tasks.segmentation.formats.folders import Folders
+from umbel.tasks.segmentation.formats.masks_beside import MasksBeside
 from umbel.tasks.segmentation.formats.polygons import Polygons
 from umbel.tasks.segmentation.formats.records import Split
 from umbel.tasks.segmentation.formats.street_scenes import Bdd100k, Challenge, Cityscapes

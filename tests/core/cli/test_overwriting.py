@@ -37,7 +37,6 @@ VERBS = {
     "check, pictures": (("check", "toy.yaml", "--pictures", "x"), "x/second.jpg"),
     "init": (("init", "--task", "road=photos"), "recipe.yaml"),
     "new-task": (("new-task", "lanes"), "umbel-lanes"),
-    "submit": (("submit", "run", "photos"), "pred_results.json"),
 }
 
 

@@ -35,6 +35,12 @@ def test_the_list_imports_none_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
         assert line in listed  # on one line, not cut off
 
 
+def test_a_verb_that_is_not_there_may_be_of_a_plugin() -> None:
+    shown = CliRunner().invoke(build_cli(), ["zzz"])
+    assert shown.exit_code == 2
+    assert "No such command 'zzz'. Plugins bring commands too: `umbel plugins` lists" in shown.output
+
+
 def test_options_are_completed() -> None:
     completions = ShellComplete(build_cli(), {}, "umbel", "_UMBEL_COMPLETE").get_completions(["train"], "--re")
     assert [item.value for item in completions] == ["--resume"]

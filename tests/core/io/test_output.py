@@ -183,8 +183,6 @@ VERBS = [
     ("init", "--task", "road={0}", "--out", "{0}.yaml"),
     ("new-task", "{0}"),
     ("new-task", "lanes", "--out", "{0}"),
-    ("submit", "run", "{0}"),
-    ("score", "{0}/x.json", "toy.yaml"),
     ("plan", "{0}.yaml"),
     ("plugins", "{0}"),
     ("{0}",),

@@ -4,14 +4,13 @@ import hashlib
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from umbel import Sample
 from umbel.tasks.detection.augment import DetectionAugment, crop_boxes, fit_into
 from umbel.tasks.detection.options import DetectionOptions
-from umbel.tasks.detection.targets import BoxTarget, training_rows
+from umbel.tasks.detection.prediction import BoxTarget
 
 
 def target_of(boxes, crowd=None) -> BoxTarget:
@@ -114,11 +113,3 @@ def test_colour_jitter_is_a_function_of_the_key():
     ]
     assert digests[0] == digests[2] != digests[1]
     assert (sample.image == image).all()
-
-
-def test_rows_of_a_batch():
-    first = target_of([(0, 0, 32, 16), (1, 1, 2, 2)], crowd=[False, True])
-    rows = training_rows([first, target_of([]), target_of([(16, 0, 48, 32)])], (32, 64))
-    assert rows.tolist() == [[0, 0, 0.25, 0.25, 0.5, 0.5], [2, 0, 0.5, 0.5, 0.5, 1.0]]
-    assert training_rows([], (32, 64)).shape == (0, 6)
-    assert training_rows([target_of([])], (32, 64)).dtype == torch.float32

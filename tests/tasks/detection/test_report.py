@@ -9,8 +9,8 @@ import torch
 from umbel import BarFigure, CurveFigure, MatrixFigure, Sample
 from umbel.tasks.detection.metric.metric import DetectionMetric
 from umbel.tasks.detection.metric.precision_recall import average_precision, precision_recall
+from umbel.tasks.detection.prediction import BoxTarget, Detections
 from umbel.tasks.detection.report import DetectionReporter
-from umbel.tasks.detection.targets import BoxTarget, Detections
 
 SIZE = (100, 120)
 

@@ -9,44 +9,11 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from umbel import ConfigError, FeatureSpec, TtaConfig, View, keyed_generator
+from umbel import ConfigError, FeatureSpec, TtaConfig, keyed_generator
 from umbel.tasks.detection.options import DetectionOptions
-from umbel.tasks.detection.targets import Detections
+from umbel.tasks.detection.prediction import Detections
 
 SPEC = FeatureSpec((4, 8, 16, 32), (4, 8, 16, 32))
-
-
-def test_views_squash_by_default(make_task):
-    assert make_task(size=(64, 96)).views((50, 70)) == [View((64, 96), False, (64, 96))]
-    assert make_task(test_size=[100, 100]).views((50, 70)) == [View((128, 128), False, (128, 128))]
-
-
-def test_views_of_scales_sizes_and_flips(make_task):
-    scaled = make_task(size=(448, 448), tta=TtaConfig(scales=[1.0, 1.2], hflip=True)).views((50, 70))
-    assert [(v.size, v.hflip) for v in scaled] == [
-        ((448, 448), False),
-        ((448, 448), True),
-        ((544, 544), False),
-        ((544, 544), True),
-    ]
-    sized = make_task(tta=TtaConfig(sizes=[[2048, 2048], [1568, 1568]])).views((2048, 2048))
-    assert [v.size for v in sized] == [(2048, 2048), (1568, 1568)]
-
-
-def test_views_that_keep_the_ratio_pad_to_the_stride(make_task):
-    view = make_task(size=(128, 128), keep_ratio=True).views((50, 100))[0]
-    assert (view.size, view.canvas) == ((64, 128), (64, 128))
-    view = make_task(size=(128, 128), keep_ratio=True).views((70, 100))[0]
-    assert (view.size, view.canvas) == ((90, 128), (96, 128))
-
-
-def test_restoring_clips_and_forgets_the_padding(make_task):
-    task = make_task()
-    boxes = torch.tensor([[10.0, 10, 30, 30], [0, 92, 60, 96], [100, 80, 140, 95]])
-    found = Detections(boxes, torch.tensor([0.9, 0.8, 0.7]), torch.arange(3), (96, 128))
-    restored = task.restore(found, View((90, 120), False, (96, 128)), (180, 240))
-    assert restored.boxes_N4.tolist() == [[20, 20, 60, 60], [200, 160, 240, 180]]
-    assert (restored.classes_N.tolist(), restored.size) == ([0, 2], (180, 240))
 
 
 def test_json_is_coco_with_the_files_category_ids(coco_folder, make_task):

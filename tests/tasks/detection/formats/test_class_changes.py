@@ -10,8 +10,9 @@ from umbel import ConfigError, DataError, read_json, write_json
 from umbel.tasks.detection.formats.class_changes import change_classes
 from umbel.tasks.detection.formats.records import Annotations, Box, make_record
 from umbel.tasks.detection.metric.metric import DetectionMetric
+from umbel.tasks.detection.model.training_rows import training_rows
 from umbel.tasks.detection.options import DetectionOptions
-from umbel.tasks.detection.targets import ANY_CLASS, BoxTarget, Detections, training_rows
+from umbel.tasks.detection.prediction import ANY_CLASS, BoxTarget, Detections
 
 BOXES = [[1, 1, 9, 9], [10, 10, 9, 9], [20, 3, 9, 9]]
 CATEGORIES = [{"id": 12, "name": "stop"}, {"id": -3, "name": "yield"}, {"id": 40, "name": "crossing"}]

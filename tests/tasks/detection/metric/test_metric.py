@@ -11,7 +11,7 @@ from torch import Tensor
 from umbel import ConfigError
 from umbel.tasks.detection.metric.map_backends import BACKENDS, check_backend
 from umbel.tasks.detection.metric.metric import DetectionMetric
-from umbel.tasks.detection.targets import BoxTarget, Detections
+from umbel.tasks.detection.prediction import BoxTarget, Detections
 
 
 def corners(rows) -> np.ndarray:

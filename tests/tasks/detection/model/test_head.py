@@ -5,8 +5,7 @@ import math
 import pytest
 import torch
 
-from umbel import ConfigError, FeatureSpec, View
-from umbel.tasks.detection.boxes import cxcywh_to_xyxy, to_original, xyxy_to_cxcywh
+from umbel import ConfigError, FeatureSpec
 from umbel.tasks.detection.model.decode import decode_maps
 from umbel.tasks.detection.model.head import YOLOHead, add_prior, fold_anchors
 from umbel.tasks.detection.model.neck import YOLOCSPPAN
@@ -82,27 +81,3 @@ def test_head_sets_batch_norms_and_counts_detect_parameters():
 def test_task_names_the_missing_stride(coco_folder, make_task):
     with pytest.raises(ConfigError, match=r"no feature level of stride 8.*tasks\.signs|tasks\.signs.*stride 8"):
         make_task(coco_folder()).head(FeatureSpec((8, 8), (16, 32)))
-
-
-def test_way_back_from_a_view_equals_the_reference(golden, close):
-    content = golden("yolo_tta_descale.json")
-    height, width = 256, 320
-    boxes = cxcywh_to_xyxy(torch.tensor(content["pred"])[0, :, :4])
-    for name, expected in content["out"].items():
-        _, flip, _, scale = name.split("_")
-        if flip != "2":  # up-down views do not exist here
-            view = (height * float(scale), width * float(scale))
-            found = to_original(boxes, view, flip == "3", (height, width))
-            close(xyxy_to_cxcywh(found), torch.tensor(expected)[0, :, :4])
-
-
-@pytest.mark.parametrize("hflip", [False, True])
-def test_way_back_follows_the_pixels_of_the_view(hflip):
-    """A bright rectangle keeps its borders through View.apply and back."""
-    image = torch.zeros(3, 48, 80)
-    image[:, 16:32, 8:24] = 255
-    view = View((96, 240), hflip, (96, 256))
-    shown = view.apply(image, (0, 0, 0))[0] > 127
-    rows, columns = shown.any(1).nonzero(), shown.any(0).nonzero()
-    seen = torch.tensor([[columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]]).float()
-    assert to_original(seen, view.size, hflip, (48, 80)).tolist() == [[8.0, 16.0, 24.0, 32.0]]

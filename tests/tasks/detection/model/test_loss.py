@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from torch.nn.functional import binary_cross_entropy_with_logits as bce
 
 from umbel import View
-from umbel.tasks.detection.boxes import overlap
 from umbel.tasks.detection.model.anchors import COCO_ANCHORS
 from umbel.tasks.detection.model.assign import match
+from umbel.tasks.detection.model.boxes import overlap
 from umbel.tasks.detection.model.loss import BALANCE, Gains, detection_loss
 
 ROWS = "rows_b_a_gj_gi_cls_tx_ty_tw_th_aw_ah_ciou"

@@ -9,7 +9,7 @@ from torch import Tensor
 from umbel import ConfigError, TtaConfig
 from umbel.tasks.detection.options import CONF_TYPES
 from umbel.tasks.detection.postprocess.merge import keep_best, merge_by_nms, merge_by_wbf
-from umbel.tasks.detection.targets import Detections
+from umbel.tasks.detection.prediction import Detections
 
 
 def views_of(case) -> list[Detections]:

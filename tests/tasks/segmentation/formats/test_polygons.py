@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from umbel import DataError, write_image
-from umbel.tasks.segmentation.drawing import Drawing, Outline
+from umbel.tasks.segmentation.formats.drawing import Drawing, Outline
 from umbel.tasks.segmentation.formats.polygon_files import read_polygons
 
 SQUARE = [[2, 2], [6, 2], [6, 6], [2, 6]]

@@ -1,0 +1,19 @@
+"""The Open-TransMind challenge: writing its submission file and scoring one. SPEC 1.2, 1.3."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from umbel import hookimpl
+
+if TYPE_CHECKING:
+    import click
+
+
+@hookimpl
+def umbel_commands(cli: click.Group) -> None:
+    from umbel_challenge.score_verb import score
+    from umbel_challenge.submit_verb import submit
+
+    cli.add_command(submit)
+    cli.add_command(score)

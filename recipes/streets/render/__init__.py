@@ -1,0 +1,1 @@
+"""From points in space and their light to pixels."""

@@ -1,0 +1,1 @@
+"""From logits of test views to one label map."""
