@@ -76,7 +76,7 @@ def test_every_public_name_exists():
     for name in umbel.__all__:
         assert getattr(umbel, name) is not None
     assert set(umbel.__all__) <= set(dir(umbel))
-    with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
+    with pytest.raises(AttributeError, match="nonsense"):
         umbel.nonsense  # noqa: B018
 
 
