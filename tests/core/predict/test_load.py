@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from umbel.config.loaded_recipe import LoadedRecipe
 from umbel.contract.errors import CheckpointError, ConfigError, DataError
 from umbel.data.datasets import load_datasets
 from umbel.evaluate.evaluate import evaluate
@@ -60,17 +61,17 @@ def test_opening_and_predicting_make_no_optimizer_and_change_no_recipe(
     run = launch("a", "train.steps=2", "train.ema_decay=0.9")
     stored = (run.directory / RECIPE_FILE).read_bytes()
     made: list[torch.optim.Optimizer] = []
-    loaded: list[tuple[Any, Any]] = []
+    loaded: list[tuple[LoadedRecipe, tuple[Any, Any]]] = []
     init, load_recipe = torch.optim.Optimizer.__init__, load.load_recipe
 
     def counted(self: torch.optim.Optimizer, *given: Any, **named: Any) -> None:
         made.append(self)
         init(self, *given, **named)
 
-    def kept(*given: Any) -> tuple[Any, Any]:
-        loaded.append(load_recipe(*given))
-        loaded.append(copy.deepcopy(loaded[-1]))
-        return loaded[-2]
+    def kept(*given: Any) -> LoadedRecipe:
+        opened = load_recipe(*given)
+        loaded.append((opened, copy.deepcopy((opened.typed, opened.tree))))
+        return opened
 
     monkeypatch.setattr(torch.optim.Optimizer, "__init__", counted)
     monkeypatch.setattr(load, "load_recipe", kept)
@@ -79,9 +80,9 @@ def test_opening_and_predicting_make_no_optimizer_and_change_no_recipe(
     (result,) = Predictor(runtime, tasks).predict([np.zeros((16, 16, 3), np.uint8)], [""])
     assert set(result) == set(tasks)
     assert made == []
-    (typed, tree), before = loaded
-    assert recipe is typed
-    assert (typed, tree) == before
+    ((opened, before),) = loaded
+    assert recipe is opened.typed
+    assert (opened.typed, opened.tree) == before
     assert recipe.train.ema_decay == 0.9
     assert (run.directory / RECIPE_FILE).read_bytes() == stored
     torch.optim.SGD([torch.zeros(1)])

@@ -63,10 +63,9 @@ def test_check_says_what_training_uses(
     )
     plugins = new_plugins()
     loaded = load_recipe(str(recipe_file), (), plugins)
-    recipe = loaded.typed
-    tree = loaded.tree
     assert preflight(loaded).precision == expected
-    assert preflight(replace(recipe, deepspeed=None), tree, plugins).precision == "bf16"
+    plain = replace(loaded, typed=replace(loaded.typed, deepspeed=None))
+    assert preflight(plain).precision == "bf16"
 
 
 def test_a_run_goes_on_in_the_precision_it_began_with(
