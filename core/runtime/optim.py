@@ -17,7 +17,8 @@ def lr_factor(step: int, total_steps: int, config: OptimConfig) -> float:
     """Learning rate of an optimizer step as a fraction of `config.lr`.
 
     Linear from 0 over the warm-up, so the very first step moves nothing; then a cosine from 1 to `min_lr`, counted from
-    the end of the warm-up but as long as the whole run (SPEC 9.1), and flat should training go on beyond it.
+    the end of the warm-up but over the whole run's length (Paddle's LinearWarmup around a cosine), and flat beyond
+    that, should training go on.
 
     Args:
         step: optimizer steps done before this one.

@@ -1,4 +1,4 @@
-"""Training augmentation of images. SPEC section 11."""
+"""Training augmentation of images, after the paper's section 3.2 (docs/paper.md)."""
 
 from __future__ import annotations
 

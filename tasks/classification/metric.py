@@ -1,4 +1,4 @@
-"""Top-1 and top-5 accuracy. SPEC 10.2."""
+"""Top-1 and top-5 accuracy; of equal scores the lowest class counts."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from umbel import check_choice, check_interval, check_range, check_unique, optio
 
 @dataclass
 class ClassificationOptions:
-    """Data, head, loss and augmentation. The augmentation defaults are SPEC section 11's."""
+    """Data, head, loss and augmentation. The augmentation defaults are the paper's (docs/paper.md)."""
 
     root: str = option(doc="folder of the data set")
     format: str = option("auto", "layout of the data set: auto, folders, list, csv, one_hot or stanford_cars")

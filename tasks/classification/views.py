@@ -1,4 +1,4 @@
-"""Test-time views of an image. SPEC 8.2."""
+"""Test-time views of an image, after the paper's Table 5 (docs/paper.md)."""
 
 from __future__ import annotations
 

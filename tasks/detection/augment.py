@@ -1,4 +1,4 @@
-"""Training views: crop, resize, mirror, colour jitter (SPEC 11).
+"""Training views: crop, resize, mirror, colour jitter, after the paper's section 3.2 (docs/paper.md).
 
 Legend: N boxes, x1, y1, x2, y2 in pixels of the image at hand.
 """

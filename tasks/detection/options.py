@@ -11,7 +11,7 @@ CONF_TYPES = ("avg", "max", "box_and_model_avg", "absent_model_aware_avg")
 
 @dataclass
 class DetectionOptions:
-    """Options of one detection task; defaults follow SPEC 2, 6 and 11."""
+    """Options of one detection task; defaults follow the paper, and where it is silent docs/paper.md."""
 
     root: str = option(doc="folder of the data set, that the paths below are relative to")
     format: str = option("auto", "format of the data set: auto, coco, voc, yolo, tt100k or challenge")
@@ -60,7 +60,7 @@ class DetectionOptions:
     obj_gain: float = option(1.0, "weight of the objectness loss")
     cls_gain: float = option(0.5, "weight of the class loss")
     gain_scaling: str = option("none", "none, or ultralytics: gains follow levels, classes and input size")
-    det_loss_factor: float = option(8.0, "factor on the loss; 8 balances it with the other tasks (SPEC 2.6)")
+    det_loss_factor: float = option(8.0, "factor on the loss; 8 balances it with the other tasks")
     label_smoothing: float = option(0.0, "class targets are 1 - s/2 and s/2")
     anchor_t: float = option(4.0, "a box matches an anchor whose sides differ by less than this factor")
     iou_kind: str = option("ciou", "overlap of the box loss: iou, giou, diou or ciou")

@@ -162,7 +162,7 @@ class Detection(Task[DetectionOptions]):
             ) from None
 
     def loss(self, output: Sequence[Tensor], targets: dict[str, Tensor]) -> Losses:
-        """The YOLOv5 loss times the number of images and `det_loss_factor`, as SPEC 2.6 decides."""
+        """The YOLOv5 loss times the number of images and `det_loss_factor`, as in PaddleYOLO."""
         options = self.options
         gains = Gains(options.box_gain, options.obj_gain, options.cls_gain)
         if options.gain_scaling == "ultralytics":

@@ -1,4 +1,4 @@
-"""Training augmentation of image and labels together. SPEC section 11.
+"""Training augmentation of image and labels together, after the paper's section 3.2 (docs/paper.md).
 
 Scale, rotation, padding, crop and flip are one affine map from the crop straight to the stored image, so the cost
 depends on the crop's size alone and the image is interpolated once.

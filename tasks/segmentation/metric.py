@@ -1,4 +1,4 @@
-"""Mean intersection over union, pooled over the data set. SPEC 10.1."""
+"""Mean intersection over union, pooled over the data set: as PaddleSeg and as mmsegmentation 1.2.2 mean it."""
 
 from __future__ import annotations
 

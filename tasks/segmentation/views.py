@@ -1,4 +1,9 @@
-"""Test-time views of an image. SPEC 8.1."""
+"""Test-time views of an image and the way back to one label map.
+
+Every view is sampled from the original, as in mmsegmentation 1.2.2; PaddleSeg samples each from the one before.
+
+Legend: K classes, h and w pixels of a view, H and W pixels of the original image.
+"""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def parameters_of(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-PARTS = {  # SPEC 0, and 4.4 for the two layers of the classification head around CBAM
+PARTS = {  # counts of timm, mmsegmentation and PaddleYOLO; layers around CBAM by hand
     "backbone.trunk": 196_227_264,
     "backbone.level_norms": 5_760,
     "heads.road.main": 36_886_035,
@@ -72,7 +72,7 @@ def test_nothing_else_has_parameters(model: MultiTaskModel) -> None:
     assert model.backbone.spec.strides == (4, 8, 16, 32)
 
 
-SETTINGS = {  # SPEC 0, 8.4, 9 and 11
+SETTINGS = {  # the paper's, and where it is silent docs/paper.md
     "backbone.options": {"drop_path": 0.4, "level_norm": True, "weights": None},
     "optim": {
         "lr": 1e-4, "weight_decay": 1e-4, "warmup_steps": 200, "schedule": "cosine", "min_lr": 1e-8, "clip_norm": 1.0,

@@ -1,4 +1,4 @@
-"""The Open-TransMind challenge: writing its submission file and scoring one. SPEC 1.2, 1.3."""
+"""The Open-TransMind challenge: writing its submission file and scoring one (docs/paper.md)."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ def of_paths(paths: Sequence[Path]) -> ImageSet:
 
 
 def of_layout(root: Path, section: str, split: str) -> ImageSet:
-    """A section's images of the challenge's layout, such as track1_test_data with the split "test". SPEC 1.2.
+    """A section's images of the challenge's layout, such as track1_test_data with the split "test".
 
     Detections take the ids of dec/SPLIT.json, or 1, 2, 3, ... in the order of dec/SPLIT.txt, or else of the names.
     """

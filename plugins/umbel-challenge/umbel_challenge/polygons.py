@@ -1,4 +1,4 @@
-"""Label maps as contours, and contours painted back into label maps. SPEC 1.3.
+"""Label maps as contours, and contours painted back into label maps.
 
 Contours run along the outermost pixels of a region, those of its holes along the pixels around the hole. Filled by the
 even-odd rule with their outline, all contours of a class together give its mask back exactly, with its thin lines,

@@ -1,4 +1,4 @@
-"""Reading a submission file of either form, with an error that names the entry that is wrong. SPEC 1.3."""
+"""Reading a submission file of either form, with an error that names the entry that is wrong."""
 
 from __future__ import annotations
 

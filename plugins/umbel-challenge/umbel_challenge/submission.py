@@ -1,4 +1,4 @@
-"""The challenge's submission file, both forms. SPEC 1.3."""
+"""The challenge's submission file: the form of its README, and the lists that its code writes."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ _LAYOUT = {  # what must be there for a section; kind and format of the task tha
 
 
 def open_truth(truth: str, split: str) -> tuple[Recipe, dict[str, Task[Any]]]:
-    """The tasks of a run's folder, of a recipe, or of a folder laid out as the challenge's (SPEC 1.2).
+    """The tasks of a run's folder, of a recipe, or of a folder laid out as the challenge's.
 
     Tasks of the layout are called seg, cls and dec, as far as they are there, and their score is the mean.
 

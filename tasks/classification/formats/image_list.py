@@ -1,4 +1,4 @@
-"""Text files that list images with their class id, as in the Open-TransMind challenge. SPEC 1.2."""
+"""Text files that list images with their class id, as in the Open-TransMind challenge."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stanford Cars (Krause et al. 2013) as distributed: photographs, and MATLAB files of annotations. SPEC 7.2."""
+"""Stanford Cars (Krause et al. 2013) as distributed: photographs, and MATLAB files of annotations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Convolutional block attention module (Woo et al. 2018): channel attention, then spatial attention. SPEC 4.1-4.3.
+"""Convolutional block attention module (Woo et al. 2018): channel attention, then spatial attention.
+
+Maps in the order maximum, mean and a batch norm after them, as in the authors' code.
 
 Legend: B images, C channels, h and w cells.
 """

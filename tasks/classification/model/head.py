@@ -1,4 +1,4 @@
-"""The classification head. SPEC 4.4."""
+"""The paper's classification head (section 2.2): convolution, CBAM, linear layer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The traffic-sign part of the Open-TransMind challenge (SPEC 1.2): COCO files below the folder dec."""
+"""The traffic-sign part of the Open-TransMind challenge: COCO files below the folder dec."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TT100K: one JSON file with the signs of all images, by the schema of its authors (SPEC 7.3)."""
+"""TT100K: one JSON file with the signs of all images, by the schema of its authors (Zhu et al. 2016)."""
 
 from __future__ import annotations
 

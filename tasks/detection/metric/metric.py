@@ -1,4 +1,4 @@
-"""Mean average precision after COCO (SPEC 10.3)."""
+"""Mean average precision after COCO, equal to pycocotools 2.0.11."""
 
 from __future__ import annotations
 

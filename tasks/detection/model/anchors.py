@@ -1,4 +1,4 @@
-"""Anchor boxes: the COCO set, how well a set fits labels, and fitting a new one (SPEC 2.4).
+"""Anchor boxes: the COCO set, how well a set fits labels, and fitting a new one, as YOLOv5 7.0.
 
 Legend: T labels, K anchors; sizes are width, height in pixels of the network input, after augmentation.
 """

@@ -1,4 +1,4 @@
-"""Which cells and anchors answer for which labels (SPEC 2.5).
+"""Which cells and anchors answer for which labels: the rule of YOLOv5 7.0.
 
 Legend: T labels, A anchors, M matches. Grid units: 1 is one cell of the level.
 """

@@ -1,4 +1,4 @@
-"""Convolution blocks of the neck (SPEC 2.1)."""
+"""Convolution blocks of the neck, as in YOLOv5 7.0 and PaddleYOLO."""
 
 from __future__ import annotations
 

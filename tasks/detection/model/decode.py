@@ -1,4 +1,4 @@
-"""Raw maps to boxes in pixels of the network input (SPEC 2.3).
+"""Raw maps to boxes in pixels of the network input, by the formulas of YOLOv5 7.0.
 
 Legend: B images, A anchors a level, H and W cells, F = 5 + classes fields, N = all cells times anchors.
 """

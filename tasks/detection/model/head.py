@@ -1,4 +1,4 @@
-"""The detection head: optional laterals and SPPF, the neck, and one 1x1 convolution a level (SPEC 2.3).
+"""The detection head: optional laterals and SPPF, the neck, and one 1x1 convolution a level, as in YOLOv5 7.0.
 
 Legend: B images, A anchors a level, H and W cells, F = 5 + classes fields: tx, ty, tw, th, objectness, classes.
 """
@@ -83,7 +83,7 @@ def fold_anchors(raw: Tensor) -> Tensor:
 def add_prior(predictor: nn.Conv2d, stride: int, classes: int) -> None:
     """Shift a predictor's bias, in place, to what is rare: 8 objects in a 640 pixel image, 0.6 of a class each.
 
-    Without it the objectness loss explodes in the first steps (SPEC 2.3).
+    Without it the objectness loss explodes in the first steps; the numbers are those of YOLOv5 7.0.
     """
     if predictor.bias is None:
         raise ValueError("the predictor has no bias")

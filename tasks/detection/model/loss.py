@@ -1,4 +1,4 @@
-"""The YOLOv5 loss: boxes by CIoU, objectness and classes by binary cross-entropy (SPEC 2.6).
+"""The YOLOv5 loss: boxes by CIoU, objectness and classes by binary cross-entropy.
 
 Legend: B images, A anchors a level, H and W cells, F = 5 + classes fields, T labels, M matches, L levels.
 """

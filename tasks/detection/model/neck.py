@@ -1,4 +1,4 @@
-"""CSP-PAN: the path-aggregation neck of YOLOv5, called YOLOCSPPAN in PaddleYOLO (SPEC 2.2)."""
+"""CSP-PAN: the path-aggregation neck of YOLOv5, called YOLOCSPPAN in PaddleYOLO."""
 
 from __future__ import annotations
 

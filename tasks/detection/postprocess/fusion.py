@@ -21,7 +21,7 @@ _MODES = {"avg": 0, "max": 1, "box_and_model_avg": 2, "absent_model_aware_avg": 
 def fuse(
     boxes_N4: Floats, scores_N: Floats, classes_N: Ints, views_N: Ints, *, weights_V: Floats, iou: float, conf_type: str
 ) -> tuple[Floats, Floats, Ints]:
-    """Clusters of overlapping boxes of a class (SPEC 6).
+    """Clusters of overlapping boxes of a class (Solovyev et al. 2021).
 
     Args:
         boxes_N4: x1, y1, x2, y2 in 0..1, each with an area.

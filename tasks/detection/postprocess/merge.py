@@ -1,4 +1,4 @@
-"""One set of detections from those of several test views (SPEC 6)."""
+"""One set of detections from those of several test views, equal to ensemble-boxes 1.0.9."""
 
 from __future__ import annotations
 

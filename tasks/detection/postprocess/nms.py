@@ -1,4 +1,4 @@
-"""Class-wise non-maximum suppression (SPEC 2.7), in float32 and without a time limit.
+"""Class-wise non-maximum suppression as in YOLOv5 7.0, but in float32 and without a time limit.
 
 Legend: N predictions or boxes, K classes.
 """

@@ -1,6 +1,6 @@
-"""Layouts with the 19 classes of Cityscapes: BDD100K in both releases, the challenge, Cityscapes. SPEC 1.2, 7.1.
+"""Layouts with the 19 classes of Cityscapes: BDD100K in both releases, the challenge, Cityscapes.
 
-Every one pairs images and masks by name, never by position.
+Every one pairs images and masks by name, never by position. See docs/data-formats.md.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Bdd100k:
 
 
 class Challenge:
-    """The challenge's [seg/]images/SPLIT and [seg/]label/SPLIT (SPEC 1.2), masks of the same stems."""
+    """The challenge's [seg/]images/SPLIT and [seg/]label/SPLIT, masks of the same stems."""
 
     looks_for = "[seg/]images/{train,val} with [seg/]label/{train,val}"
 

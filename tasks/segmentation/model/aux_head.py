@@ -1,4 +1,7 @@
-"""The auxiliary head: one convolution on a middle level, for a shorter gradient path in training. SPEC 3.2."""
+"""The auxiliary head: one convolution on a middle level, for a shorter gradient path in training.
+
+It is mmsegmentation 1.2.2's FCNHead as its UPerNet recipes use it.
+"""
 
 from __future__ import annotations
 

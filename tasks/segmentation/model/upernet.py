@@ -1,4 +1,6 @@
-"""UPerNet (Xiao et al. 2018): pyramid pooling on the coarsest level, a feature pyramid, and one fused map. SPEC 3.1.
+"""UPerNet (Xiao et al. 2018): pyramid pooling on the coarsest level, a feature pyramid, and one fused map.
+
+Widths, order and norms are those of mmsegmentation 1.2.2, where PaddleSeg's differ.
 
 Legend: B images, C channels, K classes, h and w cells.
 """

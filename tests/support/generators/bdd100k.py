@@ -1,4 +1,4 @@
-"""BDD100K's semantic segmentation as its first release laid it out (SPEC 7.1)."""
+"""BDD100K's semantic segmentation as its first release laid it out."""
 
 from __future__ import annotations
 

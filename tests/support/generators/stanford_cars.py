@@ -1,4 +1,4 @@
-"""Stanford Cars as distributed: photographs and the MATLAB files of its devkit (SPEC 7.2)."""
+"""Stanford Cars as distributed: photographs and the MATLAB files of its devkit."""
 
 from __future__ import annotations
 

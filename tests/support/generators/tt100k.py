@@ -1,4 +1,4 @@
-"""TT100K as its authors distribute it: one annotations.json, and square photographs (SPEC 7.3)."""
+"""TT100K as its authors distribute it: one annotations.json, and square photographs."""
 
 from __future__ import annotations
 

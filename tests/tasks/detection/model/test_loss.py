@@ -86,7 +86,7 @@ def test_task_scales_gains_when_asked(coco_folder, make_task, wave):
 
 
 def naive_matches(row, grid, anchors, threshold):
-    """Rule of SPEC 2.5 with loops, in exact steps of float32."""
+    """YOLOv5's rule with loops, in exact steps of float32."""
     ny, nx = grid
     x, y, w, h = (row[2] * nx, row[3] * ny, row[4] * nx, row[5] * ny)
     found = []

@@ -67,7 +67,7 @@ def test_fusion_and_nms_equal_the_reference(golden, backend):
 
 
 def naive_fusion(views: list[list[tuple[list[float], float, int]]], threshold: float):
-    """SPEC 6 with loops, conf_type avg, weights 1."""
+    """Fusion of Solovyev et al. 2021 with loops, conf_type avg, weights 1."""
 
     def iou(a, b):
         w, h = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])

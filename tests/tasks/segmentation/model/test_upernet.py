@@ -75,7 +75,7 @@ def test_parameter_counts_match_mmseg(golden, stage):
 
 
 def formula(channels, features, width, classes) -> Tensor:
-    """SPEC 3.1 in functional form with the golden weights: every tensor of a shape has the same values."""
+    """UPerNet (Xiao et al. 2018) by formula; golden weights, the same values in every tensor of a shape."""
 
     def conv(x, out, kernel):
         weight = wave((out, x.shape[1], kernel, kernel), 0.7, 0.3, 0.15)
