@@ -56,7 +56,7 @@ class FoldedConv2d(nn.Module):
 
     Args:
         source: the convolution to take over.
-        norm: the layer behind it; it stays where it is in the trunk.
+        norm: the layer behind it; it stays where it is in the backbone.
     """
 
     def __init__(self, source: nn.Conv2d, norm: FoldedNorm) -> None:
@@ -82,18 +82,18 @@ class FoldedConv2d(nn.Module):
         return functional.conv2d(x, weight, bias, self.stride, self.padding, self.dilation, self.groups)
 
 
-def fold_frozen_norms(trunk: nn.Module) -> None:
+def fold_frozen_norms(backbone: nn.Module) -> None:
     """Replace each convolution and the batch normalisation that alone reads it; others stay as they are."""
-    places = {id(child): (parent, name) for parent in trunk.modules() for name, child in parent.named_children()}
-    for convolution, norm in _pairs(trunk):
+    places = {id(child): (parent, name) for parent in backbone.modules() for name, child in parent.named_children()}
+    for convolution, norm in _pairs(backbone):
         folded = FoldedNorm(norm)
         for module, replacement in ((norm, folded), (convolution, FoldedConv2d(convolution, folded))):
             parent, name = places[id(module)]
             setattr(parent, name, replacement)
 
 
-def _pairs(trunk: nn.Module) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
-    """Which normalisation reads which convolution, seen by running the trunk once on a small image."""
+def _pairs(backbone: nn.Module) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
+    """Which normalisation reads which convolution, seen by running the backbone once on a small image."""
     made: dict[int, tuple[nn.Conv2d, Tensor, Any]] = {}
     found: list[tuple[nn.Conv2d, nn.BatchNorm2d, Any]] = []
     calls: dict[int, int] = {}
@@ -112,7 +112,7 @@ def _pairs(trunk: nn.Module) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
         if source is not None:
             found.append((source[0], module, source[2]))
 
-    for module in trunk.modules():
+    for module in backbone.modules():
         if isinstance(module, nn.Conv2d) and type(module).forward in _CONVOLUTIONS and module.padding_mode == "zeros":
             hooks.append(module.register_forward_hook(after_convolution))
         elif (
@@ -122,10 +122,10 @@ def _pairs(trunk: nn.Module) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
             and module.running_mean is not None
         ):
             hooks.append(module.register_forward_pre_hook(before_norm))
-    training = {module: module.training for module in trunk.modules()}
+    training = {module: module.training for module in backbone.modules()}
     try:
         with torch.enable_grad():
-            levels = trunk.eval()(torch.zeros(1, 3, PROBE, PROBE))
+            levels = backbone.eval()(torch.zeros(1, 3, PROBE, PROBE))
     finally:
         for hook in hooks:
             hook.remove()

@@ -1,4 +1,4 @@
-"""Batch normalisation in a trunk that several tasks share.
+"""Batch normalisation in a backbone that several tasks share.
 
 Tasks come with different images, so one running average is right for none of them: between their batches it wanders,
 and evaluation then uses statistics of a mixture that no task was trained with. The layer here keeps an average a task.
@@ -20,7 +20,7 @@ _PLAIN_FORWARDS = (nn.BatchNorm2d.forward, BatchNormAct2d.forward)
 
 @dataclass
 class Selection:
-    """Whose images run through the trunk; one object, held by the backbone and all its layers.
+    """Whose images run through the backbone; one object, shared by it and all its layers.
 
     Outside of the backbone's forward pass `task` is None. A layer that runs then is being recomputed for the backward
     pass, and must not count its batch a second time.
@@ -45,7 +45,7 @@ class TaskBatchNorm2d(nn.Module):
     def __init__(self, source: nn.BatchNorm2d, selection: Selection) -> None:
         super().__init__()
         self.eps = source.eps
-        self.momentum = source.momentum or 0.0  # take_over() skips layers that have None
+        self.momentum = source.momentum or 0.0  # convert_batch_norms() skips layers that have None
         self.selection = selection
         self.tasks: tuple[str, ...] = ()
         self.register_parameter("weight", source.weight)
@@ -77,7 +77,7 @@ class TaskBatchNorm2d(nn.Module):
             return self.running_mean, self.running_var
         if task not in self.tasks:
             raise ConfigError(
-                f"the trunk has no statistics of a task '{task}'",
+                f"the backbone has no statistics of a task '{task}'",
                 where="backbone.options.norm_stats",
                 hint=f"it was bound to {', '.join(self.tasks)}",
             )
@@ -98,7 +98,7 @@ class TaskBatchNorm2d(nn.Module):
         return f"{self.running_mean.numel()}, eps={self.eps}, tasks={list(self.tasks)}"
 
 
-def take_over(module: nn.Module, selection: Selection) -> None:
+def convert_batch_norms(module: nn.Module, selection: Selection) -> None:
     """Replace every ordinary BatchNorm2d below `module`; layers without a running average are left alone."""
     for name, child in module.named_children():
         if (
@@ -109,7 +109,7 @@ def take_over(module: nn.Module, selection: Selection) -> None:
         ):
             setattr(module, name, TaskBatchNorm2d(child, selection))
         else:
-            take_over(child, selection)
+            convert_batch_norms(child, selection)
 
 
 def complete_statistics(state: dict[str, Tensor], module: nn.Module) -> dict[str, Tensor]:
@@ -134,7 +134,7 @@ def has_batch_norm(module: nn.Module) -> bool:
     return any(isinstance(layer, (nn.modules.batchnorm._BatchNorm, TaskBatchNorm2d)) for layer in module.modules())
 
 
-def hold_statistics(module: nn.Module) -> None:
+def freeze_batch_norm(module: nn.Module) -> None:
     """Put every batch normalisation into evaluation mode: statistics as loaded, never updated."""
     for layer in module.modules():
         if isinstance(layer, nn.modules.batchnorm._BatchNorm):

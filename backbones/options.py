@@ -17,7 +17,7 @@ class TimmOptions:
     model: str = option(doc="timm model name, such as convnext_large, tf_efficientnet_lite0 or resnet50")
     weights: str | None = option(
         None,
-        "where the trunk starts: null (random), a .safetensors or .pth file, the folder of an umbel run, "
+        "where the backbone starts: null (random), a .safetensors or .pth file, the folder of an umbel run, "
         "or a timm tag such as convnext_large.fb_in22k, which is downloaded",
     )
     drop_path: float = option(0.0, "stochastic depth: rate of the last block, growing linearly from 0 at the first")
@@ -30,17 +30,17 @@ class TimmOptions:
     out_strides: list[int] = option([], "strides of the levels for the heads; [] is all of 4, 8, 16, 32 there are")
     level_norm: bool | None = option(
         None,
-        "a LayerNorm on every level; null puts it on trunks without batch normalisation, such as ConvNeXt, "
+        "a LayerNorm on every level; null puts it on backbones without batch normalisation, such as ConvNeXt, "
         "whose stages end un-normalised",
     )
     norm_stats: str | None = option(
         None,
-        "batch normalisation of a trunk shared by tasks: frozen (statistics of the weights, never updated), "
+        "batch normalisation of a backbone shared by tasks: frozen (statistics of the weights, never updated), "
         "shared (one running average), per_task (a running average for every task, weight and bias shared); "
         "null is frozen with weights, per_task from scratch with several tasks, shared with one",
     )
     grad_checkpointing: bool = option(False, "compute activations again in the backward pass: less memory, more time")
-    freeze: bool = option(False, "keep the trunk as loaded; level norms and heads still train")
+    freeze: bool = option(False, "keep the backbone as loaded; level norms and heads still train")
     mean: list[float] | None = option(None, "RGB mean in 0..1 of the normalisation; null is timm's of the model")
     std: list[float] | None = option(None, "RGB deviation in 0..1; null is timm's of the model")
 

@@ -1,7 +1,7 @@
 """Constant padding for the convolutions that TensorFlow's models bring along.
 
 TensorFlow pads so that a convolution of stride s gives ceil(size / s) cells, which timm computes from every input.
-Where strides divide the size, as they do in every trunk here, the padding is a constant, and a graph with it can be
+Where strides divide the size, as they do in every backbone here, the padding is a constant, and a graph with it can be
 traced for inputs of any such size.
 """
 

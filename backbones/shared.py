@@ -1,4 +1,4 @@
-"""Building the trunk: a timm model cut to the feature levels that are asked for."""
+"""Building the backbone: a timm model cut to the feature levels that are asked for."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ Triple = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
-class Trunk:
-    """A built trunk.
+class BuiltBackbone:
+    """A built backbone.
 
     Args:
         module: takes (B, 3, H, W), returns one tensor a level.
@@ -42,8 +42,8 @@ class Trunk:
     channels_last: bool
 
 
-def build_trunk(options: TimmOptions) -> Trunk:
-    """The randomly initialised trunk of `options.model`.
+def build_backbone(options: TimmOptions) -> BuiltBackbone:
+    """The randomly initialised backbone of `options.model`.
 
     Raises:
         ConfigError: for an unknown model, one that gives no feature levels, or strides it does not have.
@@ -58,7 +58,7 @@ def build_trunk(options: TimmOptions) -> Trunk:
 
     module = _create(options, indices)
     info = probe.pretrained_cfg or {}
-    trunk = Trunk(
+    built = BuiltBackbone(
         module,
         FeatureSpec(tuple(module.feature_info.channels()), strides),
         _triple(options.mean, info.get("mean"), IMAGENET_DEFAULT_MEAN),
@@ -66,8 +66,8 @@ def build_trunk(options: TimmOptions) -> Trunk:
         str(getattr(module, "output_fmt", None) or "NCHW").upper().endswith("NHWC"),
     )
     with torch.device("meta"):
-        _check_levels(options.model, _create(options, indices), trunk)
-    return trunk
+        _check_levels(options.model, _create(options, indices), built)
+    return built
 
 
 def check_model(name: str) -> None:
@@ -97,7 +97,7 @@ def _create(options: TimmOptions, indices: tuple[int, ...] | None) -> Any:
         return timm.create_model(options.model, features_only=True, **{**settings, **options.model_args})
     except Exception as error:  # every model family refuses in its own way
         reason = _first_line(error)
-        message = f"'{options.model}' cannot be a trunk: {reason}"
+        message = f"'{options.model}' cannot be a backbone: {reason}"
         if "drop_path_rate" in reason:
             message = f"'{options.model}' has no stochastic depth; set drop_path to 0"
         elif "strict_img_size" in reason:
@@ -126,8 +126,8 @@ def _choose_strides(options: TimmOptions, reductions: list[int]) -> tuple[int, .
     return tuple(wanted)
 
 
-def _check_levels(name: str, module: nn.Module, trunk: Trunk) -> None:
-    """Run the trunk without data: some models round sizes, or take images of one size only."""
+def _check_levels(name: str, module: nn.Module, built: BuiltBackbone) -> None:
+    """Run the backbone without data: some models round sizes, or take images of one size only."""
     try:
         levels = module.eval()(torch.empty(1, 3, PROBE, PROBE))
     except Exception as error:
@@ -136,8 +136,8 @@ def _check_levels(name: str, module: nn.Module, trunk: Trunk) -> None:
             where=WHERE,
             hint="choose a model that takes images of any size, such as a ConvNeXt",
         ) from None
-    for level, channels, stride in zip(levels, trunk.spec.channels, trunk.spec.strides, strict=True):
-        shape = tuple(nchw(level, trunk.channels_last).shape[1:])
+    for level, channels, stride in zip(levels, built.spec.channels, built.spec.strides, strict=True):
+        shape = tuple(nchw(level, built.channels_last).shape[1:])
         if shape != (channels, PROBE // stride, PROBE // stride):
             raise ConfigError(
                 f"'{name}' turns {PROBE} x {PROBE} pixels into a level of {shape[1]} x {shape[2]} at stride {stride}",

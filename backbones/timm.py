@@ -1,4 +1,4 @@
-"""Any timm model as the shared trunk."""
+"""Any timm model as the shared backbone."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from umbel.backbones.norm import (
     Selection,
     TaskBatchNorm2d,
     complete_statistics,
+    convert_batch_norms,
+    freeze_batch_norm,
     has_batch_norm,
-    hold_statistics,
-    take_over,
 )
 from umbel.backbones.options import TimmOptions
 from umbel.backbones.padding import fix_padding
-from umbel.backbones.shared import build_trunk, nchw
+from umbel.backbones.shared import build_backbone, nchw
 from umbel.backbones.weights import load_weights
 
-_LEVEL_NORM_EPS = 1e-6  # as in facebookresearch/ConvNeXt's dense prediction trunks
+_LEVEL_NORM_EPS = 1e-6  # as in facebookresearch/ConvNeXt's dense prediction backbones
 
 
 class TimmBackbone(Backbone):
@@ -34,17 +34,17 @@ class TimmBackbone(Backbone):
         options: which model, from which weights, which levels.
 
     Raises:
-        ConfigError: for an unknown model, or one that cannot be a trunk.
-        CheckpointError: for weights that would leave any part of the trunk at random values.
+        ConfigError: for an unknown model, or one that cannot be a backbone.
+        CheckpointError: for weights that would leave any part of the backbone at random values.
     """
 
     Options = TimmOptions
 
     def __init__(self, options: TimmOptions) -> None:
         super().__init__()
-        built = build_trunk(options)
+        built = build_backbone(options)
         self.options = options
-        self.trunk = built.module
+        self.trunk = built.module  # checkpoints have it under this name
         self.spec, self.mean, self.std = built.spec, built.mean, built.std
         self._channels_last = built.channels_last
         batch_norm = has_batch_norm(self.trunk)
@@ -54,7 +54,7 @@ class TimmBackbone(Backbone):
         if batch_norm and self._frozen_stats:
             fold_frozen_norms(self.trunk)
         elif batch_norm:
-            take_over(self.trunk, self._selection)
+            convert_batch_norms(self.trunk, self._selection)
         wants_norm = not batch_norm if options.level_norm is None else options.level_norm
         self.level_norms = nn.ModuleList(
             LayerNorm2d(channels, eps=_LEVEL_NORM_EPS) if wants_norm else nn.Identity()
@@ -68,7 +68,7 @@ class TimmBackbone(Backbone):
         """Feature levels of normalised images; see `Backbone.forward`.
 
         Raises:
-            ConfigError: for a task that the trunk keeps no statistics of.
+            ConfigError: for a task that the backbone keeps no statistics of.
         """
         self._selection.task = task
         try:
@@ -90,7 +90,7 @@ class TimmBackbone(Backbone):
         """Batch statistics of tasks that the state lacks: the mean of those of the tasks it has."""
         return complete_statistics(state, self)
 
-    def trunk_key(self, task: str) -> str:
+    def feature_key(self, task: str) -> str:
         """Only batch statistics of their own tell tasks apart."""
         own = any(layer.tasks for layer in self._task_norms())
         return task if own else ""
@@ -100,7 +100,7 @@ class TimmBackbone(Backbone):
         for layer in self._task_norms():
             layer.keep(names)
 
-    def learnt_options(self) -> dict[str, Any]:
+    def inferred_options(self) -> dict[str, Any]:
         """How batch statistics are kept, which would follow the number of tasks and the weights otherwise."""
         if not self._batch_norm:
             return {}
@@ -121,7 +121,7 @@ class TimmBackbone(Backbone):
         if self.options.freeze:
             self.trunk.eval()
         if self._frozen_stats:
-            hold_statistics(self.trunk)
+            freeze_batch_norm(self.trunk)
         _checkpoint_blocks(self.trunk, mode and self.options.grad_checkpointing and not self.options.freeze)
         return self
 
@@ -138,15 +138,15 @@ class TimmBackbone(Backbone):
         return (layer for layer in self.trunk.modules() if isinstance(layer, TaskBatchNorm2d))
 
     def load_pretrained(self) -> str:
-        """Load `weights` into the trunk; see `Backbone.load_pretrained`."""
+        """Load `weights` into the backbone; see `Backbone.load_pretrained`."""
         if not self.options.weights:
             return "random initialisation"
         return load_weights(self.trunk, self.options.model, self.options.weights)
 
 
-def _checkpoint_blocks(trunk: nn.Module, enable: bool) -> None:
+def _checkpoint_blocks(backbone: nn.Module, enable: bool) -> None:
     """Recompute activations block by block where timm's stages can, else stage by stage."""
-    able: list[Any] = [module for module in trunk.modules() if hasattr(module, "grad_checkpointing")]
-    stages = [module for module in able if module is not trunk]
+    able: list[Any] = [module for module in backbone.modules() if hasattr(module, "grad_checkpointing")]
+    stages = [module for module in able if module is not backbone]
     for module in stages or able:
         module.grad_checkpointing = enable

@@ -1,4 +1,4 @@
-"""Filling a trunk from the weights of a classifier of the same architecture, all of it or an error."""
+"""Filling a backbone from the weights of a classifier of the same architecture, all of it or an error."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SHOWN = 3
 
 @dataclass
 class _Match:
-    """Tensors of a file by trunk name, and what does not fit."""
+    """Tensors of a file by backbone name, and what does not fit."""
 
     found: dict[str, Tensor]
     missing: list[str]
@@ -38,11 +38,11 @@ class _Match:
         return len(self.missing) + len(self.misshapen)
 
 
-def load_weights(trunk: nn.Module, model: str, source: str) -> str:
-    """Copy pretrained weights into a trunk.
+def load_weights(backbone: nn.Module, model: str, source: str) -> str:
+    """Copy pretrained weights into a backbone.
 
     Args:
-        trunk: what `build_trunk` made.
+        backbone: what `build_backbone` made.
         model: its timm name.
         source: a weight file, the folder of an umbel run or checkpoint, or a timm tag such as
             "convnext_large.fb_in22k".
@@ -51,30 +51,30 @@ def load_weights(trunk: nn.Module, model: str, source: str) -> str:
         One line that says how many tensors were loaded from where, and which were left over.
 
     Raises:
-        CheckpointError: if any tensor of the trunk is missing or has another shape; nothing is copied then.
+        CheckpointError: if any tensor of the backbone is missing or has another shape; nothing is copied then.
     """
     path = _file_of_run(Path(source).expanduser())
     if not (path.suffix in SUFFIXES or path.exists()):
         path = download_weights(model, source)
-    tensors = _common_statistics(_without_prefix(_trunk_of_run(load_tensors(path))))
-    needed = {name: value for name, value in trunk.state_dict().items() if not name.endswith("num_batches_tracked")}
+    tensors = _common_statistics(_without_prefix(_backbone_of_run(load_tensors(path))))
+    needed = {name: value for name, value in backbone.state_dict().items() if not name.endswith("num_batches_tracked")}
     match = _match(needed, tensors)
     if match.faults:
         match = min(match, _match(needed, _renamed(tensors, model)), key=lambda m: m.faults)
     if match.faults:
         raise CheckpointError(
-            f"fits the trunk '{model}' only in part: " + "; ".join(_describe(match)),
+            f"fits the backbone '{model}' only in part: " + "; ".join(_describe(match)),
             where=str(path),
             hint=f"of {len(needed)} tensors {len(match.found)} would load; are these weights of '{model}'?",
         )
-    counters = {name: value for name, value in trunk.state_dict().items() if name not in needed}
-    trunk.load_state_dict({**counters, **match.found})
+    counters = {name: value for name, value in backbone.state_dict().items() if name not in needed}
+    backbone.load_state_dict({**counters, **match.found})
     left = f"; ignored {len(match.ignored)} ({_listed(match.ignored)})" if match.ignored else ""
-    return f"loaded {len(match.found)} of {len(needed)} trunk tensors from {source}{left}"
+    return f"loaded {len(match.found)} of {len(needed)} backbone tensors from {source}{left}"
 
 
 def _candidates(name: str) -> Iterable[str]:
-    """Names a classifier may hold a trunk tensor under: timm flattens stages.0 to stages_0, or wraps the model."""
+    """Names a classifier may hold a backbone tensor under: timm flattens stages.0 to stages_0, or wraps the model."""
     yield name
     first, _, rest = name.partition(".")
     if "_" in first:
@@ -122,8 +122,8 @@ def _file_of_run(path: Path) -> Path:
     return next((file for file in files if file.is_file()), path)
 
 
-def _trunk_of_run(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Of a checkpoint of umbel the trunk; any other file as it is."""
+def _backbone_of_run(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Of a checkpoint of umbel the backbone; any other file as it is."""
     if not all(name.startswith(_RUN_PARTS) for name in tensors):
         return tensors
     return {name: value for name, value in tensors.items() if name.startswith("backbone.trunk.")} or tensors

@@ -1,4 +1,4 @@
-"""Checking data: images a second of `umbel check --data` on photographs of 640 x 480, by number of processes."""
+"""Checking data: images/s of `umbel check --data` on photographs of 640 x 480, by number of processes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from umbel.tasks.classification.options import ClassificationOptions
 from umbel.tasks.classification.task import Classification
 from umbel.workflows.check.check import check_data
 
-GOAL = 150.0  # images a second on two cores
+GOAL = 150.0  # images/s on two cores
 
 
 def write_photographs(root: Path, count: int) -> None:
@@ -44,7 +44,7 @@ def main() -> None:
             rows.append(
                 (str(workers), f"{report.seconds:.1f}", f"{rates[workers]:.0f}", f"{report.files / cpu_seconds:.0f}")
             )
-    claims = [Claim("images a second with 2 processes on 2 cores", rates[2], GOAL, at_most=False)]
+    claims = [Claim("images/s with 2 processes on 2 cores", rates[2], GOAL, at_most=False)]
     publish("check_data", ("processes", "seconds", "images/s", "images/CPU s"), rows, claims)
 
 

@@ -27,7 +27,7 @@ def main() -> None:
     ]  # fmt: skip
     rest = sum(cost.self_cpu_time_total for cost in costs[SHOWN:])
     rows.append(("everything else", f"{rest / total:.1%}", milliseconds_of(rest / count), ""))
-    publish("costs_step", ("operator", "share", "ms a step", "calls"), rows, [])
+    publish("costs_step", ("operator", "share", "ms per step", "calls"), rows, [])
 
 
 def milliseconds_of(microseconds: float) -> str:

@@ -59,8 +59,8 @@ def training_view(kind: str, data: Stored, size: Size) -> TrainingView:
         "input_size": list(size),
         "options": {"root": "none", "class_names": [str(n) for n in range(CLASSES[kind])], **OPTIONS[kind]},
     }
-    trunk = {"name": "timm", "options": {"model": "convnext_atto"}}
-    _, tasks = open_tasks({"backbone": trunk, "tasks": {"it": task}})
+    backbone = {"name": "timm", "options": {"model": "convnext_atto"}}
+    _, tasks = open_tasks({"backbone": backbone, "tasks": {"it": task}})
     return TrainingView(tasks["it"], data, 0)
 
 

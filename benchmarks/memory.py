@@ -42,7 +42,7 @@ def main() -> None:
         shares.append(medians_of_round[1] / medians_of_round[0])
     rows = [(name, f"{value:.3f}") for name, value in medians(times).items()]
     claim = Claim("step with memory kept / given back", statistics.median(shares))
-    publish("memory", ("freed memory", "median s a step"), rows, [claim])
+    publish("memory", ("freed memory", "median s per step"), rows, [claim])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Predicting three tasks on one image: one pass of the trunk against a pass a task."""
+"""Predicting three tasks on one image: one pass of the backbone against a pass a task."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def main() -> None:
     runtime = EngineStep(system).runtime
     image = next(iter(system.batches.values())).images[0]
 
-    def trunk_only() -> None:
+    def backbone_only() -> None:
         runtime.model.backbone(runtime.model.normalise(image[None]), next(iter(system.tasks)))
 
     def together() -> None:
@@ -28,8 +28,8 @@ def main() -> None:
         for name, task in system.tasks.items():
             predict_tasks(runtime, {name: task}, [image], SharedFeatures)
 
-    with runtime.evaluating():
-        runs = {"together": together, "one by one": one_by_one, "a trunk pass": trunk_only}
+    with runtime.eval_mode():
+        runs = {"together": together, "one by one": one_by_one, "a backbone pass": backbone_only}
         times = side_by_side(runs, 2 if quick else 11)
     rows = [(name, milliseconds(value)) for name, value in medians(times).items()]
     claims = [Claim("three tasks together / one by one", ratio(times, "together", "one by one"))]

@@ -19,7 +19,7 @@ PAGE = HERE.parent / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- figures: written by `make bench` -->", "<!-- end of figures -->"
 ALL = (
     "engine", "peers", "activations", "growth", "memory", "zero", "loader", "keyed_augmentation", "decoding", "waiting",
-    "mean_ap", "miou", "fusion", "tta", "predict_shared_trunk", "prediction", "saving", "startup", "check_data",
+    "mean_ap", "miou", "fusion", "tta", "predict_shared_backbone", "prediction", "saving", "startup", "check_data",
     "checkpoint_checksum", "costs_step", "costs_loader",
 )  # fmt: skip
 PACKAGES = (

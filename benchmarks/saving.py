@@ -14,7 +14,7 @@ from report import Claim, publish
 from torch import nn
 
 from umbel.config.schema import OptimConfig, TrainConfig
-from umbel.data.bad_samples import BadSamples
+from umbel.data.bad_samples import CorruptSamples
 from umbel.runtime.local import LocalRuntime
 from umbel.schedule.config import EarlyStopConfig
 from umbel.schedule.early_stop import EarlyStop
@@ -31,13 +31,13 @@ class TimedRuntime(LocalRuntime):
 
     waited = 0.0
 
-    def hold(self, copied: Callable[[], object]) -> bool:
+    def before_update(self, callback: Callable[[], object]) -> bool:
         def timed() -> None:
             started = time.perf_counter()
-            copied()
+            callback()
             self.waited = time.perf_counter() - started
 
-        return super().hold(timed)
+        return super().before_update(timed)
 
 
 def make_saver(folder: Path, layers: int, width: int) -> tuple[Saver, TimedRuntime]:
@@ -46,7 +46,7 @@ def make_saver(folder: Path, layers: int, width: int) -> tuple[Saver, TimedRunti
     train = TrainConfig(save_every=1)
     optimizer = torch.optim.AdamW([{"params": [*model.parameters()], "initial_lr": 1e-4}], lr=1e-4)
     runtime = TimedRuntime(model, optimizer, optim=OptimConfig(), train=train, precision="fp32", total_steps=10**6)
-    parts = Parts(Guard(), BadSamples(), BestScores({}), EarlyStop(EarlyStopConfig(), {}))
+    parts = Parts(Guard(), CorruptSamples(), BestScores({}), EarlyStop(EarlyStopConfig(), {}))
     return Saver(folder, runtime, parts, train, {}), runtime
 
 

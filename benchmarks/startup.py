@@ -24,10 +24,10 @@ def main() -> None:
     quick = arguments(__doc__).quick
     runs = {name: process(command) for name, command in COMMANDS.items()}
     seconds = medians(side_by_side(runs, 1 if quick else 9))
-    bare, *verbs = COMMANDS
+    bare, *commands = COMMANDS
     rows = [(name, f"{value:.3f}", f"{value / seconds[bare]:.1f}") for name, value in seconds.items()]
-    claims = [Claim(f"`{name}` in seconds", seconds[name], 1.0) for name in verbs]
-    claims += [Claim(f"`{name}` / `{bare}`", seconds[name] / seconds[bare], 5.0) for name in verbs]
+    claims = [Claim(f"`{name}` in seconds", seconds[name], 1.0) for name in commands]
+    claims += [Claim(f"`{name}` / `{bare}`", seconds[name] / seconds[bare], 5.0) for name in commands]
     publish("startup", ("command", "median s", f"x {bare}"), rows, claims)
 
 

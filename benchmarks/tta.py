@@ -13,13 +13,13 @@ from umbel.evaluate.inference import predict
 def compare(system: System, prefix: str, repeats: int) -> tuple[list[tuple[str, str]], list[Claim]]:
     """Times of the views' forwards and of the whole prediction, of each task."""
     runtime = EngineStep(system).runtime
-    fill = runtime.model.fill
+    pad_color = runtime.model.pad_color
     rows, claims = [], []
-    with runtime.evaluating():
+    with runtime.eval_mode():
         for name, task in system.tasks.items():
             image = system.batches[name].images[0]
             views = task.views((int(image.shape[1]), int(image.shape[2])))
-            shown = [view.apply(image, fill)[None].contiguous(memory_format=torch.channels_last) for view in views]
+            shown = [view.apply(image, pad_color)[None].contiguous(memory_format=torch.channels_last) for view in views]
 
             def bare(name: str = name, shown: list[torch.Tensor] = shown) -> None:
                 for images in shown:

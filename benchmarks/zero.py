@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from umbel.runtime.deepspeed import DeepSpeedRuntime
 from umbel.runtime.optim import build_optimizer
-from umbel.runtime.ranks import join, launched
+from umbel.runtime.ranks import init_process_group, ranks_from_env
 from umbel.training.engine import Engine
 
 STAGES = (0, 1, 2, 3)
@@ -43,7 +43,7 @@ def ddp_step(system: System) -> Callable[[], None]:
 def zero_step(system: System, stage: int) -> Callable[[], None]:
     optimizer = build_optimizer(system.model, system.tasks, system.recipe.optim)
     runtime = DeepSpeedRuntime(
-        system.model, optimizer, system.recipe, precision="fp32", total_steps=10**6, ranks=launched()
+        system.model, optimizer, system.recipe, precision="fp32", total_steps=10**6, ranks=ranks_from_env()
     )
     runtime.model.train()
     weights = dict.fromkeys(system.tasks, 1.0)
@@ -54,15 +54,15 @@ def zero_step(system: System, stage: int) -> Callable[[], None]:
 def work(quick: bool) -> None:
     """What both processes run; the first prints."""
     torch.set_num_threads(1)
-    ranks = launched()
-    join(ranks, torch.device("cpu"), 300)
+    ranks = ranks_from_env()
+    init_process_group(ranks, torch.device("cpu"), 300)
     tasks = three_tasks(True) if quick else three_tasks(False)
     runs = {"DDP loop": ddp_step(new_system(tasks))}
     for stage in STAGES:
         block = {"zero_optimization": {"stage": stage}}
         runs[f"ZeRO {stage}"] = zero_step(new_system(tasks, deepspeed=block), stage)
     times = side_by_side(runs, 2 if quick else 7)
-    if ranks.leads:
+    if ranks.is_main_process:
         rows = [(name, milliseconds(value)) for name, value in medians(times).items()]
         claims = [Claim(f"ZeRO {stage} / DDP loop", ratio(times, f"ZeRO {stage}", "DDP loop")) for stage in STAGES]
         publish("zero", ("step, two processes", "median ms"), rows, claims)

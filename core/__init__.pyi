@@ -15,14 +15,14 @@ from .contract.capabilities import (
     Draws as Draws,
     Exports as Exports,
     Inspects as Inspects,
-    Learns as Learns,
+    InfersOptions as InfersOptions,
     MakesCoco as MakesCoco,
     MakesJson as MakesJson,
     MakesMasks as MakesMasks,
     NamesClasses as NamesClasses,
     NamesSources as NamesSources,
-    Narrows as Narrows,
-    Recognises as Recognises,
+    Filters as Filters,
+    Detects as Detects,
     Reports as Reports,
     ShowsClasses as ShowsClasses,
     Stratifies as Stratifies,
@@ -30,7 +30,7 @@ from .contract.capabilities import (
 )
 from .contract.dataset_report import (
     Finding as Finding,
-    Guess as Guess,
+    DetectedDataset as DetectedDataset,
     HOLDOUT as HOLDOUT,
     SampleReport as SampleReport,
     Statistic as Statistic,
@@ -38,7 +38,7 @@ from .contract.dataset_report import (
 from .contract.defaults import (
     drawn as drawn,
     json_of as json_of,
-    learnt_options_of as learnt_options_of,
+    inferred_options_of as inferred_options_of,
 )
 from .contract.errors import (
     BusyError as BusyError,
@@ -79,7 +79,7 @@ from .contract.task_config import (
     TaskConfig as TaskConfig,
     TtaConfig as TtaConfig,
     TtaVariant as TtaVariant,
-    default_tta_rows as default_tta_rows,
+    default_tta_variants as default_tta_variants,
 )
 from .contract.types import (
     Batch as Batch,
@@ -97,12 +97,12 @@ from .data.class_map import (
 )
 from .data.color_jitter import ColourJitter as ColourJitter
 from .data.datasets import (
-    Part as Part,
+    HoldoutSubset as HoldoutSubset,
     load_datasets as load_datasets,
 )
 from .data.formats import (
     pick_format as pick_format,
-    recognise_format as recognise_format,
+    detect_format as detect_format,
 )
 from .data.splits import (
     find_split as find_split,
@@ -112,7 +112,7 @@ from .data.splits import (
 from .data.statistics import (
     class_balance as class_balance,
     image_sizes as image_sizes,
-    spread as spread,
+    evenly_spaced as evenly_spaced,
 )
 from .evaluate.evaluate import (
     predict_dataset as predict_dataset,
@@ -123,7 +123,7 @@ from .io.drawing import (
     palette as palette,
     put_label as put_label,
 )
-from .io.error_collection import tolerate as tolerate
+from .io.error_collection import skip_invalid as skip_invalid
 from .io.files import (
     read_class_names as read_class_names,
     read_json as read_json,
@@ -154,7 +154,7 @@ from .io.names import (
 from .io.say import say as say
 from .io.written import writing as writing
 from .predict.api import (
-    Trained as Trained,
+    TrainedModel as TrainedModel,
     load as load,
     open_tasks as open_tasks,
 )

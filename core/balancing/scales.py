@@ -1,4 +1,4 @@
-"""Balancers that divide by a running scale: of the losses, or of their gradients on the trunk.
+"""Balancers that divide by a running scale: of the losses, or of their gradients on the backbone.
 
 The factors are normalised to a mean of 1 over the tasks seen so far, so that changing the balancer does not change the
 learning rate, clipping and weight decay behind the recipe's back.
@@ -30,9 +30,9 @@ class LossScaleOptions:
 
 @dataclass
 class GradientNormOptions:
-    """Every task's loss is divided by the running norm of its gradient on the trunk."""
+    """Every task's loss is divided by the running norm of its gradient on the backbone."""
 
-    every: int = option(20, "steps between measurements; each costs one more backward pass through the trunk a task")
+    every: int = option(20, "steps between measurements; each costs one more backward pass through the backbone a task")
     decay: float = option(0.5, "weight of the past in the running mean; the first measurements are averaged evenly")
 
     def __post_init__(self) -> None:
@@ -78,7 +78,7 @@ class LossScaleBalancer(_ScaleBalancer):
 
 
 class GradientNormBalancer(_ScaleBalancer):
-    """Equal gradient norms: factors are inverse to the running norm of each task's gradient on the trunk."""
+    """Equal gradient norms: factors are inverse to the running norm of each task's gradient on the backbone."""
 
     Options = GradientNormOptions
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from umbel.checkpoint.layout import STATE, checkpoint_folder
 from umbel.checkpoint.manifest import read_manifest, read_object
-from umbel.checkpoint.retention import retire
+from umbel.checkpoint.retention import prune
 from umbel.checkpoint.write import commit, refusal, temporary_folder
 
 
@@ -42,7 +42,7 @@ def amend_checkpoint(root: Path, step: int, changes: Mapping[str, Any], *, keep:
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
         raise refusal(final, error) from None
-    retire(root, final, keep, keep_every)
+    prune(root, final, keep, keep_every)
     return final
 
 

@@ -19,7 +19,7 @@ _Signature = tuple[tuple[str, int, int, int], ...]
 _verified: dict[Path, _Signature] = {}  # what this process has read in full, as it was then
 
 
-def retire(root: Path, written: Path, keep: int, keep_every: int) -> None:
+def prune(root: Path, written: Path, keep: int, keep_every: int) -> None:
     """Delete checkpoints that `keep` newer good ones make superfluous, and what interrupted saves left behind.
 
     A checkpoint counts as good once all its checksums have been verified; later only if its files' sizes and times
@@ -33,12 +33,12 @@ def retire(root: Path, written: Path, keep: int, keep_every: int) -> None:
     """
     try:
         _verified[written] = _signature(written)
-        _retire(root, keep, keep_every)
+        _prune(root, keep, keep_every)
     except (CheckpointError, OSError) as error:  # the checkpoint is written: what is left over costs only space
         log.warning("no old checkpoint is deleted: %s", error)
 
 
-def _retire(root: Path, keep: int, keep_every: int) -> None:
+def _prune(root: Path, keep: int, keep_every: int) -> None:
     pinned = {path.read_text(errors="replace").strip() for path in root.glob("best*") if path.is_file()}
     good = 0
     for folder in checkpoint_folders(root):

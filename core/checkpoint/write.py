@@ -18,7 +18,7 @@ from torch import Tensor
 from umbel.checkpoint.checksums import Blocks, Checksums
 from umbel.checkpoint.layout import LATEST, MANIFEST, STATE, checkpoint_folder
 from umbel.checkpoint.manifest import own_checksum
-from umbel.checkpoint.retention import retire
+from umbel.checkpoint.retention import prune
 from umbel.checkpoint.safetensors import safetensors_blocks
 from umbel.contract.errors import CheckpointError
 from umbel.io.files import sha256
@@ -77,7 +77,7 @@ def write_checkpoint(
         if checksums is not None:
             checksums.stop()
     point_to(root, LATEST, final)
-    retire(root, final, keep, keep_every)
+    prune(root, final, keep, keep_every)
     return final
 
 

@@ -1,4 +1,4 @@
-"""The command line: one light module a verb; heavy imports happen when the verb runs.
+"""The command line: one light module a command; heavy imports happen when the command runs.
 
 Exit codes: 0 ok, 1 findings or failed training, 2 usage or recipe, 3 unreadable input, 70 a defect,
 75 stopped by a signal after a checkpoint: resume it, 130 interrupted.
@@ -12,7 +12,7 @@ import sys
 
 import click
 
-from umbel.cli.verbs import VERBS, Verb, Verbs
+from umbel.cli.commands import COMMANDS, Commands, LazyCommand
 from umbel.contract.errors import DataError, ElsewhereError, UmbelError
 from umbel.io.output import installed, stdout_lost
 from umbel.io.shortage import explain
@@ -20,7 +20,7 @@ from umbel.io.text import printable
 from umbel.version import __version__
 
 
-@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="umbel")
 def cli() -> None:
     """Train one shared vision backbone on many tasks at once.
@@ -30,12 +30,12 @@ def cli() -> None:
 
 
 def build_cli() -> click.Group:
-    """The command group with umbel's own verbs and those of plugins."""
+    """The command group with umbel's own commands and those of plugins."""
     from umbel.registry.plugins import Plugins
 
     cli.commands.clear()  # of an earlier call, made with other plugins
-    for name, line in VERBS.items():
-        cli.add_command(Verb(name, line))
+    for name, line in COMMANDS.items():
+        cli.add_command(LazyCommand(name, line))
     cli.context_settings["obj"] = plugins = Plugins.discover()
     plugins.add_commands(cli)
     return cli
@@ -56,12 +56,12 @@ def _main(given: list[str]) -> None:
             [argument for argument in given if argument != "--debug"], prog_name="umbel", standalone_mode=False
         )
         if several_processes():  # a group that is torn down at interpreter exit may abort the process
-            from umbel.runtime.ranks import leave
+            from umbel.runtime.ranks import exit_now
 
-            leave(code if isinstance(code, int) else 0)
+            exit_now(code if isinstance(code, int) else 0)
         if not code and (lost := stdout_lost()) is not None:
             raise DataError(f"cannot be written: {getattr(lost, 'strerror', None) or lost}", where="stdout")
-        if isinstance(code, int):  # what a verb's Exit asks for
+        if isinstance(code, int):  # what a command's Exit asks for
             sys.exit(code)
     except click.ClickException as error:
         hint = override_hint(error.option_name, given) if isinstance(error, click.NoSuchOption) else ""
@@ -80,9 +80,9 @@ def _main(given: list[str]) -> None:
             line = f"umbel: {rank}{getattr(error, 'label', 'error')}: {' '.join(message.split())}"
             click.echo(printable(line), err=True)
         if rank:
-            from umbel.runtime.ranks import leave
+            from umbel.runtime.ranks import exit_now
 
-            leave(code)
+            exit_now(code)
         sys.exit(code)
 
 
@@ -100,7 +100,7 @@ def override_hint(option: str, arguments: list[str]) -> str:
 
 
 def without_local_rank(arguments: list[str]) -> list[str]:
-    """The arguments without `--local_rank=N`, which launchers put before the verb; they set LOCAL_RANK as well."""
+    """The arguments without `--local_rank=N`, which launchers put before the command; they set LOCAL_RANK as well."""
     return [argument for argument in arguments if not argument.startswith(("--local_rank=", "--local-rank="))]
 
 
@@ -120,9 +120,9 @@ def _explain(error: BaseException) -> tuple[str, int]:
     if isinstance(error, OSError) and error.filename and error.strerror:  # what no reader or writer foresaw
         return f"{str(error.filename)[:200]}: {error.strerror}", DataError.exit_code
     if several_processes():
-        from umbel.contract.errors import lost_another
+        from umbel.contract.errors import is_peer_failure
 
-        if lost_another(error):
+        if is_peer_failure(error):
             return f"ended because another rank has ended or does not answer ({str(error).splitlines()[0]})", 1
     lines = str(error).strip().splitlines() or [""]
     text = lines[-1] if "Traceback" in str(error) else " ".join(lines)  # a loader worker's comes with its traceback

@@ -33,9 +33,9 @@ def add_task(
 ) -> None:
     """Add the tasks of RECIPE that a trained RUN does not have, and train them.
 
-    frozen keeps trunk and old heads as they are; adapter gives the new tasks low-rank adapters on the trunk besides;
-    joint trains everything on. The old tasks are evaluated before and after: exit code 1 if the main metric of one has
-    lost more than growth.max_drop.
+    frozen keeps backbone and old heads as they are; adapter gives the new tasks low-rank adapters on the backbone
+    besides; joint trains everything on. The old tasks are evaluated before and after: exit code 1 if the main metric of
+    one has lost more than growth.max_drop.
     """
     from umbel.config.targets import check_out
     from umbel.contract.errors import ConfigError
@@ -48,16 +48,16 @@ def add_task(
     from umbel.cli.tables import scores_table
     from umbel.cli.train import run_directory
     from umbel.io.text import text_table
-    from umbel.runtime.ranks import launched
+    from umbel.runtime.ranks import ranks_from_env
     from umbel.workflows.growth.add import add_tasks
 
-    several = launched().world_size > 1
+    several = ranks_from_env().world_size > 1
     with run_directory(out, Path("runs"), f"{run.name}-grown", several=several) as directory:
         verdicts, scores = add_tasks(
             run, recipe, overrides=overrides, mode=mode, out=directory, checkpoint=checkpoint,
             plugins=found_plugins(), resume=resume, accept_changes=accept_changes,
         )  # fmt: skip
-    if not launched().leads:
+    if not ranks_from_env().is_main_process:
         return
     click.echo(scores_table(scores))
     click.echo()

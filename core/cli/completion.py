@@ -10,7 +10,7 @@ PLACES = {"bash": "~/.bashrc", "zsh": "~/.zshrc", "fish": "~/.config/fish/comple
 @click.command()
 @click.argument("shell", type=click.Choice(tuple(PLACES)))
 def completion(shell: str) -> None:
-    """Print what makes a SHELL complete umbel's verbs and options.
+    """Print what makes a SHELL complete umbel's commands and options.
 
     For bash: umbel completion bash >> ~/.bashrc
     """

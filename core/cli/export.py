@@ -14,7 +14,9 @@ from umbel.io.say import say
 @click.command()
 @click.argument("run", type=RUN)
 @click.option("--to", "target", type=click.Choice(("onnx", "torch_export", "safetensors")), required=True)
-@click.option("--tasks", "names", metavar="A,B", help="Only these tasks and what they need of the trunk; default: all.")
+@click.option(
+    "--tasks", "names", metavar="A,B", help="Only these tasks and what they need of the backbone; default: all."
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write to; default: RUN/export/TARGET.")
 @click.option("--opset", type=click.IntRange(min=18), help="ONNX operator set; default: torch's.")
 @click.option("--size", nargs=2, type=int, metavar="H W", help="Traced input size; default: the tasks' largest.")
@@ -29,7 +31,7 @@ def export(
     size: tuple[int, int] | None,
     checkpoint: str,
 ) -> None:
-    """Write a trained RUN as one graph of trunk and heads, or as weights, into a folder ready for a model hub.
+    """Write a trained RUN as one graph of backbone and heads, or as weights, into a folder ready for a model hub.
 
     Programs are run beside torch on random images: the exit code is 1 if an output differs by more than 1e-4 of its
     largest value, or a decoded prediction differs.

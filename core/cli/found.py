@@ -1,4 +1,4 @@
-"""The plugins of this environment, found once a command: when the list of verbs is made."""
+"""The plugins of this environment, found once a command: when the list of commands is made."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def found_plugins() -> Plugins:
-    """Those that the command line was built with; a verb that is invoked without it finds its own."""
+    """Those that the command line was built with; a command that is invoked without it finds its own."""
     from umbel.registry.plugins import Plugins
 
     root = click.get_current_context().find_root()

@@ -27,10 +27,12 @@ if TYPE_CHECKING:
     help="A task and the folder of its data; may be given again. Without any, init asks.",
 )
 @click.option("--out", type=click.Path(path_type=Path), default=Path("recipe.yaml"), show_default=True)
-@click.option("--model", default="tf_efficientnet_lite0", show_default=True, help="Trunk: any timm model with levels.")
+@click.option(
+    "--model", default="tf_efficientnet_lite0", show_default=True, help="Backbone: any timm model with levels."
+)
 @click.option(
     "--weights",
-    help="File or timm tag of the trunk's weights, or 'none'; default: MODEL.in1k, fetched when first used.",
+    help="File or timm tag of the backbone's weights, or 'none'; default: MODEL.in1k, fetched when first used.",
 )
 @click.option("--steps", type=click.IntRange(min=1), default=240, show_default=True, help="Steps of the training.")
 @click.option("--pictures", type=click.Path(path_type=Path), metavar="DIR", help="Draw training samples, DIR/TASK.jpg.")
@@ -87,9 +89,9 @@ def _add(starts: dict[str, Start], start: Start) -> None:
         raise ConfigError(f"there are two tasks '{start.name}'", where="--task", hint="give them names: NAME=FOLDER")
     starts[start.name] = start
     counts = f"{start.counts['train']} training, {start.counts['val']} validation images"
-    held = start.guess.holdout
+    held = start.detected.holdout
     said = f"; no validation split: {100 * held:g} % held out (holdout: {held:g})" if held else ""
-    found = f"{start.kind}, layout {start.guess.layout}, {counts}, {len(start.classes)} classes"
+    found = f"{start.kind}, layout {start.detected.layout}, {counts}, {len(start.classes)} classes"
     say(f"{start.name}: {found}{said}", err=True)
 
 

@@ -30,7 +30,7 @@ def new_task(name: str, kind: str, out: Path) -> None:
 
     for path in write_plugin(name, kind, out):
         say(path)
-    taken = [o.plugin.distribution for o in found_plugins().offers("task") if o.name == name]
+    taken = [o.plugin.distribution for o in found_plugins().registered("task") if o.name == name]
     if taken:
         say(f"note: {taken[0]} offers a task of that name; recipes then write umbel-{name}/{name}", err=True)
     folder = out / f"umbel-{name.replace('_', '-')}"

@@ -109,7 +109,7 @@ def plan_text(plan: Plan) -> str:
     ]
     return "\n".join(
         [
-            f"trunk {plan.elements[''] / 1e6:.1f} M trained parameters, {heads}; {where}; "
+            f"backbone {plan.elements[''] / 1e6:.1f} M trained parameters, {heads}; {where}; "
             f"{plan.images_per_step} images a step",
             "",
             text_table(("task", "batch", "size", "activations", "an image", "loss"), tasks),

@@ -47,7 +47,7 @@ def plugins(as_json: bool) -> None:
 def _report(found: Plugins) -> dict[str, Any]:
     """Everything about the plugins of this environment, as JSON types."""
     from umbel.contract.hooks import API_VERSION, ENTRY_POINT_GROUP
-    from umbel.registry.offer import ROLES
+    from umbel.registry.registration import ROLES
 
     root = click.get_current_context().find_root().command
     own = {
@@ -55,14 +55,16 @@ def _report(found: Plugins) -> dict[str, Any]:
         for name, command in getattr(root, "commands", {}).items()
         if getattr(command.callback, "__module__", "").startswith("umbel.cli.")
     }
-    offers = [
+    registered = [
         {"role": o.role, "name": o.name, "distribution": o.plugin.distribution, "version": o.plugin.version}
         for role in ROLES
-        for o in found.offers(role)
+        for o in found.registered(role)
     ]
-    for verb, owner in found.add_commands(click.Group(commands=own)).items():
+    for command_name, owner in found.add_commands(click.Group(commands=own)).items():
         plugin = found.found[owner]
-        offers.append({"role": "verb", "name": verb, "distribution": plugin.distribution, "version": plugin.version})
+        registered.append(
+            {"role": "verb", "name": command_name, "distribution": plugin.distribution, "version": plugin.version}
+        )
     described = [
         {
             "id": plugin.id,
@@ -76,7 +78,7 @@ def _report(found: Plugins) -> dict[str, Any]:
     ]
     return {
         "api": API_VERSION,
-        "offers": offers,
+        "offers": registered,
         "plugins": described,
         "blocked": found.blocked,
         "allow": None if found.allow is None else sorted(found.allow),

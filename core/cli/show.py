@@ -63,7 +63,7 @@ def _schema(name: str, found: Plugins) -> str:
     if name in sections:
         return "\n\n".join(_section(title, options) for title, options in sections[name].items())
     keys = {"backbone": "backbone.options", "balancer": "train.balancer.options", "task": "tasks.NAME.options"}
-    role = next((r for r in ("backbone", "balancer") if name in {o.name for o in found.offers(r)}), "task")
+    role = next((r for r in ("backbone", "balancer") if name in {o.name for o in found.registered(r)}), "task")
     key = keys[role]
     return _section(f"{key} of {role} '{name}'", found.find(role, name, "--schema").load().Options)  # type: ignore[attr-defined]
 

@@ -59,11 +59,11 @@ def train(
     look_early(recipe, overrides)
 
     from umbel.cli.tables import scores_table
-    from umbel.runtime.ranks import launched
+    from umbel.runtime.ranks import ranks_from_env
     from umbel.training.api import train as train_recipe
     from umbel.training.signals import stop_signals
 
-    several = launched().world_size > 1
+    several = ranks_from_env().world_size > 1
     if quiet:
         logging.getLogger().setLevel(logging.WARNING)
     with (
@@ -74,7 +74,7 @@ def train(
             recipe, overrides, out=directory, resume=resume, exact=exact, quiet=quiet, json_lines=json_lines,
             accept_changes=accept_changes,
         )  # fmt: skip
-    if not launched().leads:
+    if not ranks_from_env().is_main_process:
         return
     if not json_lines:
         click.echo(scores_table(scores))

@@ -93,7 +93,7 @@ def _compare(
     files: tuple[Path | None, Path | None, Path | None],
 ) -> None:
     from umbel.config.build import with_variant
-    from umbel.contract.defaults import tta_rows_of
+    from umbel.contract.defaults import tta_variants_of
     from umbel.data.datasets import load_datasets
     from umbel.evaluate.tta_report import write_csv, write_recipe, write_rows_json
     from umbel.evaluate.tta_search import search
@@ -106,7 +106,7 @@ def _compare(
     tasks = select_tasks(trained.tasks, names)
     datasets = load_datasets(tasks, "val")
     mains = {name: task.main_metric for name, task in tasks.items()}
-    variants = {name: task.config.tta_variants or tta_rows_of(task) for name, task in tasks.items()}
+    variants = {name: task.config.tta_variants or tta_variants_of(task) for name, task in tasks.items()}
     for name, task in tasks.items():
         for variant in variants[name]:
             with_variant(task, variant)  # a wrong option is best said before the first table is computed

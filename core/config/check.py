@@ -29,10 +29,10 @@ def build_recipe(tree: DictConfig, plugins: Plugins, source: str) -> Recipe:
     for task, config in _tasks(tree, source).items():
         key = f"tasks.{task}"
         check_task_name(task, f"{source}: {key}")
-        offer = plugins.find("task", str(config.kind), f"{source}: {key}.kind")
-        origin[task] = f"{config.kind} from {offer.plugin.distribution}"
+        registration = plugins.find("task", str(config.kind), f"{source}: {key}.kind")
+        origin[task] = f"{config.kind} from {registration.plugin.distribution}"
         schema.tasks[task] = OmegaConf.structured(TaskConfig)
-        schema.tasks[task].options = OmegaConf.structured(offer.load().Options)
+        schema.tasks[task].options = OmegaConf.structured(registration.load().Options)
     backbone = OmegaConf.select(tree, "backbone.name") or schema.backbone.name
     schema.backbone.options = OmegaConf.structured(
         plugins.backbone_class(str(backbone), f"{source}: backbone.name").Options

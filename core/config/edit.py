@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from umbel.config.growth import ADAPTER
-from umbel.config.learnt import write_learnt_backbone, write_learnt_options
+from umbel.config.inferred import write_inferred_backbone, write_inferred_options
 from umbel.config.literals import literal
 from umbel.contract.errors import ConfigError
 from umbel.contract.task import Task
@@ -18,15 +18,15 @@ from umbel.model.model import MultiTaskModel
 
 
 def grown_tree(
-    run: DictConfig, trunk: Mapping[str, Any], recipe: DictConfig, *, overrides: DictConfig, mode: str, source: str
+    run: DictConfig, backbone: Mapping[str, Any], recipe: DictConfig, *, overrides: DictConfig, mode: str, source: str
 ) -> DictConfig:
-    """Merge: the run's trunk and tasks, the recipe's new tasks and other sections, then the overrides.
+    """Merge: the run's backbone and tasks, the recipe's new tasks and other sections, then the overrides.
 
     Tasks that the run has stay as the run has them, whatever the recipe says about them.
 
     Args:
         run: recipe of the run, as written.
-        trunk: its backbone section, with every default.
+        backbone: its backbone section, with every default.
         recipe: has the new tasks.
         overrides: applied last.
         mode: see `GrowthConfig`.
@@ -36,15 +36,15 @@ def grown_tree(
         The tree.
 
     Raises:
-        ConfigError: if the recipe adds no task, or asks for another trunk.
+        ConfigError: if the recipe adds no task, or asks for another backbone.
     """
     kept = [str(name) for name in run.tasks]
     added = [str(name) for name in recipe.get("tasks") or () if str(name) not in kept]
     if not added:
         raise ConfigError("adds no task", where=source, hint=f"the run has {', '.join(kept)} already")
-    for key in _contradictions(_plain(recipe.get("backbone") or {}), trunk, "backbone"):
+    for key in _contradictions(_plain(recipe.get("backbone") or {}), backbone, "backbone"):
         raise ConfigError(
-            "differs from the trunk that the run was trained with", where=f"{source}: {key}", hint="leave it out"
+            "differs from the backbone that the run was trained with", where=f"{source}: {key}", hint="leave it out"
         )
     tree = run.copy()
     tasks = recipe._get_node("tasks")
@@ -94,8 +94,8 @@ def _recipe_of(tree: Any, model: MultiTaskModel, tasks: Mapping[str, Task[Any]])
     for task in list(kept.tasks):
         if task not in tasks:
             del kept.tasks[task]
-    write_learnt_options(kept, tasks)
-    write_learnt_backbone(kept, model.backbone)
+    write_inferred_options(kept, tasks)
+    write_inferred_backbone(kept, model.backbone)
     kept.pop("score", None)  # a formula may name a task that is gone
     return kept
 

@@ -17,8 +17,8 @@ class GrowthConfig:
 
     mode: str = option(
         NONE,
-        "none; frozen (trunk and old heads stay as they are), adapter (the same, with low-rank adapters on the trunk "
-        "for the new tasks), or joint (all train on)",
+        "none; frozen (backbone and old heads stay as they are), adapter (the same, with low-rank adapters for "
+        "the new tasks), or joint (all train on)",
     )
     kept: list[str] = option([], "the tasks there were before")
     max_drop: float = option(0.01, "what the main metric of an old task may lose before add-task exits with 1")
@@ -33,6 +33,6 @@ class GrowthConfig:
         check_unique("kept", self.kept)
 
     @property
-    def held(self) -> tuple[str, ...]:
+    def frozen_tasks(self) -> tuple[str, ...]:
         """Tasks whose outputs must not change, and which are not trained."""
         return tuple(self.kept) if self.mode in (FROZEN, ADAPTER) else ()

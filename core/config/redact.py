@@ -39,18 +39,19 @@ class Secrets:
 
     @classmethod
     def of(cls, tree: Any) -> Secrets:
-        """Those of a recipe or a part of one, interpolations unresolved; what it also says openly is none."""
-        said = set(_said(tree))
-        found = {value: text for value, text in _taken(tree) if value and value not in said}
+        """Those of a recipe or a part of one, interpolations unresolved; a text that the recipe also spells out is
+        none."""
+        plain = set(_plain_texts(tree))
+        found = {value: text for value, text in _taken(tree) if value and value not in plain}
         return cls({value: found[value] for value in sorted(found, key=len, reverse=True)})
 
-    def conceal(self, value: Any) -> Any:
+    def redact(self, value: Any) -> Any:
         """JSON types in whose text, that of keys too, each value stands as the recipe writes it."""
         if isinstance(value, str):
             return self._in_text(value)
         if isinstance(value, Mapping):
-            return {self._in_text(key) if isinstance(key, str) else key: self.conceal(v) for key, v in value.items()}
-        return [self.conceal(item) for item in value] if isinstance(value, (list, tuple)) else value
+            return {self._in_text(key) if isinstance(key, str) else key: self.redact(v) for key, v in value.items()}
+        return [self.redact(item) for item in value] if isinstance(value, (list, tuple)) else value
 
     def as_recipe(self, value: Any) -> Any:
         """As `literal`, for the recipe: a secret becomes its interpolation again, so that the value comes back."""
@@ -104,7 +105,7 @@ def _taken(tree: Any) -> Iterator[tuple[str, str]]:
                 name = str(parent.resolve_parse_tree(call.sequence().element(0), key=key, node=node))
                 whole = str(parent.resolve_parse_tree(grammar_parser.parse(value), key=key, node=node))
             except (OmegaConfBaseException, AttributeError, TypeError):
-                continue  # whoever reads the recipe is told
+                continue  # reading the recipe reports it
             text = call.getText()
             if name in os.environ:
                 yield os.environ[name], f"${{{_RESOLVER}:{name}}}" if "${." in text else text
@@ -112,7 +113,7 @@ def _taken(tree: Any) -> Iterator[tuple[str, str]]:
                     yield whole, value
 
 
-def _said(tree: Any) -> Iterator[str]:
+def _plain_texts(tree: Any) -> Iterator[str]:
     """Keys and values that stand in the recipe as they are."""
     for _, key, node in _leaves(tree):
         yield str(key)

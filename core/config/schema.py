@@ -15,7 +15,7 @@ from umbel.schedule.config import EarlyStopConfig, ScheduleConfig
 
 @dataclass
 class BackboneConfig:
-    """The shared trunk."""
+    """The backbone that all tasks share."""
 
     name: str = option("timm", "which backbone plugin: see `umbel plugins`")
     options: Any = option({}, "the backbone's own options: `umbel show --schema NAME`")
@@ -65,7 +65,7 @@ class TrainConfig:
     precision: str = option("auto", "fp32, bf16 (autocast), or auto: bf16 on GPUs that compute in it, else fp32")
     channels_last: bool = option(True, "memory format of images and convolutions")
     device: str = option("auto", "auto, cpu, cuda or cuda:N")
-    ema_decay: float = option(0.0, "decay of the averaged weights that are evaluated; 0 turns averaging off")
+    ema_decay: float = option(0.0, "decay of the EMA weights that are evaluated; 0 turns averaging off")
     eval_every: int = option(0, "steps between evaluations; 0 evaluates only at the end")
     save_every: int = option(0, "steps between checkpoints; 0 saves only at the end")
     keep_checkpoints: int = option(2, "newest good checkpoints that stay, at least 2; those called best stay as well")
@@ -122,7 +122,9 @@ class Recipe:
     """A whole run, as written in YAML."""
 
     tasks: dict[str, TaskConfig] = field(default_factory=dict, metadata={"doc": "task name to task"})
-    backbone: BackboneConfig = field(default_factory=BackboneConfig, metadata={"doc": "the shared trunk"})
+    backbone: BackboneConfig = field(
+        default_factory=BackboneConfig, metadata={"doc": "the network that all tasks share"}
+    )
     optim: OptimConfig = field(default_factory=OptimConfig, metadata={"doc": "optimizer and schedule"})
     train: TrainConfig = field(default_factory=TrainConfig, metadata={"doc": "length, precision, logging"})
     deepspeed: dict[str, Any] | None = option(

@@ -30,7 +30,7 @@ def check_target(given: str, plugins: Plugins, *, run: bool, recipe: bool) -> No
         ConfigError: there is nothing of that name; the message lists what there is.
     """
     path = Path(given)
-    named = [offer.name for offer in plugins.offers("recipe")] if recipe else []
+    named = [entry.name for entry in plugins.registered("recipe")] if recipe else []
     if path.is_dir():
         inside = (path / RECIPE_FILE).is_file()
         if run and not inside:

@@ -1,4 +1,4 @@
-"""The Backbone contract: a trunk that turns normalised images into feature levels."""
+"""The Backbone contract: a network that turns normalised images into feature levels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from umbel.contract.types import FeatureSpec
 
 
 class Backbone(nn.Module):
-    """A shared trunk.
+    """The network that all tasks share.
 
     Class attributes:
         Options: dataclass of typed options, declared with `umbel.option`.
@@ -33,35 +33,35 @@ class Backbone(nn.Module):
 
         Args:
             images: (B, 3, H, W) float, normalised with `mean` and `std`; H and W are divisible by the largest stride.
-            task: name of the task the images belong to, for trunks with parts of their own for every task.
+            task: name of the task the images belong to, for backbones with parts of their own for every task.
 
         Returns:
             One (B, C_i, H/s_i, W/s_i) tensor a level, in the order of `spec`.
         """
 
     def bind_tasks(self, names: tuple[str, ...]) -> None:
-        """Called once before training with the names of all tasks; a trunk with per-task parts makes them here."""
+        """Called once before training with the names of all tasks; a backbone with per-task parts makes them here."""
 
-    def trunk_key(self, task: str) -> str:
+    def feature_key(self, task: str) -> str:
         """Tasks of one key get the same features from the same images, so that one pass may serve them all.
 
-        Unless overridden, a trunk that makes parts for each task in `bind_tasks` is taken to differ between them.
+        Unless overridden, a backbone that makes parts for each task in `bind_tasks` is taken to differ between them.
         """
         return "" if type(self).bind_tasks is Backbone.bind_tasks else task
 
     def keep_tasks(self, names: tuple[str, ...]) -> None:
         """Forget the parts of all other tasks, for an export of these alone."""
 
-    def learnt_options(self) -> dict[str, Any]:
+    def inferred_options(self) -> dict[str, Any]:
         """Options decided when the tasks were bound, without which some of them alone could not be rebuilt."""
         return {}
 
     def for_export(self) -> Backbone:
-        """The trunk as it is exported: with the same parameters, and computing the same; the default is itself."""
+        """The backbone as it is exported: with the same parameters, and computing the same; the default is itself."""
         return self
 
     def complete_state(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The state dict of a trunk with fewer tasks, completed by what the tasks bound besides start from."""
+        """The state dict of a backbone with fewer tasks, completed by what the tasks bound besides start from."""
         return state
 
     def stage_of_parameters(self) -> dict[str, int]:
@@ -69,7 +69,7 @@ class Backbone(nn.Module):
         return {name: 0 for name, _ in self.named_parameters()}
 
     def summary(self) -> str:
-        """What the trunk is, in a few words for the log, once its tasks are bound."""
+        """What the backbone is, in a few words for the log, once its tasks are bound."""
         return type(self).__name__
 
     def load_pretrained(self) -> str:
@@ -79,6 +79,6 @@ class Backbone(nn.Module):
             One line for the log that says what was loaded from where.
 
         Raises:
-            CheckpointError: if any part of the trunk would stay unloaded.
+            CheckpointError: if any part of the backbone would stay unloaded.
         """
         return "random initialisation"

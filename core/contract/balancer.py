@@ -32,7 +32,7 @@ class Balancer(nn.Module, ABC):
 
     Attributes:
         lr_scale: factor on the learning rate of the balancer's own parameters.
-        gradient_every: steps between measurements of the gradients on the trunk; 0 measures none.
+        gradient_every: steps between measurements of the gradients on the backbone; 0 measures none.
     """
 
     Options: ClassVar[type]
@@ -68,7 +68,7 @@ class Observes(Protocol):
 
         Args:
             losses: unweighted loss of each task that took part, 0-dimensional, detached, the mean of all processes.
-            gradient_norms: norm of each unweighted loss's gradient on the trunk; empty unless this step measured it.
+            gradient_norms: norm of each unweighted loss's gradient on the backbone; empty unless this step measured it.
         """
         ...
 

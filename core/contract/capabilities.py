@@ -15,18 +15,18 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import nn
 
-    from umbel.contract.dataset_report import Guess, SampleReport, Statistic
+    from umbel.contract.dataset_report import DetectedDataset, SampleReport, Statistic
     from umbel.contract.reporter import Reporter
     from umbel.contract.task_config import TtaVariant
     from umbel.contract.types import Source
 
 
 @runtime_checkable
-class Recognises(Protocol):
-    """Recognises folders of data, for `umbel init`; other kinds are only taken by name."""
+class Detects(Protocol):
+    """Detects folders of data, for `umbel init`; other kinds are only taken by name."""
 
     @classmethod
-    def recognise(cls, folder: Path) -> Guess | None:
+    def detect(cls, folder: Path) -> DetectedDataset | None:
         """What `umbel init` should write for a folder of data; None if it is none that this kind reads."""
         ...
 
@@ -61,14 +61,14 @@ class NamesSources(Protocol):
 class NamesClasses(Protocol):
     """Has classes with names; other tasks have none."""
 
-    def class_list(self) -> Sequence[str]:
-        """Names of the classes that predictions can be narrowed to."""
+    def prediction_classes(self) -> Sequence[str]:
+        """Names of the classes that predictions can be filtered by."""
         ...
 
 
 @runtime_checkable
 class ShowsClasses(Protocol):
-    """Knows which of the classes of `class_list` a sample shows, without decoding its image.
+    """Knows which of the classes of `prediction_classes` a sample shows, without decoding its image.
 
     `umbel train` asks for two seconds before the first step, and warns of classes that no training sample shows.
     """
@@ -97,13 +97,13 @@ class DescribesData(Protocol):
 
 
 @runtime_checkable
-class Learns(Protocol):
-    """Reads options from its data that head or predictions depend on, such as class names.
+class InfersOptions(Protocol):
+    """Infers options from its data that head or predictions depend on, such as class names.
 
     They are written into the recipe of the run, so that a trained model can be used without its data.
     """
 
-    def learnt_options(self) -> Mapping[str, Any]:
+    def inferred_options(self) -> Mapping[str, Any]:
         """Values that a recipe can hold, by the name of an option."""
         ...
 
@@ -112,10 +112,10 @@ class Learns(Protocol):
 class SuggestsTta(Protocol):
     """Suggests what `umbel tta` compares where the recipe declares nothing.
 
-    For other tasks it is one view, `tta` without its flip, and all of it: `umbel.default_tta_rows`.
+    For other tasks it is one view, `tta` without its flip, and all of it: `umbel.default_tta_variants`.
     """
 
-    def tta_rows(self) -> list[TtaVariant]:
+    def tta_variants(self) -> list[TtaVariant]:
         """The rows, the single view first."""
         ...
 
@@ -130,16 +130,16 @@ class Draws(Protocol):
 
 
 @runtime_checkable
-class Narrows(Protocol):
+class Filters(Protocol):
     """Leaves out of a prediction what is not asked for; predictions of other tasks stay as they are."""
 
-    def narrow(self, prediction: Any, confidence: float | None, classes: frozenset[str]) -> Any:
+    def filter(self, prediction: Any, confidence: float | None, classes: frozenset[str]) -> Any:
         """A prediction without what is of other classes or less certain.
 
         Args:
             prediction: in original coordinates.
             confidence: the lowest score to keep; None keeps all.
-            classes: names of `class_list` to keep; empty keeps all.
+            classes: names of `prediction_classes` to keep; empty keeps all.
         """
         ...
 
@@ -212,12 +212,22 @@ class Compares(Protocol):
     For other tasks structure and integers are equal, and numbers within `tolerance` times the largest beside them.
     """
 
-    def alike(self, one: Any, other: Any, tolerance: float) -> bool:
+    def predictions_close(self, one: Any, other: Any, tolerance: float) -> bool:
         """Whether an exported model's prediction is that of the model itself, but for rounding."""
         ...
 
 
 CAPABILITIES: tuple[type[Any], ...] = (
-    *(Recognises, Inspects, NamesSources, NamesClasses, ShowsClasses, Stratifies, DescribesData, Learns, SuggestsTta),
-    *(Draws, Narrows, MakesMasks, MakesCoco, MakesJson, Reports, Exports, DescribesExport, Compares),
+    *(
+        Detects,
+        Inspects,
+        NamesSources,
+        NamesClasses,
+        ShowsClasses,
+        Stratifies,
+        DescribesData,
+        InfersOptions,
+        SuggestsTta,
+    ),
+    *(Draws, Filters, MakesMasks, MakesCoco, MakesJson, Reports, Exports, DescribesExport, Compares),
 )

@@ -111,11 +111,11 @@ HOLDOUT = 0.2  # of the images of a folder that has no validation split
 
 
 @dataclass(frozen=True)
-class Guess:
-    """What a task kind makes of a folder.
+class DetectedDataset:
+    """The data set that a task kind finds in a folder.
 
     Args:
-        layout: name of the layout it recognised.
+        layout: name of the layout it detected.
         longest: the longer side of the network input that suits a first training, in pixels.
         batch_size: images a step.
         weight: factor on the loss beside other tasks.

@@ -9,15 +9,15 @@ from umbel.contract.capabilities import (
     Compares,
     DescribesData,
     DescribesExport,
+    Detects,
     Draws,
     Exports,
+    Filters,
+    InfersOptions,
     Inspects,
-    Learns,
     MakesJson,
     NamesClasses,
     NamesSources,
-    Narrows,
-    Recognises,
     Reports,
     ShowsClasses,
     Stratifies,
@@ -32,16 +32,16 @@ if TYPE_CHECKING:
     from torch import nn
     from torch.utils.data import Dataset
 
-    from umbel.contract.dataset_report import Guess, SampleReport, Statistic
+    from umbel.contract.dataset_report import DetectedDataset, SampleReport, Statistic
     from umbel.contract.reporter import Reporter
     from umbel.contract.task import Task
     from umbel.contract.task_config import TtaVariant
     from umbel.contract.types import Sample, Source
 
 
-def recognised(kind: type[Task[Any]], folder: Path) -> Guess | None:
+def detected_in(kind: type[Task[Any]], folder: Path) -> DetectedDataset | None:
     """What a kind makes of a folder of data; None where it recognises none."""
-    return kind.recognise(folder) if isinstance(kind, Recognises) else None
+    return kind.detect(folder) if isinstance(kind, Detects) else None
 
 
 def inspected(task: Task[Any], dataset: Dataset[Sample], index: int) -> SampleReport:
@@ -58,7 +58,7 @@ def sources_of(task: Task[Any], dataset: Dataset[Sample]) -> Iterable[Source] | 
 
 def classes_of(task: Task[Any]) -> Sequence[str]:
     """The names of its classes; else none."""
-    return task.class_list() if isinstance(task, NamesClasses) else ()
+    return task.prediction_classes() if isinstance(task, NamesClasses) else ()
 
 
 def classes_shown_in(task: Task[Any], dataset: Dataset[Sample], index: int) -> Iterable[str] | None:
@@ -76,16 +76,16 @@ def statistics_of(task: Task[Any], split: str) -> Sequence[Statistic]:
     return task.describe_data(split) if isinstance(task, DescribesData) else ()
 
 
-def learnt_options_of(task: Task[Any]) -> Mapping[str, Any]:
-    """What it has read from its data; else nothing."""
-    return task.learnt_options() if isinstance(task, Learns) else {}
+def inferred_options_of(task: Task[Any]) -> Mapping[str, Any]:
+    """What it infers from its data; else nothing."""
+    return task.inferred_options() if isinstance(task, InfersOptions) else {}
 
 
-def tta_rows_of(task: Task[Any]) -> list[TtaVariant]:
+def tta_variants_of(task: Task[Any]) -> list[TtaVariant]:
     """What `umbel tta` compares; else what the recipe's `tta` suggests."""
-    from umbel.contract.task_config import default_tta_rows
+    from umbel.contract.task_config import default_tta_variants
 
-    return task.tta_rows() if isinstance(task, SuggestsTta) else default_tta_rows(task.config.tta)
+    return task.tta_variants() if isinstance(task, SuggestsTta) else default_tta_variants(task.config.tta)
 
 
 def drawn(task: Task[Any], image: np.ndarray, prediction: Any) -> np.ndarray:
@@ -93,9 +93,9 @@ def drawn(task: Task[Any], image: np.ndarray, prediction: Any) -> np.ndarray:
     return task.draw(image, prediction) if isinstance(task, Draws) else image
 
 
-def narrowed(task: Task[Any], prediction: Any, confidence: float | None, classes: frozenset[str]) -> Any:
+def filtered(task: Task[Any], prediction: Any, confidence: float | None, classes: frozenset[str]) -> Any:
     """A prediction without what is not asked for; else as it is."""
-    return task.narrow(prediction, confidence, classes) if isinstance(task, Narrows) else prediction
+    return task.filter(prediction, confidence, classes) if isinstance(task, Filters) else prediction
 
 
 def json_of(task: Task[Any], prediction: Any) -> Any:
@@ -124,6 +124,10 @@ def export_spec_of(task: Task[Any]) -> Mapping[str, Any]:
 
 def predictions_close(task: Task[Any], one: Any, other: Any, tolerance: float) -> bool:
     """Whether two predictions are the same but for rounding; else whether all their numbers are."""
-    from umbel.contract.values import alike
+    from umbel.contract.values import values_close
 
-    return task.alike(one, other, tolerance) if isinstance(task, Compares) else alike(one, other, tolerance)
+    return (
+        task.predictions_close(one, other, tolerance)
+        if isinstance(task, Compares)
+        else values_close(one, other, tolerance)
+    )

@@ -71,7 +71,7 @@ class TrainingError(UmbelError):
 
 
 class InterruptedRunError(UmbelError):
-    """A signal stopped training at a step border, after a checkpoint: resume it."""
+    """A signal stopped training at a step boundary, after a checkpoint: resume it."""
 
     exit_code = 75
     label = "stopped"
@@ -94,7 +94,7 @@ _ECHOES = (
 )
 
 
-def lost_another(error: BaseException) -> bool:
+def is_peer_failure(error: BaseException) -> bool:
     """Whether an error only says that another rank has ended or does not answer."""
     text = f"{type(error).__name__} {error}".lower()
     return isinstance(error, (RuntimeError, OSError)) and any(echo in text for echo in _ECHOES)

@@ -50,7 +50,7 @@ def umbel_recipes() -> Mapping[str, str]:  # type: ignore[empty-body]
 
 @hookspec
 def umbel_commands(cli: click.Group) -> None:
-    """Add verbs to the command line; called once at start-up, so import heavy modules inside the command."""
+    """Add commands to the command line; called once at start-up, so import heavy modules inside the command."""
 
 
 @hookspec

@@ -59,7 +59,7 @@ class BestAndWorst:
         self._worst: list[tuple[float, int, Sample, Any]] = []
 
     def add(self, value: float, sample: Sample, prediction: Any) -> None:
-        """Offer a sample; a NaN value is passed over."""
+        """Take a sample into account; a NaN value is passed over."""
         if value != value:
             return
         order = -next(self._order)  # of equal values the first stays

@@ -1,4 +1,4 @@
-"""What observers see of a run: enough to tell of it, nothing to change it by."""
+"""What observers see of a run: enough to report on it, nothing to change it by."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def _check_size(name: str, size: Any) -> Size:
 ORIGINAL = "Original"
 
 
-def default_tta_rows(tta: TtaConfig) -> list[TtaVariant]:
+def default_tta_variants(tta: TtaConfig) -> list[TtaVariant]:
     """One view, the scales or sizes of `tta` without its flip, and with it; what repeats the row before is left out."""
     frames = len(tta.sizes or tta.scales)
     scaled = "MS" if frames > 1 else "Rescaled"

@@ -30,7 +30,7 @@ class SampleKey(NamedTuple):
 
 @dataclass(frozen=True)
 class FeatureSpec:
-    """What a backbone offers: one entry a level, finest first.
+    """The levels of a backbone: one entry each, finest first.
 
     Args:
         channels: channels of each level.
@@ -129,12 +129,12 @@ class View:
         if self.canvas is not None and (self.canvas[0] < self.size[0] or self.canvas[1] < self.size[1]):
             raise ValueError(f"a view of size {self.size} does not fit a canvas of {self.canvas}")
 
-    def apply(self, image: Tensor, fill: Sequence[float]) -> Tensor:
+    def apply(self, image: Tensor, pad_color: Sequence[float]) -> Tensor:
         """Return the view of an image.
 
         Args:
             image: (3, H, W) uint8 or float in 0..255.
-            fill: padding colour, 3 values in 0..255.
+            pad_color: padding colour, 3 values in 0..255.
 
         Returns:
             (3, *canvas) float32 in 0..255, or uint8 where nothing had to be resized.
@@ -152,7 +152,7 @@ class View:
         if (height, width) == self.size:
             return out
         padded = out.new_empty((3, height, width))
-        padded[:] = out.new_tensor([round(value) for value in fill])[:, None, None]
+        padded[:] = out.new_tensor([round(value) for value in pad_color])[:, None, None]
         padded[:, : self.size[0], : self.size[1]] = out
         return padded
 

@@ -23,16 +23,18 @@ def to_jsonable(value: Any) -> Any:
     return value
 
 
-def alike(one: Any, other: Any, tolerance: float) -> bool:
+def values_close(one: Any, other: Any, tolerance: float) -> bool:
     """Equal structure, equal integers and text, numbers within the tolerance of the largest beside them."""
     if type(one) is not type(other):
         return False
     if dataclasses.is_dataclass(one):
-        return all(alike(getattr(one, f.name), getattr(other, f.name), tolerance) for f in dataclasses.fields(one))
+        return all(
+            values_close(getattr(one, f.name), getattr(other, f.name), tolerance) for f in dataclasses.fields(one)
+        )
     if isinstance(one, dict):
-        return bool(one.keys() == other.keys()) and all(alike(one[key], other[key], tolerance) for key in one)
+        return bool(one.keys() == other.keys()) and all(values_close(one[key], other[key], tolerance) for key in one)
     if isinstance(one, (list, tuple)):
-        return len(one) == len(other) and all(alike(a, b, tolerance) for a, b in zip(one, other, strict=True))
+        return len(one) == len(other) and all(values_close(a, b, tolerance) for a, b in zip(one, other, strict=True))
     if isinstance(one, (Tensor, np.ndarray, float)):
         first, second = np.asarray(one), np.asarray(other)
         if first.shape != second.shape:

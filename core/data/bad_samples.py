@@ -1,4 +1,4 @@
-"""Training goes on past a sample that cannot be read: another takes its place, counted and within a budget."""
+"""Corrupt training samples: one that cannot be read is substituted, counted and within a budget."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class BadSample:
+class CorruptSample:
     """A training sample that could not be used.
 
     Args:
@@ -35,11 +35,11 @@ class BadSample:
 
 
 @dataclass(frozen=True)
-class Loaded:
-    """A batch, and the bad samples that were met while loading it."""
+class LoadedBatch:
+    """A batch, and the corrupt samples that were met while loading it."""
 
     batch: Batch
-    bad: tuple[BadSample, ...] = ()
+    bad: tuple[CorruptSample, ...] = ()
 
 
 def substitute_keys(seed: int, task: str, key: SampleKey, length: int) -> Iterator[SampleKey]:
@@ -54,8 +54,8 @@ def _unchanged(value: Any) -> Any:
 
 
 @dataclass
-class BadSamples:
-    """The bad samples of a run so far.
+class CorruptSamples:
+    """The corrupt samples of a run so far.
 
     Args:
         allowed: how many each task may have; a task that is not in it may have none.
@@ -65,10 +65,12 @@ class BadSamples:
 
     allowed: Mapping[str, int] = field(default_factory=dict)
     redact: Callable[[Any], Any] = _unchanged
-    found: dict[tuple[str, int], BadSample] = field(default_factory=dict)
+    found: dict[tuple[str, int], CorruptSample] = field(default_factory=dict)
 
     @classmethod
-    def within(cls, budget: float, lengths: Mapping[str, int], redact: Callable[[Any], Any] = _unchanged) -> BadSamples:
+    def within(
+        cls, budget: float, lengths: Mapping[str, int], redact: Callable[[Any], Any] = _unchanged
+    ) -> CorruptSamples:
         """An empty list for tasks with this much training data.
 
         Args:
@@ -78,7 +80,7 @@ class BadSamples:
         """
         return cls({name: int(budget if budget >= 1 else budget * length) for name, length in lengths.items()}, redact)
 
-    def note(self, samples: Iterable[BadSample]) -> None:
+    def note(self, samples: Iterable[CorruptSample]) -> None:
         """Log the new ones, each once.
 
         Raises:
@@ -91,18 +93,18 @@ class BadSamples:
             log.warning("task '%s': a bad sample is replaced: %s", sample.task, sample.reason)
             self._check(sample.task)
 
-    def share(self, rows: Callable[[list[int]], list[list[int]]]) -> None:
+    def sync(self, all_gather: Callable[[list[int]], list[list[int]]]) -> None:
         """Take over what the other ranks have met; afterwards all have the same list.
 
         Args:
-            rows: gives every rank what each gave; every rank calls it (`Runtime.rows`).
+            all_gather: gives every rank what each gave; every rank calls it (`Runtime.all_gather`).
 
         Raises:
             DataError: on all ranks alike, where they have met more of a task than it may.
         """
         mine = json.dumps(self._rows()).encode()
-        longest = max(length for (length,) in rows([len(mine)]))
-        shared = [json.loads(bytes(row)) for row in rows([*mine.ljust(longest)])]
+        longest = max(length for (length,) in all_gather([len(mine)]))
+        shared = [json.loads(bytes(row)) for row in all_gather([*mine.ljust(longest)])]
         self.load_state_dict([sample for state in shared for sample in state])
         for task in sorted({task for task, _ in self.found}):
             self._check(task)
@@ -117,7 +119,7 @@ class BadSamples:
 
     def load_state_dict(self, state: Sequence[Sequence[Any]]) -> None:
         """Go on from `state_dict`."""
-        samples = [BadSample(str(task), int(index), str(reason)) for task, index, reason in state]
+        samples = [CorruptSample(str(task), int(index), str(reason)) for task, index, reason in state]
         self.found = {(sample.task, sample.index): sample for sample in samples}
 
     def to_json(self) -> Any:
@@ -140,8 +142,8 @@ class BadSamples:
         )
 
 
-def first_good(
-    load: Callable[[SampleKey], Any], *, seed: int, task: str, key: SampleKey, length: int, bad: list[BadSample]
+def load_or_substitute(
+    load: Callable[[SampleKey], Any], *, seed: int, task: str, key: SampleKey, length: int, bad: list[CorruptSample]
 ) -> Any:
     """What `load` gives for a key or, where it raises a DataError, for the first of its substitutes that is good.
 
@@ -162,6 +164,6 @@ def first_good(
             return load(candidate)
         except DataError as error:
             first = first or error
-            bad.append(BadSample(task, candidate.index, str(error)))
+            bad.append(CorruptSample(task, candidate.index, str(error)))
     assert first is not None
     raise DataError(f"neither it nor {ATTEMPTS} substitutes can be read: {first.message}", where=first.where)

@@ -7,34 +7,19 @@ from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Subset
 
 from umbel.contract.defaults import strata_of
 from umbel.contract.errors import DataError, of_task
 from umbel.contract.randomness import keyed_generator
 from umbel.contract.task import Task
 from umbel.contract.types import Sample
-from umbel.io.error_collection import defer_faults
+from umbel.io.error_collection import defer_errors
 from umbel.io.listing import collect_passed_over, say_passed_over
 
 
-class Part(Dataset[Sample]):
-    """Some samples of a data set.
-
-    Args:
-        whole: all samples.
-        indices: those of this part, ascending.
-    """
-
-    def __init__(self, whole: Dataset[Sample], indices: Sequence[int]) -> None:
-        self.whole = whole
-        self.indices = tuple(indices)
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, index: int) -> Sample:
-        return self.whole[self.indices[index]]
+class HoldoutSubset(Subset[Sample]):
+    """What `holdout` makes of a data set; its type tells it from a Subset that a task itself returns."""
 
 
 def open_split(task: Task[Any], split: str) -> Dataset[Sample]:
@@ -54,7 +39,7 @@ def open_split(task: Task[Any], split: str) -> Dataset[Sample]:
         if not divided:
             opened = task.dataset(split)
         else:
-            with defer_faults() if split == "val" else nullcontext():
+            with defer_errors() if split == "val" else nullcontext():
                 whole = task.dataset("train")
     say_passed_over(f"tasks.{task.name}", others)
     if not divided:
@@ -81,13 +66,13 @@ def divide(task: Task[Any], whole: Dataset[Sample]) -> dict[str, Dataset[Sample]
         raise DataError(f"strata() names {len(strata)} for {length} samples", where=f"tasks.{task.name}", kind="defect")
     held = held_out(length, task.config.holdout, strata)
     rest = np.setdiff1d(np.arange(length), held, assume_unique=True)
-    return {"train": Part(whole, rest.tolist()), "val": Part(whole, held)}
+    return {"train": HoldoutSubset(whole, rest.tolist()), "val": HoldoutSubset(whole, held)}
 
 
 def held_out(length: int, share: float, strata: Sequence[str] = ()) -> list[int]:
     """The samples that validate, ascending: a function of these arguments alone, whatever the task and the run's seed.
 
-    Tasks that label the same list of images so hold out the same ones, which the shared trunk then never trains on.
+    Tasks that label the same list of images so hold out the same ones, which the shared backbone then never trains on.
     Strata of one size give alike, to within a sample, and every one keeps a sample to train on.
 
     Args:
@@ -119,7 +104,7 @@ def load_datasets(tasks: Mapping[str, Task[Any]], split: str, *, defer: bool = F
         split: "train" or "val".
         defer: a fault of a single sample is raised when the sample is read, not now.
     """
-    with defer_faults() if defer else nullcontext():
+    with defer_errors() if defer else nullcontext():
         datasets = {}
         for name, task in tasks.items():
             with of_task(name):

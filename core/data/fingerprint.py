@@ -23,9 +23,9 @@ from umbel.contract.errors import DataError, UmbelError
 from umbel.contract.randomness import keyed_generator
 from umbel.contract.task import Task
 from umbel.contract.types import Sample, Source
-from umbel.data.datasets import Part, dataset_length
-from umbel.data.statistics import spread
-from umbel.io.error_collection import defer_faults
+from umbel.data.datasets import HoldoutSubset, dataset_length
+from umbel.data.statistics import evenly_spaced
+from umbel.io.error_collection import defer_errors
 from umbel.io.read_trace import trace_opened
 
 MOST_LOOKED_AT = 100_000  # samples whose files are asked for size and time; of more, a keyed choice
@@ -44,7 +44,7 @@ _CHUNK = 65_536
 
 _SEPARATOR = "\0"
 
-Told = Callable[[str], str]
+Redact = Callable[[str], str]
 
 
 def _none(kind: type[np.generic]) -> Any:
@@ -86,7 +86,7 @@ class Fingerprint:
 
 
 def take_fingerprint(
-    task: Task[Any], dataset: Dataset[Sample], split: str, told: Told = str, *, defer: bool = False
+    task: Task[Any], dataset: Dataset[Sample], split: str, redact: Redact = str, *, defer: bool = False
 ) -> Fingerprint:
     """What a data set of a task is known by; of a part that `holdout` made, the whole.
 
@@ -94,33 +94,33 @@ def take_fingerprint(
         task: the task.
         dataset: its data.
         split: which.
-        told: what may be written down of ids and names of files.
+        redact: of ids and names of files, what may be written down.
         defer: faults of single samples are nobody's business now.
 
     Raises:
         DataError: `sources` of the task fails, or does not name every sample.
     """
-    whole = dataset.whole if task.config.holdout and isinstance(dataset, Part) else dataset
+    whole = dataset.dataset if task.config.holdout and isinstance(dataset, HoldoutSubset) else dataset
     where = f"tasks.{task.name}: sources()"
     try:
         sources = sources_of(task, whole)
         if sources is not None:
-            return _of_sources(sources, dataset_length(whole), where, told)
-        return _of_opening(task, whole, split, told, defer=defer)
+            return _of_sources(sources, dataset_length(whole), where, redact)
+        return _of_opening(task, whole, split, redact, defer=defer)
     except UmbelError:
         raise
     except Exception as error:
         raise DataError(f"failed: {type(error).__name__}: {error}", where=where, kind="defect") from error
 
 
-def _of_sources(sources: Iterable[Source], samples: int, where: str, told: Told) -> Fingerprint:
+def _of_sources(sources: Iterable[Source], samples: int, where: str, redact: Redact) -> Fingerprint:
     looked_at = _choice("looked at", samples, MOST_LOOKED_AT)
     files: list[Sequence[Any]] = []
     labels_N = np.zeros(samples, np.uint32)
     packer, digest, count = zlib.compressobj(1), hashlib.blake2b(digest_size=16), 0
     packed = bytearray()
     for chunk in _chunks(iter(sources)):
-        text = told("".join(f"{source.id}{_SEPARATOR}" for source in chunk)).encode("utf-8", "surrogatepass")
+        text = redact("".join(f"{source.id}{_SEPARATOR}" for source in chunk)).encode("utf-8", "surrogatepass")
         digest.update(text)
         packed += packer.compress(text)
         if count + len(chunk) <= samples:
@@ -147,14 +147,14 @@ def _of_sources(sources: Iterable[Source], samples: int, where: str, told: Told)
     )
 
 
-def _of_opening(task: Task[Any], dataset: Dataset[Sample], split: str, told: Told, *, defer: bool) -> Fingerprint:
-    """What can be told of a data set that does not name its sources: the files it opens, and a few samples."""
+def _of_opening(task: Task[Any], dataset: Dataset[Sample], split: str, redact: Redact, *, defer: bool) -> Fingerprint:
+    """What is known of a data set that does not name its sources: the files it opens, and a few samples."""
     samples = dataset_length(dataset)
     fresh = type(task)(task.name, task.config, task.options)  # it may have kept what it read
-    with trace_opened() as opened, defer_faults() if defer else nullcontext(), suppress(Exception):
+    with trace_opened() as opened, defer_errors() if defer else nullcontext(), suppress(Exception):
         fresh.dataset("train" if task.config.holdout else split)  # it was opened once: what fails now tells nothing
-    notes = {told(str(path)): found for path, found in opened.items()}
-    for index in spread(samples, _PROBED):
+    notes = {redact(str(path)): found for path, found in opened.items()}
+    for index in evenly_spaced(samples, _PROBED):
         first, again = (_probe(dataset, index) for _ in range(2))
         notes[f"sample {index}"] = first if first == again else "is read differently every time"
     return Fingerprint(samples, notes=notes)

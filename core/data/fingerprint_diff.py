@@ -16,7 +16,7 @@ _MOST_NAMES = 2_000_000  # ids that are compared as sets; of more, the first tha
 
 
 def changes(before: Fingerprint, now: Fingerprint) -> list[str]:
-    """What differs, most telling first; nothing where the data is the same, or a copy as far as can be told.
+    """What differs, most telling first; nothing where the data is the same, or a copy as far as can be known.
 
     Other times alone are no change where the content of all their files is known to be the same. Where the files of
     all samples have other times, as those of a copy have, the content of those that were read speaks for the rest.
@@ -26,16 +26,16 @@ def changes(before: Fingerprint, now: Fingerprint) -> list[str]:
     if not now.digest:
         return _counts(before, now) + _notes(before, now)
     if before.digest == now.digest and before.samples == now.samples:
-        told, names = [], _Lazily(now.names)
+        found, names = [], _Lazily(now.names)
         pairs = np.arange(now.samples), np.arange(now.samples)
     else:
         old, new = before.names(), now.names()
-        told = _ids(old, new)
+        found = _ids(old, new)
         if max(len(old), len(new)) > _MOST_NAMES:
-            return told
+            return found
         names = _Lazily(lambda: new)
         pairs = _common(old, new)
-    return told + _labels(before, now, pairs, names) + _files(before, now, pairs, names)
+    return found + _labels(before, now, pairs, names) + _files(before, now, pairs, names)
 
 
 class _Lazily:
@@ -55,12 +55,12 @@ def _counts(before: Fingerprint, now: Fingerprint) -> list[str]:
 
 
 def _notes(before: Fingerprint, now: Fingerprint) -> list[str]:
-    told = []
+    found = []
     for key in sorted(before.notes.keys() | now.notes.keys()):
         if before.notes.get(key) != now.notes.get(key):
             what = "is new" if key not in before.notes else "is gone" if key not in now.notes else "has changed"
-            told.append(f"{printable(key)} {what}")
-    return told
+            found.append(f"{printable(key)} {what}")
+    return found
 
 
 def _ids(old: Sequence[str], new: Sequence[str]) -> list[str]:
@@ -69,14 +69,14 @@ def _ids(old: Sequence[str], new: Sequence[str]) -> list[str]:
         return [f"{len(new)} samples instead of {len(old)}, different from number {first} on ({_at(new, first)})"]
     had, has = Counter(old), Counter(new)
     added, removed = list((has - had).elements()), list((had - has).elements())
-    told = [f"{_counted(added)} added: {_listed(added, len(added))}"] if added else []
-    told += [f"{_counted(removed)} removed: {_listed(removed, len(removed))}"] if removed else []
+    found = [f"{_counted(added)} added: {_listed(added, len(added))}"] if added else []
+    found += [f"{_counted(removed)} removed: {_listed(removed, len(removed))}"] if removed else []
     common = had & has
     stayed = [[name for name in names if name in common] for names in (old, new)]
     if stayed[0] != stayed[1]:
         first = next((i for i, pair in enumerate(zip(*stayed, strict=False)) if pair[0] != pair[1]), 0)
-        told.append(f"reordered, from {_at(stayed[1], first)} on")
-    return told
+        found.append(f"reordered, from {_at(stayed[1], first)} on")
+    return found
 
 
 def _common(old: Sequence[str], new: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -103,15 +103,15 @@ def _files(before: Fingerprint, now: Fingerprint, pairs: tuple[np.ndarray, np.nd
     same[readable] = before.contents_M[known[0][readable]] == now.contents_M[known[1][readable]]
     touched = before.times_K[old] != now.times_K[new]
     replaced = resized | (readable & ~same)
-    told = []
+    found = []
     if replaced.any():
-        told.append(f"other files of {_counted(indices[replaced])}: {names.of(indices[replaced])}")
+        found.append(f"other files of {_counted(indices[replaced])}: {names.of(indices[replaced])}")
     unsure = touched & ~replaced & ~readable
     copied = touched.all() and same.any()
     if unsure.any() and not copied:
         what = f"files of {_counted(indices[unsure])} with another time and content that is not known"
-        told.append(f"{what}: {names.of(indices[unsure])}")
-    return told
+        found.append(f"{what}: {names.of(indices[unsure])}")
+    return found
 
 
 def _placed(known: np.ndarray, wanted: np.ndarray) -> np.ndarray:

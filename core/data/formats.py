@@ -11,7 +11,7 @@ from umbel.data.foreign import describe_folder
 from umbel.io.names import as_written, missing_hint
 
 
-class Recognisable(Protocol):
+class Detectable(Protocol):
     """What `auto` asks of a reader."""
 
     looks_for: str  # what `matches` wants to see, for the error message
@@ -27,7 +27,7 @@ class FormatOptions(Protocol):
     format: str
 
 
-FormatT = TypeVar("FormatT", bound=Recognisable)
+FormatT = TypeVar("FormatT", bound=Detectable)
 
 
 def pick_format(formats: Mapping[str, FormatT], options: FormatOptions) -> FormatT:
@@ -62,7 +62,7 @@ def pick_format(formats: Mapping[str, FormatT], options: FormatOptions) -> Forma
     raise DataError(f"is laid out in no known way; it holds {holds}", where=options.root, hint=f"looked for {wanted}")
 
 
-def recognise_format(formats: Mapping[str, Recognisable], options: Any) -> str | None:
+def detect_format(formats: Mapping[str, Detectable], options: Any) -> str | None:
     """The name of the only layout that recognises `options.root`; None if there is none or several."""
     found = [name for name, candidate in formats.items() if candidate.matches(options)]
     return found[0] if len(found) == 1 else None

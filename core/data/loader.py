@@ -12,9 +12,9 @@ from umbel.contract.errors import UmbelError
 from umbel.contract.randomness import keyed_generator
 from umbel.contract.task import Task
 from umbel.contract.types import Batch, Sample, SampleKey
-from umbel.data.bad_samples import BadSample, BadSamples, Loaded, first_good
+from umbel.data.bad_samples import CorruptSample, CorruptSamples, LoadedBatch, load_or_substitute
 from umbel.data.datasets import dataset_length
-from umbel.data.sample_errors import blame, read_sample, with_cause
+from umbel.data.sample_errors import read_sample, sample_errors, with_worker_traceback
 from umbel.data.sampler import KeyedStream, StepSampler
 from umbel.data.worker_deaths import deaths, deaths_noticed_at_fetch
 from umbel.data.workers import start_worker
@@ -26,7 +26,7 @@ from umbel.schedule.plan import CompositePlan, Plan
 from umbel.schedule.window import Window
 
 
-class TrainingView(Dataset[Loaded | UmbelError]):
+class TrainingView(Dataset[LoadedBatch | UmbelError]):
     """A task's training data as augmented batches, addressed by lists of sample keys.
 
     An UmbelError is returned, not raised: torch would re-raise it in the main process with its worker's traceback.
@@ -44,12 +44,12 @@ class TrainingView(Dataset[Loaded | UmbelError]):
         self.seed = seed
         self.substitute = substitute
 
-    def __getitem__(self, keys: list[SampleKey]) -> Loaded | UmbelError:
-        bad: list[BadSample] = []
+    def __getitem__(self, keys: list[SampleKey]) -> LoadedBatch | UmbelError:
+        bad: list[CorruptSample] = []
         try:
-            samples = [self._good_sample(key, bad) if self.substitute else self.sample(key) for key in keys]
+            samples = [self._load_sample(key, bad) if self.substitute else self.sample(key) for key in keys]
             with of_samples([sample.id for sample in samples]):
-                return Loaded(self.task.collate(samples), tuple(bad))
+                return LoadedBatch(self.task.collate(samples), tuple(bad))
         except UmbelError as error:
             return error
 
@@ -57,16 +57,16 @@ class TrainingView(Dataset[Loaded | UmbelError]):
         """One augmented sample, a pure function of (seed, task, epoch, index)."""
         return self._checked(self._augmented(key))
 
-    def _good_sample(self, key: SampleKey, bad: list[BadSample]) -> Sample:
+    def _load_sample(self, key: SampleKey, bad: list[CorruptSample]) -> Sample:
         length = dataset_length(self.dataset)
         return self._checked(
-            first_good(self._augmented, seed=self.seed, task=self.task.name, key=key, length=length, bad=bad)
+            load_or_substitute(self._augmented, seed=self.seed, task=self.task.name, key=key, length=length, bad=bad)
         )
 
     def _augmented(self, key: SampleKey) -> tuple[Sample, Sample]:
         stored = read_sample(self.task, self.dataset, key.index)
         rng = keyed_generator(self.seed, self.task.name, "augment", key.epoch, key.index)
-        with blame(self.task, f"{key.index} ({stored.id})", "augment"):
+        with sample_errors(self.task, f"{key.index} ({stored.id})", "augment"):
             return stored, self.task.augment(stored, rng)
 
     def _checked(self, pair: tuple[Sample, Sample]) -> Sample:
@@ -102,11 +102,11 @@ class CompositeLoader:
         stop: int,
         rank: int = 0,
         world_size: int = 1,
-        bad_samples: BadSamples | None = None,
+        bad_samples: CorruptSamples | None = None,
         plan: Plan | None = None,
         accumulate: int = 1,
     ) -> None:
-        self.bad_samples = BadSamples() if bad_samples is None else bad_samples
+        self.bad_samples = CorruptSamples() if bad_samples is None else bad_samples
         allowed = self.bad_samples.allowed
         self.plan = plan or CompositePlan({name: Window() for name in tasks})
         self.steps = range(start, stop)
@@ -128,7 +128,7 @@ class CompositeLoader:
 
     def __iter__(self) -> Generator[dict[str, Batch], None, None]:
         """Close it to end the processes that load at once, wherever a traceback keeps it."""
-        streams: dict[str, Iterator[Loaded | UmbelError]] = {}
+        streams: dict[str, Iterator[LoadedBatch | UmbelError]] = {}
         try:
             with deaths_noticed_at_fetch():
                 for name, loader in self.loaders.items():
@@ -140,7 +140,7 @@ class CompositeLoader:
                     with explained(f"tasks.{name}", _lower(name), partial(_deaths_in, streams, name)):
                         loaded = next(streams[name])
                     if isinstance(loaded, UmbelError):
-                        raise with_cause(loaded)
+                        raise with_worker_traceback(loaded)
                     self.bad_samples.note(loaded.bad)
                     batches[name] = loaded.batch
                 yield batches
@@ -170,7 +170,7 @@ def first_batch(task: Task[Any], dataset: Dataset[Sample], seed: int, *, substit
     view = TrainingView(task, dataset, seed, substitute=substitute)
     loaded = view[stream.keys(0, task.config.batch_size)]
     if isinstance(loaded, UmbelError):
-        raise with_cause(loaded)
+        raise with_worker_traceback(loaded)
     return loaded.batch
 
 
@@ -192,7 +192,7 @@ def _loader(
     rank: int,
     world_size: int,
     substitute: bool,
-) -> DataLoader[Loaded | UmbelError]:
+) -> DataLoader[LoadedBatch | UmbelError]:
     stream = KeyedStream(task.name, dataset_length(dataset), seed)
     sampler = StepSampler(
         stream, task.config.batch_size, start=turns.start, stop=turns.stop, rank=rank, world_size=world_size

@@ -1,4 +1,4 @@
-"""Classes that the training data does not show: said before the first step, for they are never learnt."""
+"""Classes that the training data does not show: reported before the first step, for they are never learnt."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from umbel.contract.errors import UmbelError
 from umbel.contract.randomness import keyed_generator
 from umbel.contract.task import Task
 from umbel.contract.types import Sample
-from umbel.data.datasets import Part, dataset_length
+from umbel.data.datasets import HoldoutSubset, dataset_length
 
 SECONDS = 2.0  # for all tasks together
 
@@ -68,8 +68,8 @@ def absent_classes(task: Task[Any], dataset: Dataset[Sample], seconds: float) ->
 
 def _shown(task: Task[Any], dataset: Dataset[Sample]) -> Iterator[frozenset[str] | None]:
     """Of every sample, in a random order; those that cannot be read show nothing, and are named when they are read."""
-    indices = dataset.indices if isinstance(dataset, Part) else range(dataset_length(dataset))
-    whole = dataset.whole if isinstance(dataset, Part) else dataset
+    indices = dataset.indices if isinstance(dataset, HoldoutSubset) else range(dataset_length(dataset))
+    whole = dataset.dataset if isinstance(dataset, HoldoutSubset) else dataset
     for position in keyed_generator("absent classes", len(indices)).permutation(len(indices)).tolist():
         try:
             shown = classes_shown_in(task, whole, indices[position])

@@ -31,8 +31,8 @@ class WorkerTraceback(Exception):
 
 
 @contextmanager
-def blame(task: Task[Any], sample: int | str, method: str = READ) -> Iterator[None]:
-    """Within it every error is the fault of one sample: a DataError with that of the task as its cause.
+def sample_errors(task: Task[Any], sample: int | str, method: str = READ) -> Iterator[None]:
+    """Within it every error becomes a DataError of one sample, with that of the task as its cause.
 
     UmbelErrors pass, since they say what is wrong. So does MemoryError: it depends on the machine and not on the
     sample, and another one in its place would make two runs differ.
@@ -60,14 +60,14 @@ def read_sample(task: Task[Any], dataset: Dataset[Sample], index: int) -> Sample
         DataError: it cannot be read.
         PluginError: what the data set gives is no Sample with an image.
     """
-    with blame(task, index):
+    with sample_errors(task, index):
         stored = dataset[index]
     verify(task, READ, STORED, stored, sample=f"sample {index}")
     return stored
 
 
-def with_cause(error: UmbelError) -> UmbelError:
-    """An error from a worker with the cause that it had there, for people who ask for the traceback."""
+def with_worker_traceback(error: UmbelError) -> UmbelError:
+    """An error from a worker with its traceback there as the cause, for people who ask for it."""
     if error.trace and error.__cause__ is None:
         error.__cause__ = WorkerTraceback(error.trace)
     return error

@@ -9,10 +9,10 @@ from umbel.contract.types import Size
 
 RARE = 0.1  # of the mean class's share
 
-STRETCHED = 1.5  # beyond this, shapes look different from what a pretrained trunk has seen
+STRETCHED = 1.5  # beyond this, shapes look different from what a pretrained backbone has seen
 
 
-def spread(length: int, count: int) -> list[int]:
+def evenly_spaced(length: int, count: int) -> list[int]:
     """At most `count` indices of a data set of `length`, evenly spaced from the first on."""
     count = min(length, count)
     return [index * length // count for index in range(count)]

@@ -65,7 +65,7 @@ def evaluate_task(
 ) -> dict[str, float]:
     """Scores of one task by metric name."""
     metric = task.metric()
-    with apart(), runtime.evaluating():
+    with apart(), runtime.eval_mode():
         for samples, predictions in predict_dataset(runtime, task, dataset):
             with of_samples([sample.id for sample in samples]):
                 metric.update(predictions, [sample.target for sample in samples])
@@ -79,7 +79,7 @@ def evaluate_task(
 def predict_dataset(
     runtime: Inference, task: Task[Any], dataset: Dataset[Sample]
 ) -> Iterator[tuple[list[Sample], list[Any]]]:
-    """Batches of samples with their predictions, in order; to be run inside `runtime.evaluating()`.
+    """Batches of samples with their predictions, in order; to be run inside `runtime.eval_mode()`.
 
     Of several ranks each has a contiguous share of the batches: each sample is seen once, in a batch with the same
     others as with one process, and what the ranks gather in their order is in the order of the data. Rank 0, whose

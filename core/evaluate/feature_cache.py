@@ -68,10 +68,10 @@ class SharedFeatures:
 
     def __call__(self, view: View, task: str) -> Any:
         """Raw output of a task's head for a view of the images."""
-        fill = self.runtime.model.fill
+        pad_color = self.runtime.model.pad_color
         return self.runtime.head(
             self._features.get(
-                self._key(view, task), lambda: self.runtime.features(show(self.images, view, fill), task)
+                self._key(view, task), lambda: self.runtime.features(show(self.images, view, pad_color), task)
             ),
             task,
         )
@@ -79,5 +79,5 @@ class SharedFeatures:
     def _key(self, view: View, task: str) -> _ViewKey:
         resized = self._sizes != {view.size}
         canvas = view.canvas or view.size
-        backbone = self.runtime.model.backbone.trunk_key(task)
+        backbone = self.runtime.model.backbone.feature_key(task)
         return _ViewKey(view.size, view.hflip, canvas, view.interpolation if resized else "", backbone)

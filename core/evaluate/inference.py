@@ -31,16 +31,16 @@ def size_of(image: Tensor) -> Size:
     return (int(image.shape[-2]), int(image.shape[-1]))
 
 
-def show(images: Sequence[Tensor], view: View, fill: Sequence[float]) -> Tensor:
+def show(images: Sequence[Tensor], view: View, pad_color: Sequence[float]) -> Tensor:
     """(B, 3, H, W): a view of images of (3, H, W) each; of a single image no second copy."""
-    shown = [view.apply(image, fill) for image in images]
+    shown = [view.apply(image, pad_color) for image in images]
     return shown[0][None] if len(shown) == 1 else torch.stack(shown)
 
 
 def run_views(runtime: Inference, images: Sequence[Tensor], views: Views) -> Outputs:
     """Outputs without a cache: each view is run when it is asked for, and as often."""
-    fill = runtime.model.fill
-    return lambda view, task: runtime.forward(show(images, view, fill), task)
+    pad_color = runtime.model.pad_color
+    return lambda view, task: runtime.forward(show(images, view, pad_color), task)
 
 
 def predict(runtime: Inference, task: Task[Any], images: Sequence[Tensor]) -> list[Any]:
@@ -55,7 +55,7 @@ def predict_tasks(
     outputs: Callable[[R, Sequence[Tensor], Views], Outputs],
     size: Size | None = None,
 ) -> list[dict[str, Any]]:
-    """Predict a few images of any sizes with some tasks; to be run inside `runtime.evaluating()`.
+    """Predict a few images of any sizes with some tasks; to be run inside `runtime.eval_mode()`.
 
     Images share a batch where every task has a single view of each and these are equal. The views of test-time
     augmentation are run one at a time, when `merge` asks for the next, so that a task which folds them as they come

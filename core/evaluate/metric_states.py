@@ -38,7 +38,7 @@ def gather_states(runtime: Inference, metric: nn.Module) -> None:
     """Give a metric the states of all ranks, as if one process had seen the data in the order of the ranks; every rank
     must call it, also one that has updated nothing."""
     if runtime.world_size > 1:
-        unite(metric, runtime.gather(pack(metric)))
+        unite(metric, runtime.all_gather_tensors(pack(metric)))
 
 
 def pack(metric: nn.Module) -> Tensor:

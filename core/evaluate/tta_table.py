@@ -70,7 +70,7 @@ def evaluate_variants(
     plain_pixels = 0
     length = dataset_length(dataset)
     images = length if limit is None else min(limit, length)
-    with runtime.evaluating():
+    with runtime.eval_mode():
         for number in range(images):
             sample = read_sample(task, dataset, number * length // images)
             image = image_tensor(sample.image, runtime.device)

@@ -1,6 +1,6 @@
-"""Going on after a fault in the data, where somebody asked for all faults and not only for the first.
+"""Going on after an error in the data, where somebody asked for all errors and not only for the first.
 
-Readers mark the parts that can be left out with `tolerate`. Ordinarily it does nothing: the first fault ends all.
+Readers mark the parts that can be left out with `skip_invalid`. Ordinarily it does nothing: the first error ends all.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from contextvars import ContextVar
 
 from umbel.contract.errors import DataError
 
-_found: ContextVar[list[DataError] | None] = ContextVar("faults", default=None)
+_found: ContextVar[list[DataError] | None] = ContextVar("errors", default=None)
 
 _deferring: ContextVar[bool] = ContextVar("deferring", default=False)
 
 
 @contextmanager
-def collect_faults() -> Iterator[list[DataError]]:
-    """Within it every tolerated fault is left out and noted in the list given, in order."""
+def collect_errors() -> Iterator[list[DataError]]:
+    """Within it every skipped error is collected in the list given, in order."""
     found: list[DataError] = []
     token = _found.set(found)
     try:
@@ -28,8 +28,9 @@ def collect_faults() -> Iterator[list[DataError]]:
 
 
 @contextmanager
-def defer_faults() -> Iterator[None]:
-    """Within it a fault of a single sample does not stop a data set from being opened; reading the sample raises it."""
+def defer_errors() -> Iterator[None]:
+    """Within it an error of a single sample does not stop a data set from being opened; reading the sample raises
+    it."""
     token = _deferring.set(True)
     try:
         yield
@@ -38,7 +39,7 @@ def defer_faults() -> Iterator[None]:
 
 
 @contextmanager
-def tolerate(kind: str = "", *, of_sample: bool = False) -> Iterator[None]:
+def skip_invalid(kind: str = "", *, of_sample: bool = False) -> Iterator[None]:
     """Mark a part of reading that can be left out: an entry of a list, a file of a folder.
 
     Args:

@@ -79,13 +79,13 @@ def new_or_resumed(folder: Path, command: str, *, resume: bool) -> Iterator[None
 
 @contextmanager
 def run_folder(
-    folder: Path, leads: bool, all_reduce_max: Callable[[torch.Tensor], torch.Tensor], *, resume: bool
+    folder: Path, is_main_process: bool, all_reduce_max: Callable[[torch.Tensor], torch.Tensor], *, resume: bool
 ) -> Iterator[None]:
     """Within it rank 0 alone holds the folder of a run and writes the files of a run there; every rank must call it.
 
     Args:
         folder: of the run.
-        leads: whether this is rank 0.
+        is_main_process: whether this is rank 0.
         all_reduce_max: gives the elementwise maximum of a small tensor over all ranks.
         resume: the folder holds the run already.
 
@@ -97,7 +97,7 @@ def run_folder(
 
     with ExitStack() as stack:
         refusal: UmbelError | None = None
-        if leads:
+        if is_main_process:
             try:
                 stack.enter_context(hold(folder, train_command(resume)))
                 if not resume:

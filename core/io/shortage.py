@@ -1,6 +1,6 @@
 """When the system refuses memory, files or processes: what ran out, by the facts at hand, and what to lower.
 
-Errors are told by type and message, as libraries raise them: nothing heavy is imported to look.
+Errors are classified by type and message, as libraries raise them: nothing heavy is imported to look.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Low-rank adapters on a trunk: on for new tasks, off for old ones, whose features stay as they were to the bit."""
+"""Low-rank adapters on a backbone: on for new tasks, off for old ones, whose features stay as they were to the bit."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from umbel.contract.errors import ConfigError
 
 
 class AdaptedBackbone(Backbone):
-    """A trunk whose convolutions and linear layers carry LoRA adapters (Hu et al., ICLR 2022), by way of peft.
+    """A backbone whose convolutions and linear layers carry LoRA adapters (Hu et al., ICLR 2022), by way of peft.
 
     Args:
-        inner: the trunk; its own weights are frozen by the caller.
+        inner: the backbone; its own weights are frozen by the caller.
         off: names of the tasks that run without the adapters.
         rank: rank of the adapters.
         alpha: numerator of their scale, alpha / rank.
 
     Raises:
-        ConfigError: if peft is not installed, or the trunk has no layer that can carry an adapter.
+        ConfigError: if peft is not installed, or the backbone has no layer that can carry an adapter.
     """
 
     def __init__(self, inner: Backbone, off: tuple[str, ...], rank: int, alpha: float) -> None:
@@ -33,7 +33,7 @@ class AdaptedBackbone(Backbone):
         targets = [name for name, layer in inner.named_modules() if _can_carry(layer)]
         if not targets:
             raise ConfigError(
-                "no layer of the trunk can carry an adapter: it takes plain convolutions or linear layers, "
+                "no layer of the backbone can carry an adapter: it takes plain convolutions or linear layers, "
                 "and frozen batch normalisation is a part of its convolution",
                 where="growth.mode",
                 hint="use frozen or joint",
@@ -48,17 +48,17 @@ class AdaptedBackbone(Backbone):
     def bind_tasks(self, names: tuple[str, ...]) -> None:
         self.inner.bind_tasks(names)
 
-    def trunk_key(self, task: str) -> str:
-        return f"{self.inner.trunk_key(task)}{'' if task in self.off else '+adapter'}"
+    def feature_key(self, task: str) -> str:
+        return f"{self.inner.feature_key(task)}{'' if task in self.off else '+adapter'}"
 
     def keep_tasks(self, names: tuple[str, ...]) -> None:
         self.inner.keep_tasks(names)
 
     def for_export(self) -> Backbone:
-        raise ConfigError("a trunk with adapters has no graph for export", where="growth.mode: adapter")
+        raise ConfigError("a backbone with adapters has no graph for export", where="growth.mode: adapter")
 
-    def learnt_options(self) -> dict[str, Any]:
-        return self.inner.learnt_options()
+    def inferred_options(self) -> dict[str, Any]:
+        return self.inner.inferred_options()
 
     def summary(self) -> str:
         return f"{self.inner.summary()}, adapters on {len(self._adapters)} layers"
@@ -70,7 +70,7 @@ def _can_carry(layer: nn.Module) -> bool:
     return type(layer) is nn.Linear
 
 
-def _inject(trunk: nn.Module, targets: list[str], rank: int, alpha: float) -> list[Any]:
+def _inject(backbone: nn.Module, targets: list[str], rank: int, alpha: float) -> list[Any]:
     """Put the adapters in; the layers that carry one."""
     try:
         with warnings.catch_warnings():
@@ -82,5 +82,5 @@ def _inject(trunk: nn.Module, targets: list[str], rank: int, alpha: float) -> li
             "adapters need the package peft", where="growth.mode", hint="pip install 'umbel[adapter]'"
         ) from None
     pattern = "|".join(re.escape(name) for name in targets)  # a list would be taken for endings of names
-    inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=alpha, target_modules=pattern), trunk)
-    return [layer for layer in trunk.modules() if isinstance(layer, BaseTunerLayer)]
+    inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=alpha, target_modules=pattern), backbone)
+    return [layer for layer in backbone.modules() if isinstance(layer, BaseTunerLayer)]

@@ -40,7 +40,7 @@ class WeightAverage:
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """The model holds the averaged weights inside the block and its own again after it."""
+        """The model holds the EMA weights inside the block and its own again after it."""
         state = self.model.state_dict()
         own = {name: value.clone() for name, value in state.items()}
         with torch.no_grad():

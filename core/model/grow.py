@@ -1,4 +1,4 @@
-"""Giving a grown model its structure: old weights in place, what must not change held fast."""
+"""Giving a grown model its structure: old weights in place, what must not change frozen."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def freeze_existing(model: MultiTaskModel, kept: Sequence[str], adapter: tuple[i
         adapter: its rank and alpha; None for none.
         seed: of the run, which the adapter's first weights are a function of.
     """
-    model.hold([model.backbone, *(model.heads[name] for name in kept)])
+    model.freeze([model.backbone, *(model.heads[name] for name in kept)])
     if adapter is not None:
         torch.manual_seed(keyed_seed(seed, "adapter"))
         model.backbone = AdaptedBackbone(model.backbone, tuple(kept), *adapter)
 
 
-def fill_from(model: MultiTaskModel, tensors: Mapping[str, Tensor], kept: tuple[str, ...], where: str) -> None:
+def load_existing(model: MultiTaskModel, tensors: Mapping[str, Tensor], kept: tuple[str, ...], where: str) -> None:
     """Load a run's weights into a model with more tasks.
 
     Args:
@@ -40,8 +40,8 @@ def fill_from(model: MultiTaskModel, tensors: Mapping[str, Tensor], kept: tuple[
     Raises:
         CheckpointError: if anything but the new heads would stay unloaded.
     """
-    trunk = {name[9:]: value for name, value in tensors.items() if name.startswith("backbone.")}
-    state = {f"backbone.{name}": value for name, value in model.backbone.complete_state(trunk).items()}
+    backbone = {name[9:]: value for name, value in tensors.items() if name.startswith("backbone.")}
+    state = {f"backbone.{name}": value for name, value in model.backbone.complete_state(backbone).items()}
     state |= {name: value for name, value in tensors.items() if name.startswith("heads.")}
     own = model.state_dict()
     needed = {name for name in own if not _is_new(name, kept)}

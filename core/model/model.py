@@ -19,7 +19,7 @@ class MultiTaskModel(nn.Module):
     """A shared backbone with named heads.
 
     Args:
-        backbone: the trunk; its mean and std normalise the images of every task.
+        backbone: shared by all tasks; its mean and std normalise their images.
         heads: one head a task, by task name.
         balancer: sets the weights of the tasks while training; None leaves them to the recipe.
     """
@@ -31,7 +31,7 @@ class MultiTaskModel(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.heads = nn.ModuleDict(heads)
-        self._held: list[nn.Module] = []
+        self._frozen: list[nn.Module] = []
         self.balancer = balancer or FixedBalancer(FixedOptions(), tuple(heads))
         self.register_buffer("mean", 255 * torch.tensor(backbone.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", 255 * torch.tensor(backbone.std).view(1, 3, 1, 1), persistent=False)
@@ -45,22 +45,22 @@ class MultiTaskModel(nn.Module):
         """
         return self.heads[task](self.features(images, task))
 
-    def hold(self, modules: Sequence[nn.Module]) -> None:
-        """Keep parts of the model as they are: no gradients, and evaluation mode even while the rest trains."""
-        self._held = list(modules)
+    def freeze(self, modules: Sequence[nn.Module]) -> None:
+        """Freeze parts of the model: no gradients, and evaluation mode even while the rest trains."""
+        self._frozen = list(modules)
         for module in modules:
             module.requires_grad_(False)
         self.train(self.training)
 
     def train(self, mode: bool = True) -> MultiTaskModel:
-        """Training or evaluation mode; what is held stays in evaluation mode."""
+        """Training or evaluation mode; what is frozen stays in evaluation mode."""
         super().train(mode)
-        for module in self._held:
+        for module in self._frozen:
             module.eval()
         return self
 
     def features(self, images: Tensor, task: str) -> tuple[Tensor, ...]:
-        """Feature levels of images as `forward` takes them; of all tasks of one `Backbone.trunk_key` the same."""
+        """Feature levels of images as `forward` takes them; of all tasks of one `Backbone.feature_key` the same."""
         levels: tuple[Tensor, ...] = self.backbone(self.normalise(images), task)
         return levels
 
@@ -71,7 +71,7 @@ class MultiTaskModel(nn.Module):
         return normalised
 
     @property
-    def fill(self) -> list[float]:
+    def pad_color(self) -> list[float]:
         """The colour that normalises to zero, 3 values in 0..255: what views are padded with."""
         values: list[float] = (255 * torch.tensor(self.backbone.mean)).tolist()
         return values
@@ -113,7 +113,7 @@ def build_model(
 
 
 def keep_tasks(model: MultiTaskModel, names: Sequence[str]) -> None:
-    """Remove heads and trunk parts of all other tasks, in place."""
+    """Remove heads and backbone parts of all other tasks, in place."""
     for name in list(model.heads):
         if name not in names:
             del model.heads[name]

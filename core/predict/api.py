@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedModel:
     """A trained model with its tasks.
 
     Attributes:
@@ -64,7 +64,7 @@ class Trained:
     ) -> Result | list[Result] | Iterator[Result]:
         """Predictions for one image, a list of images, or a stream of them.
 
-        Tasks that look at an image the same way share one pass of the trunk.
+        Tasks with equal views of an image share one pass of the backbone.
 
         Args:
             source: the path of an image file, a Pillow image or an (H, W, 3) uint8 RGB array; a list or tuple of these;
@@ -72,7 +72,7 @@ class Trained:
             task: only this task; None runs all.
             confidence: leave out what scores lower, in 0..1.
             classes: names of the classes to keep; tasks that have none of them are left alone.
-            size: show every task the image at this height and width, so that all share the trunk, in place of their
+            size: show every task the image at this height and width, so that all share the backbone, in place of their
                 own test views.
             batch: images in a pass, of those that have one size.
 
@@ -128,7 +128,7 @@ def open_tasks(
     return typed, build_tasks(typed, plugins)
 
 
-def load(run: str | Path, checkpoint: str = "latest", overrides: Sequence[str] = ()) -> Trained:
+def load(run: str | Path, checkpoint: str = "latest", overrides: Sequence[str] = ()) -> TrainedModel:
     """Open a trained run.
 
     Args:
@@ -139,4 +139,4 @@ def load(run: str | Path, checkpoint: str = "latest", overrides: Sequence[str] =
     from umbel.predict.load import open_trained
     from umbel.registry.plugins import Plugins
 
-    return Trained(*open_trained(str(run), overrides, checkpoint, Plugins.discover()))
+    return TrainedModel(*open_trained(str(run), overrides, checkpoint, Plugins.discover()))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from umbel.contract.defaults import classes_of, narrowed
+from umbel.contract.defaults import classes_of, filtered
 from umbel.contract.errors import ConfigError
 from umbel.contract.task import Task
 from umbel.contract.types import Size
@@ -68,12 +68,12 @@ class Predictor:
         Raises:
             DataError: of kind "memory", they take more than there is; names them.
         """
-        with naming_exhaustion(images, sources), self.runtime.evaluating():
+        with naming_exhaustion(images, sources), self.runtime.eval_mode():
             for image, source in zip(images, sources, strict=True):
                 check_room(self.runtime, self.tasks, (image.shape[0], image.shape[1]), self.size, source)
             predicted = self._predict(images)
         return [
-            Result(image, {name: self._narrow(name, p) for name, p in of_image.items()}, self.tasks, source)
+            Result(image, {name: self._filter(name, p) for name, p in of_image.items()}, self.tasks, source)
             for image, of_image, source in zip(images, predicted, sources, strict=True)
         ]
 
@@ -99,9 +99,9 @@ class Predictor:
                 predicted[index] = of_image
         return predicted
 
-    def _narrow(self, name: str, prediction: Any) -> Any:
+    def _filter(self, name: str, prediction: Any) -> Any:
         task = self.tasks[name]
         wanted = frozenset(self.classes) & frozenset(classes_of(task))
         if self.confidence is None and not wanted:
             return prediction
-        return narrowed(task, prediction, self.confidence, wanted)
+        return filtered(task, prediction, self.confidence, wanted)

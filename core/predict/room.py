@@ -21,7 +21,7 @@ ASKED_FROM = 2**23  # pixels of a view, 8.4 million; smaller ones are not worth 
 def check_room(
     runtime: Inference, tasks: Mapping[str, Task[Any]], image: Size, forced: Size | None, source: str
 ) -> None:
-    """Refuse an image of which a task's view needs more memory than is free; to be run inside `runtime.evaluating()`.
+    """Refuse an image of which a task's view needs more memory than is free; to be run inside `runtime.eval_mode()`.
 
     Args:
         runtime: with the model.
@@ -73,7 +73,7 @@ def free_bytes(device: torch.device) -> int | None:
 
 
 def _bytes_a_pixel(runtime: Inference, task: Task[Any]) -> float:
-    """Peak of the tensors of trunk and head, measured at the task's input size; kernels take more for themselves."""
+    """Peak of the tensors of backbone and head, measured at the task's input size; kernels take more for themselves."""
     height, width = task.config.input_size
     model = runtime.model
     with LiveBytes([*model.parameters(), *model.buffers()]) as live:

@@ -1,1 +1,1 @@
-"""Finding plugins, making what they offer, and guarding every call into it."""
+"""Finding plugins, making what they register, and guarding every call into it."""

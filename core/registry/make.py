@@ -1,4 +1,4 @@
-"""Making what plugins offer: the class is called and its instance guarded."""
+"""Making what plugins register: the class is called and its instance guarded."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from umbel.contract.backbone import Backbone
 from umbel.contract.balancer import Balancer
-from umbel.contract.defaults import recognised
+from umbel.contract.defaults import detected_in
 from umbel.contract.errors import ConfigError
 from umbel.registry.calls.fault import describe, passes, raised, returned
 from umbel.registry.calls.guard import Guarded, guard, guard_classes
-from umbel.registry.calls.model_rules import BACKBONE, BALANCER, faults_of_trunk
+from umbel.registry.calls.model_rules import BACKBONE, BALANCER, faults_of_backbone
 from umbel.registry.calls.owner import Owner, give_owner, owner_of
 from umbel.registry.calls.rule import Rule
 from umbel.registry.calls.task_rules import TASK
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from umbel.contract.task import Task
-    from umbel.registry.offer import Offer
+    from umbel.registry.registration import Registration
 
 
 _MODULES: dict[str, tuple[type[Any], Mapping[str, Rule]]] = {
@@ -30,11 +30,11 @@ _MODULES: dict[str, tuple[type[Any], Mapping[str, Rule]]] = {
 }
 
 
-def make(offer: Offer, *arguments: Any, name: str, where: str) -> Any:
-    """An instance of what a plugin offers.
+def make(registration: Registration, *arguments: Any, name: str, where: str) -> Any:
+    """An instance of what a plugin registers.
 
     Args:
-        offer: a task, backbone or balancer.
+        registration: a task, backbone or balancer.
         arguments: of its class.
         name: of the instance in the recipe.
         where: recipe key.
@@ -43,15 +43,15 @@ def make(offer: Offer, *arguments: Any, name: str, where: str) -> Any:
         ConfigError: the class lacks a method.
         PluginError: it cannot be made, or lacks what its base class asks for.
     """
-    made = offer.load()
-    owner = _owner(offer, name, made)
-    if offer.role in _MODULES:
-        guard_classes(made, *_MODULES[offer.role])
+    made = registration.load()
+    owner = _owner(registration, name, made)
+    if registration.role in _MODULES:
+        guard_classes(made, *_MODULES[registration.role])
     missing = sorted(getattr(made, "__abstractmethods__", ()))
     if missing:
-        what = "kind" if offer.role == "task" else offer.role
+        what = "kind" if registration.role == "task" else registration.role
         raise ConfigError(
-            f"{what} '{offer.name}' is incomplete: {made.__name__} of {owner.distribution} {owner.version} "
+            f"{what} '{registration.name}' is incomplete: {made.__name__} of {owner.distribution} {owner.version} "
             f"does not implement {', '.join(missing)}",
             where=where,
         )
@@ -63,7 +63,7 @@ def make(offer: Offer, *arguments: Any, name: str, where: str) -> Any:
         raise raised(owner, "__init__", error) from error
     _check_made(instance, owner, arguments)
     give_owner(instance, owner)
-    if offer.role == "task":
+    if registration.role == "task":
         guard(instance, owner, TASK)
     return instance
 
@@ -76,38 +76,38 @@ def remake(task: Task[Any], *arguments: Any) -> Task[Any]:
     return made
 
 
-def recognise(offer: Offer, folder: Path) -> Any:
+def detect(registration: Registration, folder: Path) -> Any:
     """What a kind of task makes of a folder.
 
     Raises:
-        PluginError: it fails, or returns anything but a Guess or None.
+        PluginError: it fails, or returns anything but a DetectedDataset or None.
     """
-    owner = replace(_owner(offer, offer.name, offer.load()), role="kind")
+    owner = replace(_owner(registration, registration.name, registration.load()), role="kind")
     try:
-        guess = recognised(offer.load(), folder)
+        detected = detected_in(registration.load(), folder)
     except Exception as error:
         if passes(error):
             raise
-        raise raised(owner, "recognise", error, "an umbel Guess or None", f"folder {folder}") from error
-    if guess is not None and not (hasattr(guess, "layout") and hasattr(guess, "options")):
-        raise returned(owner, "recognise", describe(guess), "an umbel Guess or None", f"folder {folder}")
-    return guess
+        raise raised(owner, "detect", error, "an umbel DetectedDataset or None", f"folder {folder}") from error
+    if detected is not None and not (hasattr(detected, "layout") and hasattr(detected, "options")):
+        raise returned(owner, "detect", describe(detected), "an umbel DetectedDataset or None", f"folder {folder}")
+    return detected
 
 
-def _owner(offer: Offer, name: str, made: type[Any]) -> Owner:
+def _owner(registration: Registration, name: str, made: type[Any]) -> Owner:
     return Owner(
-        offer.role,
+        registration.role,
         name,
-        kind=offer.name,
+        kind=registration.name,
         class_name=made.__name__,
-        distribution=offer.plugin.distribution,
-        version=offer.plugin.version,
+        distribution=registration.plugin.distribution,
+        version=registration.plugin.version,
     )
 
 
 def _check_made(instance: Any, owner: Owner, arguments: tuple[Any, ...]) -> None:
     if owner.role == "backbone":
-        wrong, expected = faults_of_trunk(instance)
+        wrong, expected = faults_of_backbone(instance)
         if wrong:
             raise returned(owner, "__init__", wrong, expected)
     if owner.role == "task":

@@ -20,7 +20,7 @@ from umbel.contract.errors import PluginError
 from umbel.contract.hooks import FIXED
 from umbel.registry.calls.observer import ObserverCall
 from umbel.registry.distributions import canonical, found_distributions, names_from_env
-from umbel.registry.offer import OWN_DISTRIBUTION, Offer, Plugin
+from umbel.registry.registration import OWN_DISTRIBUTION, Plugin, Registration
 
 if TYPE_CHECKING:
     import click
@@ -90,47 +90,50 @@ class Plugins:
         module = self.manager.get_plugin(plugin.id)
         return sorted(caller.name for caller in self.manager.get_hookcallers(module) or ()) if module else []
 
-    def offers(self, role: str) -> list[Offer]:
-        """Everything offered for a role ("task", "backbone", "balancer" or "recipe"), in the order of registration."""
+    def registered(self, role: str) -> list[Registration]:
+        """Everything registered for a role ("task", "backbone", "balancer" or "recipe"), in the order of
+        registration."""
         hook = getattr(self.manager.hook, f"umbel_{role}s")
-        offers = []
+        registered = []
         for name, _, mapping in self._call_each(hook):
             if not isinstance(mapping, Mapping):
                 self._record(name, f"{hook.name} returned {type(mapping).__name__}, not a mapping by name")
                 continue
-            offers += [Offer(role, str(kind), target, self.found[name]) for kind, target in mapping.items()]
-        return offers
+            registered += [Registration(role, str(kind), target, self.found[name]) for kind, target in mapping.items()]
+        return registered
 
     def add_commands(self, cli: click.Group) -> dict[str, str]:
-        """Let every plugin add its verbs; one that raises is recorded, the others still add theirs.
+        """Let every plugin add its commands; one that raises is recorded, the others still add theirs.
 
-        A verb that is taken, by umbel or by another plugin, is not added, and recorded as an error of the later one.
+        A command that is taken, by umbel or by another plugin, is not added, and recorded as an error of the later one.
 
         Returns:
-            The plugin's id by verb.
+            The plugin's id by command.
         """
         import click
 
         owners: dict[str, str] = {}
         for name, (group,), _ in self._call_each(self.manager.hook.umbel_commands, lambda: (click.Group(),)):
-            for verb, command in group.commands.items():
-                if verb in cli.commands:
-                    self._record(name, f"its verb '{verb}' is taken by {owners.get(verb, 'umbel itself')}; rename it")
+            for key, command in group.commands.items():
+                if key in cli.commands:
+                    self._record(name, f"its command '{key}' is taken by {owners.get(key, 'umbel itself')}; rename it")
                     continue
-                cli.add_command(command, verb)
-                owners[verb] = name
+                cli.add_command(command, key)
+                owners[key] = name
         return owners
 
-    def find(self, role: str, name: str, where: str) -> Offer:
-        """The one offer of this name; "distribution/name" picks one of several.
+    def find(self, role: str, name: str, where: str) -> Registration:
+        """The one registration of this name; "distribution/name" picks one of several.
 
         Raises:
             PluginError: if there is none, or more than one; it lists what is installed and from where.
         """
-        offers = self.offers(role)
+        registered = self.registered(role)
         owner, _, kind = name.rpartition("/")
         matches = [
-            o for o in offers if o.name == kind and (not owner or canonical(owner) == canonical(o.plugin.distribution))
+            o
+            for o in registered
+            if o.name == kind and (not owner or canonical(owner) == canonical(o.plugin.distribution))
         ]
         if len(matches) == 1:
             return matches[0]
@@ -138,8 +141,8 @@ class Plugins:
             owners = " and ".join(f"{o.plugin.id} {o.plugin.version}" for o in matches)
             choices = " or ".join(sorted({f"{o.plugin.distribution}/{kind}" for o in matches}))
             raise PluginError(f"{role} '{name}' is offered by {owners}", where=where, hint=f"write {choices}")
-        listed = ", ".join(f"{o.name} ({o.plugin.distribution})" for o in offers) or "none"
-        close = difflib.get_close_matches(kind, [o.name for o in offers], n=1)
+        listed = ", ".join(f"{o.name} ({o.plugin.distribution})" for o in registered) or "none"
+        close = difflib.get_close_matches(kind, [o.name for o in registered], n=1)
         suggestion = f"did you mean '{close[0]}'? " if close else ""
         broken = "; ".join(f"{p.id} is broken: {p.error}" for p in self.found.values() if p.error)
         blocked = f"; blocked: {', '.join(self.blocked)}" if self.blocked else ""
@@ -162,12 +165,12 @@ class Plugins:
         """The Balancer class of a name."""
         return self.balancer(name, where).load()
 
-    def balancer(self, name: str, where: str) -> Offer:
-        """The offer of a balancer; "fixed" is there without any plugin."""
+    def balancer(self, name: str, where: str) -> Registration:
+        """The registration of a balancer; "fixed" is there without any plugin."""
         if name == FIXED:
             from umbel.contract.balancer import FixedBalancer
 
-            return Offer("balancer", FIXED, FixedBalancer, Plugin(OWN_DISTRIBUTION, "", "balancers"))
+            return Registration("balancer", FIXED, FixedBalancer, Plugin(OWN_DISTRIBUTION, "", "balancers"))
         return self.find("balancer", name, where)
 
     def _guard_observer(self, module: object, plugin: Plugin) -> None:

@@ -85,7 +85,7 @@ def _cost(names: list[str], reports: Sequence[RunReport]) -> TableFigure:
         rows.append(
             [name, record.steps[0], record.minutes or None, 1000 * step or None, record.parameters[0] / 1e6 or None]
         )
-    return TableFigure("Steps, time, parameters", ["run", "steps", "minutes", "ms a step", "M parameters"], rows)
+    return TableFigure("Steps, time, parameters", ["run", "steps", "minutes", "ms per step", "M parameters"], rows)
 
 
 def _differences(names: list[str], reports: Sequence[RunReport]) -> TableFigure:

@@ -31,9 +31,9 @@ def describe_environment(device: torch.device, precision: str) -> dict[str, str]
 
 
 def describe_plugins(plugins: Plugins) -> list[list[str]]:
-    """Role, name, distribution and version of every kind and backbone on offer."""
+    """Role, name, distribution and version of every registered kind and backbone."""
     return [
-        [offer.role, offer.name, offer.plugin.distribution, offer.plugin.version]
+        [registration.role, registration.name, registration.plugin.distribution, registration.plugin.version]
         for role in ("task", "backbone")
-        for offer in plugins.offers(role)
+        for registration in plugins.registered(role)
     ]

@@ -33,7 +33,7 @@ _FIGURES = ("figures", "data")
 
 _TOLD = ("state", "faults", "environment", "plugins")  # text for people; the rest is names of the recipe, and numbers
 
-_NOT_TOLD = ("figure", "jpeg")  # of a figure: which it is, and what no text stands in
+_NOT_REDACTED = ("figure", "jpeg")  # of a figure: which it is, and what no text stands in
 
 
 @dataclass
@@ -141,10 +141,10 @@ def write_record(path: Path, record: Record, secrets: Secrets) -> None:
     stored = dict(vars(record))
     for key in _FIGURES:
         stored[key] = {
-            name: [_concealed(figure_to_json(one), secrets) for one in figures] for name, figures in stored[key].items()
+            name: [_redacted(figure_to_json(one), secrets) for one in figures] for name, figures in stored[key].items()
         }
     for key in _TOLD:
-        stored[key] = _concealed(stored[key], secrets)
+        stored[key] = _redacted(stored[key], secrets)
     write_json(path, _without_nan(stored))
 
 
@@ -165,11 +165,11 @@ def read_record(path: Path) -> Record:
         raise DataError(f"is not a report's record: {error}", where=where, hint="remove it and report again") from None
 
 
-def _concealed(value: Any, secrets: Secrets) -> Any:
+def _redacted(value: Any, secrets: Secrets) -> Any:
     """Texts without secrets; keys are those of figures, tasks and tables."""
     if isinstance(value, dict):
-        return {key: item if key in _NOT_TOLD else _concealed(item, secrets) for key, item in value.items()}
-    return [_concealed(item, secrets) for item in value] if isinstance(value, (list, tuple)) else secrets.conceal(value)
+        return {key: item if key in _NOT_REDACTED else _redacted(item, secrets) for key, item in value.items()}
+    return [_redacted(item, secrets) for item in value] if isinstance(value, (list, tuple)) else secrets.redact(value)
 
 
 def _without_nan(value: Any) -> Any:

@@ -31,7 +31,7 @@ def timing_panel(record: Record) -> Markup:
         share = (forward + backward) / total
         images = task.get("images", 0) / (forward + backward) if forward + backward else None
         rows.append([name, _milliseconds(forward), _milliseconds(backward), f"{share:.0%}", images])
-    note = f"Mean of {record.timed_steps} steps, the first left out; {_milliseconds(total)} a step."
+    note = f"Mean of {record.timed_steps} steps, the first left out; {_milliseconds(total)} per step."
     if record.environment.get("device") not in (None, "CPU"):
         note += " On an accelerator forward and backward are the time to queue the work; the device is awaited in wait."
     columns = ["task", "forward", "backward", "share of step", "images/s alone"]

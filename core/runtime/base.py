@@ -31,10 +31,10 @@ class Inference(Protocol):
     def forward(self, images: Tensor, task: str) -> Any:
         """Raw output of a task's head for (B, 3, H, W) uint8 images, in the runtime's precision."""
 
-    def evaluating(self) -> AbstractContextManager[None]:
+    def eval_mode(self) -> AbstractContextManager[None]:
         """Inside the block the model is in eval mode, without gradients, with the weights that are to be judged."""
 
-    def gather(self, values: Tensor) -> list[Tensor]:
+    def all_gather_tensors(self, values: Tensor) -> list[Tensor]:
         """What every rank gave, by rank: 1-dimensional CPU tensors of one type, each of its own length; every rank
         must call it."""
 
@@ -59,9 +59,9 @@ class Runtime(Inference, Protocol):
 
     @property
     def average(self) -> Average | None:
-        """The averaged weights, if there are any."""
+        """The EMA weights, if there are any."""
 
-    def place(self, batch: Batch) -> Batch:
+    def to_device(self, batch: Batch) -> Batch:
         """The batch on this runtime's device."""
 
     def backward(self, loss: Tensor) -> None:
@@ -70,19 +70,19 @@ class Runtime(Inference, Protocol):
     def gradients_finite(self) -> Tensor:
         """Whether the gradients that `step` would apply are all finite: a 0-dimensional bool on the device."""
 
-    def clear(self) -> None:
-        """Forget the gradients of this step."""
+    def zero_grad(self) -> None:
+        """Drop the gradients of this step."""
 
-    def skip(self) -> None:
-        """Pass over this step: the schedule goes on, the weights stay."""
+    def skip_step(self) -> None:
+        """Skip this step: the schedule goes on, the weights stay."""
 
     def step(self) -> Tensor:
         """Apply the accumulated gradients; returns their global norm before clipping, a 0-dimensional tensor."""
 
-    def agree(self, flags: Tensor) -> Tensor:
+    def all_reduce_max(self, flags: Tensor) -> Tensor:
         """Elementwise maximum of a small CPU tensor over all ranks, the same on each; every rank must call it."""
 
-    def rows(self, values: list[int]) -> list[list[int]]:
+    def all_gather(self, values: list[int]) -> list[list[int]]:
         """What every rank gave, by rank; every rank must call it with as many numbers."""
 
     def lr(self) -> float:
@@ -92,8 +92,8 @@ class Runtime(Inference, Protocol):
         """Inside the block a module's own parameters are whole here, as in `forward`, also for a backward pass; every
         rank must enter it."""
 
-    def hold(self, copied: Callable[[], object]) -> bool:
-        """Have the next step call `copied` before it changes anything but weights and buffers.
+    def before_update(self, callback: Callable[[], object]) -> bool:
+        """Have the next step call `callback` before it changes anything but weights and buffers.
 
         Returns:
             Whether `weights` and the like give the very tensors that training changes; else nothing is called.
@@ -103,7 +103,7 @@ class Runtime(Inference, Protocol):
         """The model's whole state by name; like the next five, every rank must call it, and rank 0 gets the tensors."""
 
     def average_weights(self) -> dict[str, Tensor]:
-        """The averaged weights, as `weights` gives the model's."""
+        """The EMA weights, as `weights` gives the model's."""
 
     def optimizer_tensors(self) -> dict[str, Tensor]:
         """The optimizer's whole state by "parameter/key"."""
@@ -112,7 +112,7 @@ class Runtime(Inference, Protocol):
         """Take over whole weights; CheckpointError lists what does not fit."""
 
     def load_average(self, tensors: dict[str, Tensor], where: str) -> None:
-        """Take over whole averaged weights; the model's own are undefined until `load_weights`."""
+        """Take over whole EMA weights; the model's own are undefined until `load_weights`."""
 
     def load_optimizer(self, tensors: dict[str, Tensor], where: str) -> None:
         """Take over an optimizer's whole state."""

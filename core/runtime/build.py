@@ -24,15 +24,15 @@ from umbel.runtime.device import choose_device
 from umbel.runtime.local import LocalRuntime
 from umbel.runtime.optim import build_optimizer
 from umbel.runtime.precision import choose_precision
-from umbel.runtime.ranks import ALONE, Ranks, launched
+from umbel.runtime.ranks import ALONE, Ranks, ranks_from_env
 
 log = logging.getLogger(__name__)
 
-Fill = Callable[[MultiTaskModel], None]
+InitWeights = Callable[[MultiTaskModel], None]
 
 
 def build(
-    recipe: Recipe, plugins: Plugins, *, pretrained: bool, fill: Fill | None = None
+    recipe: Recipe, plugins: Plugins, *, pretrained: bool, init_weights: InitWeights | None = None
 ) -> tuple[dict[str, Task[Any]], MultiTaskModel]:
     """Tasks and model, on the recipe's device; new weights are a function of the seed.
 
@@ -40,27 +40,27 @@ def build(
         recipe: the typed recipe.
         plugins: where kinds and backbones are looked up.
         pretrained: load the weights that the backbone's options name; a checkpoint brings its own.
-        fill: puts the weights of another run into the model.
+        init_weights: loads the weights of another run into the model.
     """
     tasks = build_tasks(recipe, plugins)
-    trunk = plugins.find("backbone", recipe.backbone.name, "backbone.name")
-    trunk.load()  # what its import draws must not move the weights
+    registration = plugins.find("backbone", recipe.backbone.name, "backbone.name")
+    registration.load()  # what its import draws must not move the weights
     torch.manual_seed(keyed_seed(recipe.train.seed, "backbone"))
-    backbone = make(trunk, recipe.backbone.options, name=trunk.name, where="backbone.name")
+    backbone = make(registration, recipe.backbone.options, name=registration.name, where="backbone.name")
     loaded = backbone.load_pretrained() if pretrained else ""
     chosen = recipe.train.balancer
     balancing = plugins.balancer(chosen.name, "train.balancer.name")
     balancer = make(balancing, chosen.options, tuple(tasks), name=chosen.name, where="train.balancer.name")
     model = build_model(backbone, tasks, recipe.train.seed, balancer)
-    if fill is not None:
-        fill(model)
+    if init_weights is not None:
+        init_weights(model)
     growth = recipe.growth
     if growth.mode in (FROZEN, ADAPTER):
         adapter = (growth.rank, growth.alpha) if growth.mode == ADAPTER else None
-        freeze_existing(model, growth.held, adapter, recipe.train.seed)
+        freeze_existing(model, growth.frozen_tasks, adapter, recipe.train.seed)
     if loaded:
         log.info("backbone: %s; %s", backbone.summary(), loaded)
-    model.to(choose_device(recipe.train.device, launched()))
+    model.to(choose_device(recipe.train.device, ranks_from_env()))
     if recipe.train.channels_last:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return tasks, model
@@ -78,12 +78,12 @@ def build_runtime(
         )
     if model.balancer.gradient_every:
         raise ConfigError(
-            "measures gradients on the trunk, which DeepSpeed does not give between its own backward passes",
+            "measures gradients on the backbone, which DeepSpeed does not give between its own backward passes",
             where="train.balancer",
             hint="use loss_scale or uncertainty, or train in one process without a deepspeed block",
         )
     from umbel.runtime.deepspeed import DeepSpeedRuntime
 
-    bf16 = bool(ranks.agree(torch.tensor([precision == "bf16"], dtype=torch.int64))[0])
+    bf16 = bool(ranks.all_reduce_max(torch.tensor([precision == "bf16"], dtype=torch.int64))[0])
     agreed = "bf16" if bf16 else "fp32"
     return DeepSpeedRuntime(model, optimizer, recipe, precision=agreed, total_steps=steps, ranks=ranks)

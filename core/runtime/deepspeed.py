@@ -68,7 +68,7 @@ class DeepSpeedRuntime:
         model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # shards are flat
         deepspeed = import_deepspeed(self.device)
         config = engine_config(recipe, ranks.world_size)
-        if ranks.leads:
+        if ranks.is_main_process:
             log.info("%s", describe(config, recipe, ranks.world_size))
         try:
             self.engine = deepspeed.initialize(
@@ -81,15 +81,15 @@ class DeepSpeedRuntime:
         limit_waiting(recipe.train.timeout)
         self.engine.enable_backward_allreduce = self.stage > 0  # at stage 0 the norm is wanted before the step
         self.shards = make_shards(self.stage, model, self.engine, deepspeed.zero.GatheredParameters)
-        self.shards.settle()  # fails now rather than after the first step
+        self.shards.after_step()  # fails now rather than after the first step
         self.statistics = BatchStatistics(model)
         masters = [flat for flat, _ in self.shards.flats()]
         self.average = (
             ShardAverage(masters, self.statistics.tensors, recipe.train.ema_decay) if recipe.train.ema_decay else None
         )
-        self._in_step = False  # inside `evaluating`, where ranks may run different numbers of forwards
+        self._in_step = False  # inside `eval_mode`, where ranks may run different numbers of forwards
 
-    def place(self, batch: Batch) -> Batch:
+    def to_device(self, batch: Batch) -> Batch:
         return move_batch(batch, self.device, self.memory_format)
 
     def forward(self, images: Tensor, task: str) -> Any:
@@ -101,37 +101,38 @@ class DeepSpeedRuntime:
         self.engine.backward(loss)
 
     def gradients_finite(self) -> Tensor:
-        """Whether what this rank holds of the step's gradients is finite: ranks may differ, `agree` on it."""
+        """Whether what this rank holds of the step's gradients is finite: ranks may differ, `all_reduce_max` settles
+        it."""
         gradients = self.shards.gradients()
         norm = torch.nn.utils.get_total_norm(gradients) if gradients else torch.zeros(())
         return torch.isfinite(norm).to(self.device)
 
-    def clear(self) -> None:
+    def zero_grad(self) -> None:
         self.shards.forget()
 
-    def skip(self) -> None:
-        self.clear()
+    def skip_step(self) -> None:
+        self.zero_grad()
         self.steps_done += 1
 
     def step(self) -> Tensor:
         for group in self.engine.optimizer.param_groups:
             group["lr"] = group["initial_lr"] * self._factor()
         norm = self._replicated_step() if self.stage == 0 else self._sharded_step()
-        self.shards.settle()
+        self.shards.after_step()
         self.statistics.average_over(self.world_size)
         self.steps_done += 1
         if self.average is not None:
             self.average.update()
         return norm
 
-    def agree(self, flags: Tensor) -> Tensor:
-        return self.ranks.agree(flags)
+    def all_reduce_max(self, flags: Tensor) -> Tensor:
+        return self.ranks.all_reduce_max(flags)
 
-    def rows(self, values: list[int]) -> list[list[int]]:
-        return self.ranks.rows(values)
+    def all_gather(self, values: list[int]) -> list[list[int]]:
+        return self.ranks.all_gather(values)
 
-    def gather(self, values: Tensor) -> list[Tensor]:
-        return self.ranks.gather(values)
+    def all_gather_tensors(self, values: Tensor) -> list[Tensor]:
+        return self.ranks.all_gather_tensors(values)
 
     def lr(self) -> float:
         return self.optim.lr * self._factor()
@@ -141,7 +142,7 @@ class DeepSpeedRuntime:
         return self.shards.whole(parameters) if parameters else nullcontext()
 
     @contextmanager
-    def evaluating(self) -> Iterator[None]:
+    def eval_mode(self) -> Iterator[None]:
         training = self.model.training
         self.engine.eval()
         try:
@@ -153,18 +154,18 @@ class DeepSpeedRuntime:
             self._in_step = False
             self.engine.train(training)
 
-    def hold(self, copied: Callable[[], object]) -> bool:
+    def before_update(self, callback: Callable[[], object]) -> bool:
         return False  # what is gathered is copied
 
     def weights(self) -> dict[str, Tensor]:
-        return whole_weights(self.model, self.shards, keep=self.ranks.leads)
+        return whole_weights(self.model, self.shards, keep=self.ranks.is_main_process)
 
     def average_weights(self) -> dict[str, Tensor]:
         with self._averaged():
             return self.weights()
 
     def optimizer_tensors(self) -> dict[str, Tensor]:
-        return self.shards.optimizer_tensors(keep=self.ranks.leads)
+        return self.shards.optimizer_tensors(keep=self.ranks.is_main_process)
 
     def load_weights(self, tensors: dict[str, Tensor], where: str) -> None:
         with self.shards.whole(list(self.model.parameters()), write=True):
@@ -200,7 +201,7 @@ class DeepSpeedRuntime:
         return torch.as_tensor(self.engine.get_global_grad_norm()).cpu()
 
     def _refusal(self) -> TrainingError:
-        self.clear()
+        self.zero_grad()
         return TrainingError(
             f"the gradient norm is not finite in step {self.steps_done + 1}",
             hint="lower optim.lr or use train.precision=fp32; no weight was changed",
@@ -211,7 +212,7 @@ class DeepSpeedRuntime:
 
     @contextmanager
     def _averaged(self) -> Iterator[None]:
-        """The model holds the averaged weights inside the block, on all ranks.
+        """The model holds the EMA weights inside the block, on all ranks.
 
         An error of one of several ranks ends the job: the others may be anywhere, so nothing is put back with them.
         """
@@ -232,13 +233,13 @@ class DeepSpeedRuntime:
     def _announce(self, task: str) -> None:
         """Say which head runs next; at stage 3 a forward is a collective, so ranks that are done run it too."""
         wanted = 1 + list(self.sizes).index(task)
-        running = int(self.agree(torch.tensor([wanted]))[0])
+        running = int(self.all_reduce_max(torch.tensor([wanted]))[0])
         if running != wanted:
             raise TrainingError(f"rank {self.rank} evaluates task '{task}' while another rank evaluates another task")
 
     def _keep_step(self) -> None:
-        """Run stand-in forwards until no rank has a real one left."""
-        while self._in_step and (running := int(self.agree(torch.tensor([0]))[0])):
+        """Run dummy forwards until no rank has a real one left."""
+        while self._in_step and (running := int(self.all_reduce_max(torch.tensor([0]))[0])):
             task = list(self.sizes)[running - 1]
             self.engine(torch.zeros((1, 3, *self.sizes[task]), dtype=torch.uint8, device=self.device), task)
 

@@ -16,7 +16,7 @@ from umbel.runtime.precision import autocast
 
 
 class InferenceModel:
-    """A model on one device, without optimizer or averaged weights.
+    """A model on one device, without optimizer or EMA weights.
 
     Args:
         model: the model, already on its device, with the weights to judge.
@@ -33,7 +33,7 @@ class InferenceModel:
         self.device = next(model.parameters()).device
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
 
-    def place(self, batch: Batch) -> Batch:
+    def to_device(self, batch: Batch) -> Batch:
         """The batch on the model's device."""
         return move_batch(batch, self.device, self.memory_format)
 
@@ -53,7 +53,7 @@ class InferenceModel:
             return self.model.heads[task](features)
 
     @contextmanager
-    def evaluating(self) -> Iterator[None]:
+    def eval_mode(self) -> Iterator[None]:
         """Inside the block the model is in eval mode, without gradients."""
         training = self.model.training
         self.model.eval()
@@ -63,6 +63,6 @@ class InferenceModel:
         finally:
             self.model.train(training)
 
-    def gather(self, values: Tensor) -> list[Tensor]:
+    def all_gather_tensors(self, values: Tensor) -> list[Tensor]:
         """What every rank gave: here there is one."""
         return [values]

@@ -46,7 +46,7 @@ class LocalRuntime(InferenceModel):
         self.average = WeightAverage(model, train.ema_decay) if train.ema_decay else None
         self.steps_done = 0
         self._norm: Tensor | None = None  # of this step's gradients, once known
-        self._copied: Callable[[], object] | None = None
+        self._before_update: Callable[[], object] | None = None
         self._parameters = [p for group in optimizer.param_groups for p in group["params"]]
 
     def backward(self, loss: Tensor) -> None:
@@ -57,17 +57,17 @@ class LocalRuntime(InferenceModel):
         self._norm = torch.nn.utils.get_total_norm([p.grad for p in self._parameters if p.grad is not None])
         return torch.isfinite(self._norm).to(self.device)
 
-    def clear(self) -> None:
+    def zero_grad(self) -> None:
         self.optimizer.zero_grad(set_to_none=True)
         self._norm = None
 
-    def skip(self) -> None:
-        self._let_go()
-        self.clear()
+    def skip_step(self) -> None:
+        self._call_before_update()
+        self.zero_grad()
         self.steps_done += 1
 
     def step(self) -> Tensor:
-        self._let_go()
+        self._call_before_update()
         for group in self.optimizer.param_groups:
             group["lr"] = group["initial_lr"] * self._factor()
         if self._norm is None:
@@ -77,16 +77,16 @@ class LocalRuntime(InferenceModel):
         if self.optim.clip_norm is not None:
             torch.nn.utils.clip_grads_with_norm_(self._parameters, self.optim.clip_norm, norm)
         self.optimizer.step()
-        self.clear()
+        self.zero_grad()
         self.steps_done += 1
         if self.average is not None:
             self.average.update()
         return norm
 
-    def agree(self, flags: Tensor) -> Tensor:
+    def all_reduce_max(self, flags: Tensor) -> Tensor:
         return flags
 
-    def rows(self, values: list[int]) -> list[list[int]]:
+    def all_gather(self, values: list[int]) -> list[list[int]]:
         return [values]
 
     def lr(self) -> float:
@@ -96,12 +96,12 @@ class LocalRuntime(InferenceModel):
         return nullcontext()
 
     @contextmanager
-    def evaluating(self) -> Iterator[None]:
-        with super().evaluating(), self.average.applied() if self.average else nullcontext():
+    def eval_mode(self) -> Iterator[None]:
+        with super().eval_mode(), self.average.applied() if self.average else nullcontext():
             yield
 
-    def hold(self, copied: Callable[[], object]) -> bool:
-        self._copied = copied
+    def before_update(self, callback: Callable[[], object]) -> bool:
+        self._before_update = callback
         return True
 
     def weights(self) -> dict[str, Tensor]:
@@ -140,10 +140,10 @@ class LocalRuntime(InferenceModel):
                     key: value.clone() if key == "step" else _like(value, parameter) for key, value in entries.items()
                 }
 
-    def _let_go(self) -> None:
-        if self._copied is not None:
-            self._copied()
-            self._copied = None
+    def _call_before_update(self) -> None:
+        if self._before_update is not None:
+            self._before_update()
+            self._before_update = None
 
     def _factor(self) -> float:
         return lr_factor(self.steps_done, self.total_steps, self.optim)

@@ -21,7 +21,7 @@ class Ranks:
     """This process among those that train together.
 
     Args:
-        rank: its number, 0 leads: it alone prints and writes.
+        rank: its number; 0 is the main process, which alone prints and writes.
         world_size: how many there are.
         local_rank: its number on this machine, which is that of its device.
     """
@@ -31,18 +31,18 @@ class Ranks:
     local_rank: int = 0
 
     @property
-    def leads(self) -> bool:
+    def is_main_process(self) -> bool:
         return self.rank == 0
 
-    def agree(self, flags: Tensor) -> Tensor:
+    def all_reduce_max(self, flags: Tensor) -> Tensor:
         """Elementwise maximum of a small tensor over all ranks, on its device; every rank must call it."""
         if self.world_size == 1:
             return flags
-        agreed = flags.detach().cpu().clone()
-        dist.all_reduce(agreed, dist.ReduceOp.MAX)
-        return agreed.to(flags.device)
+        reduced = flags.detach().cpu().clone()
+        dist.all_reduce(reduced, dist.ReduceOp.MAX)
+        return reduced.to(flags.device)
 
-    def rows(self, values: list[int]) -> list[list[int]]:
+    def all_gather(self, values: list[int]) -> list[list[int]]:
         """What every rank gave, by rank; every rank must call it with as many 64-bit numbers."""
         if self.world_size == 1:
             return [values]
@@ -51,12 +51,12 @@ class Ranks:
         dist.all_gather(rows, mine)
         return [row.tolist() for row in rows]
 
-    def gather(self, values: Tensor) -> list[Tensor]:
+    def all_gather_tensors(self, values: Tensor) -> list[Tensor]:
         """What every rank gave, by rank: 1-dimensional CPU tensors of one type, each of its own length; every rank
         must call it."""
         if self.world_size == 1:
             return [values]
-        lengths = [row[0] for row in self.rows([len(values)])]
+        lengths = [row[0] for row in self.all_gather([len(values)])]
         mine = torch.zeros(max(lengths), dtype=values.dtype)
         mine[: len(values)] = values
         rows = [torch.empty_like(mine) for _ in lengths]
@@ -67,7 +67,7 @@ class Ranks:
 ALONE = Ranks()
 
 
-def launched() -> Ranks:
+def ranks_from_env() -> Ranks:
     """What `deepspeed` or `torchrun` wrote into the environment; a single process without a launcher."""
     try:
         rank, world_size, local_rank = (
@@ -80,11 +80,11 @@ def launched() -> Ranks:
     return Ranks(rank, world_size, local_rank)
 
 
-def join(ranks: Ranks, device: torch.device, timeout: float) -> None:
-    """Meet the other processes, once a process: small messages go by gloo, tensors on a GPU by NCCL.
+def init_process_group(ranks: Ranks, device: torch.device, timeout: float) -> None:
+    """Connect to the other processes, once a process: small messages go by gloo, tensors on a GPU by NCCL.
 
     Args:
-        ranks: from `launched`.
+        ranks: from `ranks_from_env`.
         device: where the model is.
         timeout: seconds that a message may take before the job ends.
     """
@@ -127,7 +127,7 @@ def limit_waiting(timeout: float) -> None:
         limit(timedelta(seconds=timeout), group)
 
 
-def leave(code: int) -> None:
+def exit_now(code: int) -> None:
     """End a process of a distributed job at once: tidying up would wait for the others."""
     sys.stdout.flush()
     sys.stderr.flush()
@@ -136,4 +136,4 @@ def leave(code: int) -> None:
 
 def _end_job(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     sys.__excepthook__(kind, error, trace)
-    leave(1)
+    exit_now(1)

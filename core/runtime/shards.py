@@ -50,7 +50,7 @@ class Shards:
         for parameter in self.parameters:
             parameter.grad = None
 
-    def settle(self) -> None:
+    def after_step(self) -> None:
         """To be called after every step."""
 
     def publish(self) -> None:
@@ -142,7 +142,7 @@ class StateShards(Shards):
             zero._offload_accumulated_param_ids = set()
             zero.reset_cpu_buffers()
 
-    def settle(self) -> None:
+    def after_step(self) -> None:
         clear_offloaded(self)
 
     def publish(self) -> None:
@@ -192,7 +192,7 @@ class WeightShards(Shards):
             zero._offload_boundary_param_ids.clear()
             zero.reset_cpu_buffers()
 
-    def settle(self) -> None:
+    def after_step(self) -> None:
         self._buffer().zero_()  # else a head whose backward is not the step's first adds to its old gradient
         clear_offloaded(self)
 

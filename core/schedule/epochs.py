@@ -19,14 +19,14 @@ def steps_per_epoch(plan: Plan, batches: Mapping[str, float]) -> int:
     return max(math.ceil(math.ceil(count) / rates[name] - 1e-9) for name, count in batches.items())
 
 
-def passes(plan: Plan, batches: Mapping[str, float], step: int) -> dict[str, float]:
+def epochs_seen(plan: Plan, batches: Mapping[str, float], step: int) -> dict[str, float]:
     """How many times each task has seen its data when `step` steps are done."""
     return {name: plan.taken(name, step) / count for name, count in batches.items()}
 
 
 def passes_text(plan: Plan, batches: Mapping[str, float], step: int) -> str:
     """ "seen road 11.80 times, signs 15.00 times; per epoch of road: signs 1.27 times"."""
-    seen = passes(plan, batches, step)
+    seen = epochs_seen(plan, batches, step)
     counted = "seen " + ", ".join(f"{name} {times:.2f} times" for name, times in seen.items())
     if len(seen) == 1:
         return counted

@@ -17,8 +17,8 @@ from umbel.contract.options import option_docs
 from umbel.contract.randomness import keyed_generator
 from umbel.contract.types import Batch, Losses, Sample
 from umbel.data.datasets import dataset_length
-from umbel.testing.bench import Bench
 from umbel.testing.fault import expect
+from umbel.testing.fixture import TaskFixture
 from umbel.testing.isolation import global_randomness_untouched
 from umbel.testing.same import difference
 
@@ -35,16 +35,16 @@ def check_options(options: type) -> None:
     )
 
 
-def check_samples(bench: Bench) -> None:
+def check_samples(fixture: TaskFixture) -> None:
     """Both splits give whole, distinct samples, the same ones whenever they are read."""
     for split in SPLITS:
         with global_randomness_untouched(f"dataset('{split}')"):
-            samples = bench.samples(split)
+            samples = fixture.samples(split)
         for sample in samples:
             _check_sample(sample, split)
         ids = [sample.id for sample in samples]
         expect(len(set(ids)) == len(ids), f"sample ids of '{split}' repeat: {ids}")
-        again = bench.new_task().dataset(split)
+        again = fixture.new_task().dataset(split)
         expect(dataset_length(again) >= len(samples), f"dataset('{split}') has another length when it is made again")
         found = difference([again[index] for index in range(len(samples))], samples, path="sample")
         expect(
@@ -53,11 +53,11 @@ def check_samples(bench: Bench) -> None:
         )
 
 
-def check_sources(bench: Bench) -> bool:
+def check_sources(fixture: TaskFixture) -> bool:
     """Where a task names the sources of its samples, they are those of the samples; False where it names none."""
     for split in SPLITS:
-        dataset, samples = bench.task.dataset(split), bench.samples(split)
-        found = sources_of(bench.task, dataset)
+        dataset, samples = fixture.task.dataset(split), fixture.samples(split)
+        found = sources_of(fixture.task, dataset)
         if found is None:
             return False
         sources = list(found)
@@ -85,10 +85,10 @@ def _check_sample(sample: Any, split: str) -> None:
     )
 
 
-def check_augment(bench: Bench) -> None:
+def check_augment(fixture: TaskFixture) -> None:
     """A training view is a pure function of sample and key, of the input size, and leaves the stored sample alone."""
-    task, size = bench.task, bench.contract.input_size
-    for sample in bench.samples("train"):
+    task, size = fixture.task, fixture.contract.input_size
+    for sample in fixture.samples("train"):
         stored = copy.deepcopy(sample)
         with global_randomness_untouched("augment()"):
             views = [task.augment(sample, keyed_generator("augment", key)) for key in range(4)]
@@ -102,17 +102,17 @@ def check_augment(bench: Bench) -> None:
             )
             expect(view.image.dtype == np.uint8, f"augment() makes {view.image.dtype} images, not uint8")
         again = task.augment(sample, keyed_generator("augment", 0))
-        fresh = bench.new_task().augment(copy.deepcopy(sample), keyed_generator("augment", 0))
+        fresh = fixture.new_task().augment(copy.deepcopy(sample), keyed_generator("augment", 0))
         found = difference(again, views[0], path="sample") or difference(fresh, views[0], path="sample")
         expect(
             not found, f"augment() with the same key gives another sample: {found}; draw only from the rng handed in"
         )
 
 
-def check_batch(bench: Bench) -> None:
+def check_batch(fixture: TaskFixture) -> None:
     """Batches hold uint8 images and targets that core can move to a device."""
-    batch = bench.batch()
-    count, size = bench.contract.batch_size, bench.contract.input_size
+    batch = fixture.batch()
+    count, size = fixture.contract.batch_size, fixture.contract.input_size
     expect(isinstance(batch, Batch), f"collate() returns {type(batch).__name__}, not umbel.Batch")
     shape = tuple(batch.images.shape)
     fits = shape == (count, 3, *size) and batch.images.dtype == torch.uint8

@@ -15,10 +15,10 @@ from umbel.contract.task import Task
 from umbel.contract.task_config import TtaConfig
 from umbel.contract.types import Sample, View, round_up
 from umbel.evaluate.evaluate import compute_scores
-from umbel.testing.bench import Bench
 from umbel.testing.fault import ContractFault, expect
+from umbel.testing.fixture import TaskFixture
+from umbel.testing.pyramid import STRIDES
 from umbel.testing.same import arrays_in, difference
-from umbel.testing.trunk import STRIDES
 
 TOLERANCE = 1e-4
 
@@ -28,16 +28,16 @@ UNTRAINED = 5  # models whose predictions are wrong ones
 
 
 def some_views(size: tuple[int, int]) -> list[View]:
-    """Views of an image: as it is, enlarged, and both mirrored, padded to what the trunk takes."""
+    """Views of an image: as it is, enlarged, and both mirrored, padded to what the backbone takes."""
     frames = [size, (round(size[0] * 1.5), round(size[1] * 1.5))]
     return [View(frame, hflip, round_up(frame, STRIDES[-1])) for frame in frames for hflip in (False, True)]
 
 
-def check_decode(bench: Bench) -> None:
+def check_decode(fixture: TaskFixture) -> None:
     """Every view of the task decodes and restores to one prediction an image, in the frame of the image."""
-    task = bench.new_task(tta=TtaConfig(scales=[1.0, 1.5], hflip=True))
-    model = bench.new_model(task)
-    for sample in bench.samples("val")[:2]:
+    task = fixture.new_task(tta=TtaConfig(scales=[1.0, 1.5], hflip=True))
+    model = fixture.new_model(task)
+    for sample in fixture.samples("val")[:2]:
         views = task.views(sample.size)
         expect(
             bool(views) and all(isinstance(view, View) for view in views), "views() must return at least one umbel.View"
@@ -48,7 +48,7 @@ def check_decode(bench: Bench) -> None:
                 round_up(frame, STRIDES[-1]) == frame,
                 f"views() makes a frame of {frame}, not divisible by the largest stride {STRIDES[-1]}: pad with canvas",
             )
-            decoded = task.decode(bench.output(model, view, sample), view)
+            decoded = task.decode(fixture.output(model, view, sample), view)
             expect(len(decoded) == 1, f"decode() gives {len(decoded)} predictions for 1 image")
             restored = task.restore(decoded[0], view, sample.size)
             for array in arrays_in(restored):
@@ -63,21 +63,21 @@ def check_decode(bench: Bench) -> None:
                 )
 
 
-def ideal_scores(bench: Bench, make_view: Any, shown_as: Any = None) -> float:
+def ideal_scores(fixture: TaskFixture, make_view: Any, shown_as: Any = None) -> float:
     """The main metric of the ideal predictions in a view of every validation sample, restored and merged."""
-    task, metric = bench.task, bench.task.metric()
-    for sample in bench.samples("val"):
+    task, metric = fixture.task, fixture.task.metric()
+    for sample in fixture.samples("val"):
         view = make_view(sample.size)
-        prediction = bench.contract.ideal(task, sample, view)
+        prediction = fixture.contract.ideal(task, sample, view)
         restored = task.restore(prediction, shown_as(view) if shown_as else view, sample.size)
         metric.update([task.merge(iter([restored]))], [sample.target])
     return compute_scores(task, metric)[task.main_metric]
 
 
-def check_geometry(bench: Bench) -> None:
+def check_geometry(fixture: TaskFixture) -> None:
     """The ideal prediction of a mirrored, enlarged or padded view, restored, is still the target."""
-    task, least = bench.task, bench.contract.ideal_score
-    plain = ideal_scores(bench, lambda size: some_views(size)[0])
+    task, least = fixture.task, fixture.contract.ideal_score
+    plain = ideal_scores(fixture, lambda size: some_views(size)[0])
     main = task.main_metric
     expect(
         plain >= least,
@@ -85,10 +85,10 @@ def check_geometry(bench: Bench) -> None:
         "ideal(), decode() or metric() is wrong",
     )
     for index in range(1, 4):
-        view = some_views(bench.samples("val")[0].size)[index]
+        view = some_views(fixture.samples("val")[0].size)[index]
         name = f"{'mirrored ' if view.hflip else ''}view of {view.size}, canvas {view.canvas}"
         try:
-            score = ideal_scores(bench, lambda size, index=index: some_views(size)[index])
+            score = ideal_scores(fixture, lambda size, index=index: some_views(size)[index])
         except (RuntimeError, ValueError, IndexError) as error:  # shapes that do not fit
             raise ContractFault(
                 f"restore() does not bring a {name} back to the image: metric() says {error}"
@@ -97,7 +97,7 @@ def check_geometry(bench: Bench) -> None:
             score >= least,
             f"restore() does not bring a {name} back to the image: {main} {score:.3f}, {plain:.3f} without it",
         )
-    unturned = ideal_scores(bench, lambda size: some_views(size)[1], lambda view: replace(view, hflip=False))
+    unturned = ideal_scores(fixture, lambda size: some_views(size)[1], lambda view: replace(view, hflip=False))
     expect(
         unturned < plain,
         f"mirrored predictions score {main} {unturned:.3f} too: "
@@ -105,20 +105,20 @@ def check_geometry(bench: Bench) -> None:
     )
 
 
-def has_geometry(bench: Bench) -> bool:
+def has_geometry(fixture: TaskFixture) -> bool:
     """Whether predictions depend on the view they were made in, so that `restore` has to bring them back.
 
     The ideal ones of a mirrored and enlarged view then differ from those of the image. Where the contract gives none,
     `restore` gives back something else than the prediction of an untrained model.
     """
-    task = bench.task
-    for sample in bench.samples("val"):
+    task = fixture.task
+    for sample in fixture.samples("val"):
         plain, *_, turned = some_views(sample.size)
-        ideal = bench.contract.ideal(task, sample, turned)
-        if ideal is not None and difference(ideal, bench.contract.ideal(task, sample, plain), TOLERANCE):
+        ideal = fixture.contract.ideal(task, sample, turned)
+        if ideal is not None and difference(ideal, fixture.contract.ideal(task, sample, plain), TOLERANCE):
             return True
         if ideal is None:
-            (prediction,) = task.decode(bench.output(bench.new_model(), turned, sample), turned)
+            (prediction,) = task.decode(fixture.output(fixture.new_model(), turned, sample), turned)
             before = copy.deepcopy(prediction)
             restored = task.restore(prediction, turned, sample.size)
             if restored is not prediction or difference(restored, before):
@@ -126,14 +126,14 @@ def has_geometry(bench: Bench) -> bool:
     return False
 
 
-def check_merge(bench: Bench) -> None:
+def check_merge(fixture: TaskFixture) -> None:
     """Merging two equal views gives what one gives, from an iterator, and leaves the views as they are."""
-    task = bench.task
-    for sample in bench.samples("val"):
-        one = prediction_of(bench, sample)
+    task = fixture.task
+    for sample in fixture.samples("val"):
+        one = prediction_of(fixture, sample)
         views = [copy.deepcopy(one), copy.deepcopy(one)]
         merged = task.merge(iter(views))
-        other = prediction_of(bench, sample, ideal=False)
+        other = prediction_of(fixture, sample, ideal=False)
         given = [copy.deepcopy(one), copy.deepcopy(other)]
         task.merge(iter(given))
         found = difference(given, [one, other], path="views")
@@ -142,28 +142,28 @@ def check_merge(bench: Bench) -> None:
         expect(not found, f"merge() of two equal views is not the prediction of one: {found}")
 
 
-def can_merge(bench: Bench) -> bool:
+def can_merge(fixture: TaskFixture) -> bool:
     """Whether the task merges views at all; a ConfigError says that it does not."""
-    one = prediction_of(bench, bench.samples("val")[0])
+    one = prediction_of(fixture, fixture.samples("val")[0])
     try:
-        bench.task.merge(iter([one, one]))
+        fixture.task.merge(iter([one, one]))
     except ConfigError:
         return False
     return True
 
 
-def check_metric(bench: Bench) -> None:
+def check_metric(fixture: TaskFixture) -> None:
     """Scores by name, the main one among them; the same at once, in pieces, and from two processes."""
-    task, samples = bench.task, bench.samples("val")
-    predictions = mixed_predictions(bench, samples)
+    task, samples = fixture.task, fixture.samples("val")
+    predictions = mixed_predictions(fixture, samples)
     targets = [sample.target for sample in samples]
     pairs = list(zip(predictions, targets, strict=True))
-    at_once = scores_of(bench, [pairs])
+    at_once = scores_of(fixture, [pairs])
     expect(
         task.main_metric in at_once,
         f"metric() gives {', '.join(at_once) or 'nothing'}, not '{task.main_metric}', the main metric",
     )
-    found = difference(scores_of(bench, [[pair] for pair in pairs]), at_once, TOLERANCE, "scores")
+    found = difference(scores_of(fixture, [[pair] for pair in pairs]), at_once, TOLERANCE, "scores")
     expect(
         not found,
         f"metric() scores samples one by one otherwise than at once: {found}; average over samples, not over updates",
@@ -180,22 +180,22 @@ def check_metric(bench: Bench) -> None:
     expect(not found, f"a metric that was reset remembers: {found}; {DECLARE}")
 
 
-def check_metric_direction(bench: Bench) -> None:
+def check_metric_direction(fixture: TaskFixture) -> None:
     """The ideal predictions score higher than wrong ones: the main metric is higher for better.
 
     On a few samples one untrained model may be right by luck, so several are asked, and what is ideal for other samples
     as well. Of a metric that is lower for better nearly all of them score above the ideal; where none of them differs
     from it, the data cannot tell.
     """
-    task, samples = bench.task, bench.samples("val")
+    task, samples = fixture.task, fixture.samples("val")
     targets = [sample.target for sample in samples]
-    ideal = ideal_scores(bench, lambda size: some_views(size)[0])
+    ideal = ideal_scores(fixture, lambda size: some_views(size)[0])
     wrong = [
-        _main_score(task, [prediction_of(bench, sample, ideal=False, seed=seed) for sample in samples], targets)
+        _main_score(task, [prediction_of(fixture, sample, ideal=False, seed=seed) for sample in samples], targets)
         for seed in range(UNTRAINED)
     ]
     if len({sample.size for sample in samples}) == 1:  # a prediction fits another image
-        exchanged = [prediction_of(bench, sample) for sample in samples]
+        exchanged = [prediction_of(fixture, sample) for sample in samples]
         for by in range(1, len(samples)):
             wrong.append(_main_score(task, [*exchanged[by:], *exchanged[:by]], targets))
     above = [score for score in wrong if score > ideal + TOLERANCE * abs(ideal)]
@@ -214,15 +214,15 @@ def _main_score(task: Task[Any], restored: list[Any], targets: list[Any]) -> flo
     return compute_scores(task, metric)[task.main_metric]
 
 
-def check_oracle(bench: Bench) -> bool:
+def check_oracle(fixture: TaskFixture) -> bool:
     """The metric against the contract's naive one; False if it has none."""
-    task, samples = bench.task, bench.samples("val")
-    predictions = mixed_predictions(bench, samples)
+    task, samples = fixture.task, fixture.samples("val")
+    predictions = mixed_predictions(fixture, samples)
     targets = [sample.target for sample in samples]
-    expected = bench.contract.oracle(task, predictions, targets)
+    expected = fixture.contract.oracle(task, predictions, targets)
     if expected is None:
         return False
-    scores = scores_of(bench, [list(zip(predictions, targets, strict=True))])
+    scores = scores_of(fixture, [list(zip(predictions, targets, strict=True))])
     for name, value in expected.items():
         expect(name in scores, f"metric() gives no '{name}', which the oracle does")
         close = math.isclose(scores[name], value, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
@@ -248,24 +248,24 @@ def _merged(task: Task[Any], pairs: list[tuple[Any, Any]]) -> Metric | None:
     return first
 
 
-def mixed_predictions(bench: Bench, samples: list[Sample]) -> list[Any]:
+def mixed_predictions(fixture: TaskFixture, samples: list[Sample]) -> list[Any]:
     """Merged predictions, good and bad in turn where the contract gives ideal ones."""
-    restored = [prediction_of(bench, sample, ideal=index % 2 == 0) for index, sample in enumerate(samples)]
-    return [bench.task.merge(iter([prediction])) for prediction in restored]
+    restored = [prediction_of(fixture, sample, ideal=index % 2 == 0) for index, sample in enumerate(samples)]
+    return [fixture.task.merge(iter([prediction])) for prediction in restored]
 
 
-def prediction_of(bench: Bench, sample: Sample, *, ideal: bool = True, seed: int = 0) -> Any:
+def prediction_of(fixture: TaskFixture, sample: Sample, *, ideal: bool = True, seed: int = 0) -> Any:
     """A restored prediction of one plain view: the ideal one where the contract gives it, else a fresh model's."""
     view = some_views(sample.size)[0]
-    prediction = bench.contract.ideal(bench.task, sample, view) if ideal else None
+    prediction = fixture.contract.ideal(fixture.task, sample, view) if ideal else None
     if prediction is None:
-        (prediction,) = bench.task.decode(bench.output(bench.new_model(seed=seed), view, sample), view)
-    return bench.task.restore(prediction, view, sample.size)
+        (prediction,) = fixture.task.decode(fixture.output(fixture.new_model(seed=seed), view, sample), view)
+    return fixture.task.restore(prediction, view, sample.size)
 
 
-def scores_of(bench: Bench, updates: list[list[tuple[Any, Any]]]) -> dict[str, float]:
+def scores_of(fixture: TaskFixture, updates: list[list[tuple[Any, Any]]]) -> dict[str, float]:
     """The metric of (prediction, target) pairs, a list of them an update."""
-    metric = bench.task.metric()
+    metric = fixture.task.metric()
     for pairs in updates:
         metric.update([p for p, _ in pairs], [t for _, t in pairs])
     return floats(metric.compute())

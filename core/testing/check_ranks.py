@@ -11,9 +11,9 @@ import torch.distributed as dist
 from umbel.contract.defaults import reporter_of
 from umbel.contract.errors import PluginError
 from umbel.evaluate.metric_states import apart, pack, unite
-from umbel.testing.bench import NAME, Bench
 from umbel.testing.check_predictions import DECLARE, TOLERANCE, floats, mixed_predictions, prediction_of, scores_of
 from umbel.testing.fault import ContractFault, expect
+from umbel.testing.fixture import NAME, TaskFixture
 from umbel.testing.same import difference
 
 _WAITS = (
@@ -59,17 +59,17 @@ def in_company(what: str) -> Iterator[None]:
     )
 
 
-def check_company(bench: Bench) -> None:
+def check_company(fixture: TaskFixture) -> None:
     """No method of the task waits for another rank: ranks have different numbers of images."""
-    task, kind, samples = bench.task, bench.kind, bench.samples("val")
-    batch = bench.batch()
-    output = bench.new_model().train()(batch.images, NAME)
+    task, kind, samples = fixture.task, fixture.kind, fixture.samples("val")
+    batch = fixture.batch()
+    output = fixture.new_model().train()(batch.images, NAME)
     with in_company(f"{kind}.loss()"):
         task.loss(output, batch.targets)
-    predictions = mixed_predictions(bench, samples)
+    predictions = mixed_predictions(fixture, samples)
     with in_company(f"decode(), restore() or merge() of {kind}"):
         for sample in samples:
-            task.merge(iter([prediction_of(bench, sample, ideal=False)]))
+            task.merge(iter([prediction_of(fixture, sample, ideal=False)]))
     metric, reporter = task.metric(), reporter_of(task)
     for sample, prediction in zip(samples, predictions, strict=True):
         with in_company(f"{kind}.metric().update()"):
@@ -82,12 +82,12 @@ def check_company(bench: Bench) -> None:
         metric.compute()
 
 
-def check_shares(bench: Bench) -> None:
+def check_shares(fixture: TaskFixture) -> None:
     """The states of two and three ranks, one of them without an image, give every rank the scores of one process."""
-    task, samples = bench.task, bench.samples("val")
+    task, samples = fixture.task, fixture.samples("val")
     targets = [sample.target for sample in samples]
-    pairs = list(zip(mixed_predictions(bench, samples), targets, strict=True))
-    at_once = scores_of(bench, [pairs])
+    pairs = list(zip(mixed_predictions(fixture, samples), targets, strict=True))
+    at_once = scores_of(fixture, [pairs])
     for shares in ([pairs[:-1], pairs[-1:]], [[], pairs[:1], pairs[1:]], [pairs, [], []]):
         metrics = [task.metric() for _ in shares]
         for metric, share in zip(metrics, shares, strict=True):
@@ -101,7 +101,7 @@ def check_shares(bench: Bench) -> None:
             with apart():
                 scored = [floats(metric.compute()) for metric in metrics]
         except PluginError as error:
-            raise ContractFault(f"{bench.kind}: {error}") from error
+            raise ContractFault(f"{fixture.kind}: {error}") from error
         except (RuntimeError, ValueError, IndexError, TypeError, KeyError) as error:
             raise ContractFault(
                 f"metric() of ranks with {images} images raises {type(error).__name__}: {error}; {DECLARE}"

@@ -9,29 +9,29 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from umbel.contract.defaults import exported, learnt_options_of
+from umbel.contract.defaults import exported, inferred_options_of
 from umbel.contract.task import Task
 from umbel.contract.types import Batch, View
 from umbel.model.model import MultiTaskModel
-from umbel.testing.bench import NAME, Bench
 from umbel.testing.check_data import check_losses
 from umbel.testing.fault import ContractFault, expect
+from umbel.testing.fixture import NAME, TaskFixture
 from umbel.testing.same import difference
 
 OTHER_WIDTHS = [6, 10, 14, 18]
 
 
-def check_head(bench: Bench) -> None:
+def check_head(fixture: TaskFixture) -> None:
     """The head reads channels from the feature spec, starts from torch's seed, and repeats itself in evaluation."""
-    batch = bench.batch()
+    batch = fixture.batch()
     try:
         with torch.no_grad():
-            bench.new_model(widths=OTHER_WIDTHS).eval()(batch.images, NAME)
+            fixture.new_model(widths=OTHER_WIDTHS).eval()(batch.images, NAME)
     except RuntimeError as error:
         raise ContractFault(
-            f"the head fails on a trunk of {OTHER_WIDTHS} channels, so it does not read features.channels: {error}"
+            f"the head fails on a backbone of {OTHER_WIDTHS} channels, so it does not read features.channels: {error}"
         ) from error
-    model, twin = bench.new_model(), bench.new_model()
+    model, twin = fixture.new_model(), fixture.new_model()
     found = difference(model.state_dict(), twin.state_dict(), path="weights")
     expect(not found, f"two heads made from one torch seed differ: {found}")
     model.eval()
@@ -40,31 +40,31 @@ def check_head(bench: Bench) -> None:
     expect(not found, f"the head in evaluation mode gives two outputs for one input: {found}")
 
 
-def check_gradients(bench: Bench) -> None:
-    """The loss is finite and reaches every parameter of the head, and the trunk."""
-    model = bench.new_model().train()
-    _check_backward(model, bench.task, bench.batch(), "")
+def check_gradients(fixture: TaskFixture) -> None:
+    """The loss is finite and reaches every parameter of the head, and the backbone."""
+    model = fixture.new_model().train()
+    _check_backward(model, fixture.task, fixture.batch(), "")
 
 
-def check_low_precision(bench: Bench) -> None:
+def check_low_precision(fixture: TaskFixture) -> None:
     """Loss and decoding take outputs in bfloat16, as autocast makes them."""
-    model, batch = bench.new_model().train(), bench.batch()
+    model, batch = fixture.new_model().train(), fixture.batch()
     with torch.autocast("cpu", torch.bfloat16):
         output = model(batch.images, NAME)
-    losses = bench.task.loss(output, batch.targets)  # outside autocast, as in training
+    losses = fixture.task.loss(output, batch.targets)  # outside autocast, as in training
     check_losses(losses)
     expect(losses.total.dtype != torch.bfloat16, "the loss is computed in bfloat16: call .float() on the output")
     with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
         output = model.eval()(batch.images, NAME)
     expect(
-        len(bench.task.decode(output, View(bench.contract.input_size))) == batch.images.shape[0],
+        len(fixture.task.decode(output, View(fixture.contract.input_size))) == batch.images.shape[0],
         "decode() of a bfloat16 output gives another number of predictions than images",
     )
 
 
-def check_empty_targets(bench: Bench, batch: Batch, what: str) -> None:
+def check_empty_targets(fixture: TaskFixture, batch: Batch, what: str) -> None:
     """A batch without anything to learn from has a finite loss that is still connected to every parameter."""
-    _check_backward(bench.new_model().train(), bench.task, batch, f" on {what}")
+    _check_backward(fixture.new_model().train(), fixture.task, batch, f" on {what}")
 
 
 def _check_backward(model: MultiTaskModel, task: Task[Any], batch: Batch, where: str) -> None:
@@ -91,15 +91,15 @@ def _check_backward(model: MultiTaskModel, task: Task[Any], batch: Batch, where:
     )
 
 
-def check_learns(bench: Bench) -> None:
+def check_learns(fixture: TaskFixture) -> None:
     """A few steps on one batch bring its loss down."""
-    contract, batch = bench.contract, bench.batch()
-    model = bench.new_model().train()
+    contract, batch = fixture.contract, fixture.batch()
+    model = fixture.new_model().train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=contract.overfit_lr, weight_decay=0.0)
     first = last = 0.0
     for step in range(contract.overfit_steps + 1):
         torch.manual_seed(step)
-        total = bench.task.loss(model(batch.images, NAME), batch.targets).total
+        total = fixture.task.loss(model(batch.images, NAME), batch.targets).total
         last = float(total.detach())
         first = last if step == 0 else first
         if last <= contract.overfit_to * first:
@@ -113,28 +113,28 @@ def check_learns(bench: Bench) -> None:
     )
 
 
-def check_checkpoint(bench: Bench) -> None:
+def check_checkpoint(fixture: TaskFixture) -> None:
     """Weights written and read again, in a task built without its data, give the same output."""
     from safetensors.torch import load_file, save_file
 
-    model, batch = bench.new_model(), bench.batch()
+    model, batch = fixture.new_model(), fixture.batch()
     with torch.no_grad():
         for _ in range(2):  # buffers such as running statistics move
             model.train()(batch.images, NAME)
         expected = model.eval()(batch.images, NAME)
-    learnt = learnt_options_of(bench.task)
-    away = bench.folder.with_name("moved")
-    bench.folder.rename(away)
+    learnt = inferred_options_of(fixture.task)
+    away = fixture.folder.with_name("moved")
+    fixture.folder.rename(away)
     try:
-        task = bench.new_task(learnt)
-        other = bench.new_model(task, seed=1)
+        task = fixture.new_task(learnt)
+        other = fixture.new_model(task, seed=1)
     except Exception as error:  # whatever a task's reader raises
         raise ContractFault(
             f"the head cannot be built without the data: {type(error).__name__}: {error}; "
-            "learnt_options() must return what it read"
+            "inferred_options() must return what it read"
         ) from error
     finally:
-        away.rename(bench.folder)
+        away.rename(fixture.folder)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.safetensors"
         save_file({name: value.clone().contiguous() for name, value in model.state_dict().items()}, path)
@@ -153,12 +153,12 @@ def check_checkpoint(bench: Bench) -> None:
     )
 
 
-def check_export(bench: Bench) -> None:
+def check_export(fixture: TaskFixture) -> None:
     """The exported head decodes to the same predictions, and torch.export traces it to the same output."""
-    model = bench.new_model().eval()
-    task, view = bench.task, View(bench.contract.input_size)
+    model = fixture.new_model().eval()
+    task, view = fixture.task, View(fixture.contract.input_size)
     with torch.no_grad():
-        features = model.backbone(model.normalise(bench.batch().images), NAME)
+        features = model.backbone(model.normalise(fixture.batch().images), NAME)
         head = model.heads[NAME]
         plain = task.decode(head(features), view)
         shipped = exported(task, head).eval()

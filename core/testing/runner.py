@@ -32,7 +32,7 @@ class _Stub:
 
     @staticmethod
     def fixture(function: Callable[..., Any]) -> Callable[..., Any]:
-        """What makes the bench of a contract; every one of its tests asks for it."""
+        """What makes the fixture of a contract; every one of its tests asks for it."""
         return _absent
 
 

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 from umbel.contract.task import Task
 from umbel.contract.types import Sample, Size, View
 from umbel.testing import check_capabilities, check_data, check_predictions, check_ranks, check_training
-from umbel.testing.bench import Bench
 from umbel.testing.fault import expect
+from umbel.testing.fixture import TaskFixture
 from umbel.testing.runner import pytest
 
 
@@ -55,98 +55,98 @@ class TaskContract:
         return None
 
     @pytest.fixture
-    def bench(self, tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    def fixture(self, tmp_path_factory: pytest.TempPathFactory) -> TaskFixture:
         """The task and its small data, made once for the class."""
-        made: dict[type, Bench] = _BENCHES
+        made: dict[type, TaskFixture] = _FIXTURES
         if type(self) not in made:
-            made[type(self)] = Bench(self, tmp_path_factory.mktemp(type(self).__name__))
+            made[type(self)] = TaskFixture(self, tmp_path_factory.mktemp(type(self).__name__))
         return made[type(self)]
 
-    def test_options_are_documented(self, bench: Bench) -> None:
-        check_data.check_options(bench.contract.task.Options)
-        assert bench.task is not None
+    def test_options_are_documented(self, fixture: TaskFixture) -> None:
+        check_data.check_options(fixture.contract.task.Options)
+        assert fixture.task is not None
 
-    def test_capabilities_are_whole(self, bench: Bench) -> None:
-        check_capabilities.check_capabilities(bench)
+    def test_capabilities_are_whole(self, fixture: TaskFixture) -> None:
+        check_capabilities.check_capabilities(fixture)
 
-    def test_samples_are_whole_and_repeat(self, bench: Bench) -> None:
-        check_data.check_samples(bench)
+    def test_samples_are_whole_and_repeat(self, fixture: TaskFixture) -> None:
+        check_data.check_samples(fixture)
 
-    def test_sources(self, bench: Bench) -> None:
-        if not check_data.check_sources(bench):
+    def test_sources(self, fixture: TaskFixture) -> None:
+        if not check_data.check_sources(fixture):
             pytest.skip("the task names no sources: a resumed run notices less of what changes in its data")
 
-    def test_augmentation_is_a_function_of_its_key(self, bench: Bench) -> None:
-        check_data.check_augment(bench)
+    def test_augmentation_is_a_function_of_its_key(self, fixture: TaskFixture) -> None:
+        check_data.check_augment(fixture)
 
-    def test_batches_have_their_shapes(self, bench: Bench) -> None:
-        check_data.check_batch(bench)
+    def test_batches_have_their_shapes(self, fixture: TaskFixture) -> None:
+        check_data.check_batch(fixture)
 
-    def test_head_reads_the_feature_spec(self, bench: Bench) -> None:
-        check_training.check_head(bench)
+    def test_head_reads_the_feature_spec(self, fixture: TaskFixture) -> None:
+        check_training.check_head(fixture)
 
-    def test_loss_reaches_every_parameter(self, bench: Bench) -> None:
-        check_training.check_gradients(bench)
+    def test_loss_reaches_every_parameter(self, fixture: TaskFixture) -> None:
+        check_training.check_gradients(fixture)
 
-    def test_low_precision_outputs(self, bench: Bench) -> None:
-        check_training.check_low_precision(bench)
+    def test_low_precision_outputs(self, fixture: TaskFixture) -> None:
+        check_training.check_low_precision(fixture)
 
-    def test_empty_targets(self, bench: Bench) -> None:
-        samples = bench.samples("train")
-        empty = [self.empty(bench.task, sample) for sample in samples]
+    def test_empty_targets(self, fixture: TaskFixture) -> None:
+        samples = fixture.samples("train")
+        empty = [self.empty(fixture.task, sample) for sample in samples]
         found = [sample for sample in empty if sample is not None]
         if not found:
             pytest.skip("empty() gives no sample: this task has no empty targets")
-        check_training.check_empty_targets(bench, bench.batch(found), "empty targets")
-        check_training.check_empty_targets(bench, bench.batch([samples[0], *found]), "a batch with an empty target")
+        check_training.check_empty_targets(fixture, fixture.batch(found), "empty targets")
+        check_training.check_empty_targets(fixture, fixture.batch([samples[0], *found]), "a batch with an empty target")
 
-    def test_overfits_one_batch(self, bench: Bench) -> None:
-        check_training.check_learns(bench)
+    def test_overfits_one_batch(self, fixture: TaskFixture) -> None:
+        check_training.check_learns(fixture)
 
-    def test_decodes_every_view(self, bench: Bench) -> None:
-        check_predictions.check_decode(bench)
+    def test_decodes_every_view(self, fixture: TaskFixture) -> None:
+        check_predictions.check_decode(fixture)
 
-    def test_restores_flipped_and_scaled_views(self, bench: Bench) -> None:
-        if not check_predictions.has_geometry(bench):
+    def test_restores_flipped_and_scaled_views(self, fixture: TaskFixture) -> None:
+        if not check_predictions.has_geometry(fixture):
             pytest.skip("a prediction is the same in every view: there is no geometry")
-        given = self.ideal(bench.task, bench.samples("val")[0], View(self.input_size)) is not None
-        expect(given, f"restore() of {bench.kind} changes predictions: give ideal(), to test its geometry")
-        check_predictions.check_geometry(bench)
+        given = self.ideal(fixture.task, fixture.samples("val")[0], View(self.input_size)) is not None
+        expect(given, f"restore() of {fixture.kind} changes predictions: give ideal(), to test its geometry")
+        check_predictions.check_geometry(fixture)
 
-    def test_merge_of_equal_views_changes_nothing(self, bench: Bench) -> None:
-        if not check_predictions.can_merge(bench):
+    def test_merge_of_equal_views_changes_nothing(self, fixture: TaskFixture) -> None:
+        if not check_predictions.can_merge(fixture):
             pytest.skip("merge() is not implemented: this task has no test-time augmentation")
-        check_predictions.check_merge(bench)
+        check_predictions.check_merge(fixture)
 
-    def test_metric_adds_up(self, bench: Bench) -> None:
-        check_predictions.check_metric(bench)
+    def test_metric_adds_up(self, fixture: TaskFixture) -> None:
+        check_predictions.check_metric(fixture)
 
-    def test_no_rank_waits_for_another(self, bench: Bench) -> None:
-        check_ranks.check_company(bench)
+    def test_no_rank_waits_for_another(self, fixture: TaskFixture) -> None:
+        check_ranks.check_company(fixture)
 
-    def test_ranks_with_uneven_shares_score_as_one(self, bench: Bench) -> None:
-        check_ranks.check_shares(bench)
+    def test_ranks_with_uneven_shares_score_as_one(self, fixture: TaskFixture) -> None:
+        check_ranks.check_shares(fixture)
 
-    def test_main_metric_is_higher_for_better(self, bench: Bench) -> None:
-        if self.ideal(bench.task, bench.samples("val")[0], View(self.input_size)) is None:
+    def test_main_metric_is_higher_for_better(self, fixture: TaskFixture) -> None:
+        if self.ideal(fixture.task, fixture.samples("val")[0], View(self.input_size)) is None:
             pytest.skip("ideal() gives no prediction to compare with")
-        check_predictions.check_metric_direction(bench)
+        check_predictions.check_metric_direction(fixture)
 
-    def test_metric_against_the_oracle(self, bench: Bench) -> None:
-        if not check_predictions.check_oracle(bench):
+    def test_metric_against_the_oracle(self, fixture: TaskFixture) -> None:
+        if not check_predictions.check_oracle(fixture):
             pytest.skip("oracle() is not given")
 
-    def test_draws_predictions_and_targets(self, bench: Bench) -> None:
-        check_capabilities.check_draw(bench)
+    def test_draws_predictions_and_targets(self, fixture: TaskFixture) -> None:
+        check_capabilities.check_draw(fixture)
 
-    def test_predictions_become_json(self, bench: Bench) -> None:
-        check_capabilities.check_json(bench)
+    def test_predictions_become_json(self, fixture: TaskFixture) -> None:
+        check_capabilities.check_json(fixture)
 
-    def test_checkpoint_brings_the_head_back(self, bench: Bench) -> None:
-        check_training.check_checkpoint(bench)
+    def test_checkpoint_brings_the_head_back(self, fixture: TaskFixture) -> None:
+        check_training.check_checkpoint(fixture)
 
-    def test_export_keeps_the_predictions(self, bench: Bench) -> None:
-        check_training.check_export(bench)
+    def test_export_keeps_the_predictions(self, fixture: TaskFixture) -> None:
+        check_training.check_export(fixture)
 
 
-_BENCHES: dict[type, Bench] = {}  # by test class, for their lifetime
+_FIXTURES: dict[type, TaskFixture] = {}  # by test class, for their lifetime

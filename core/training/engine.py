@@ -18,7 +18,7 @@ from umbel.runtime.base import Runtime
 from umbel.schedule.window import weight_at
 from umbel.training.balancing import gradient_norm, show_step
 from umbel.training.guard import Guard
-from umbel.training.participation import StandIns, shares
+from umbel.training.participation import DummyBatches, loss_scales
 from umbel.training.step_clock import StepClock
 
 AfterStep = Callable[[int, dict[str, Losses], float], bool | None]
@@ -33,14 +33,14 @@ class Engine:
         tasks: tasks by name.
         guard: lets the gradients through to the weights, or not; by default it stops at the first bad step.
         clock: takes the time of each part of a step.
-        stand_ins: what runs where this rank has no data.
+        dummy_batches: what runs where this rank has no data.
     """
 
     runtime: Runtime
     tasks: Mapping[str, Task[Any]]
     guard: Guard = field(default_factory=Guard)
     clock: StepClock = field(default_factory=StepClock)
-    stand_ins: StandIns = field(default_factory=StandIns)
+    dummy_batches: DummyBatches = field(default_factory=DummyBatches)
 
     def fit(
         self,
@@ -98,11 +98,11 @@ class Engine:
         Raises:
             TrainingError: if a loss or gradient is not finite and the guard's policy is to stop; no weight is touched.
         """
-        share = shares(self.runtime, self.tasks, batches)
-        work = TaskPasses(self, batches, {name: share[name] * weights[name] for name in share})
+        scales = loss_scales(self.runtime, self.tasks, batches)
+        work = TaskPasses(self, batches, {name: scales[name] * weights[name] for name in scales})
         self.guard.before(self.runtime.model)
         losses = {}
-        for name in share:
+        for name in scales:
             with of_step(name, self.tasks[name].config.batch_size):
                 losses[name] = work(name)
         if not last:
@@ -112,7 +112,7 @@ class Engine:
         self.clock.charge("wait")
         if passed:
             self.runtime.step()
-            show_step(self.runtime, {name: value.total for name, value in losses.items()}, work.norms, share)
+            show_step(self.runtime, {name: value.total for name, value in losses.items()}, work.norms, scales)
         self.clock.charge("optimizer")
         return losses
 
@@ -155,11 +155,11 @@ class TaskPasses:
     def _losses(self, name: str) -> Losses:
         runtime, task, batch = self.engine.runtime, self.engine.tasks[name], self.batches[name]
         if batch is None:
-            return self.engine.stand_ins.losses(runtime, task)
-        placed = runtime.place(batch)
+            return self.engine.dummy_batches.losses(runtime, task)
+        placed = runtime.to_device(batch)
         with of_samples(batch.ids):
             losses = task.loss(runtime.forward(placed.images, name), placed.targets)
-        self.engine.stand_ins.remember(name, batch)
+        self.engine.dummy_batches.remember(name, batch)
         return losses
 
 

@@ -22,7 +22,7 @@ _NAMED = 16  # sample ids in a message
 class Guard:
     """Decides, alike on all ranks, whether a step is applied; counts what it turned away.
 
-    A skipped step changes neither weights, buffers, optimizer state nor averaged weights; the schedule and the order
+    A skipped step changes neither weights, buffers, optimizer state nor EMA weights; the schedule and the order
     of samples go on as if it had been taken, so that a resumed run meets the next samples and not the same again.
 
     Args:
@@ -47,7 +47,7 @@ class Guard:
         return {"skipped": self.skipped, "in_a_row": self.in_a_row}
 
     def load_state_dict(self, state: Mapping[str, int]) -> None:
-        """Take over the counters of a checkpoint."""
+        """Load the counters of a checkpoint."""
         self.skipped, self.in_a_row = int(state["skipped"]), int(state["in_a_row"])
 
     def before(self, model: nn.Module) -> None:
@@ -84,7 +84,7 @@ class Guard:
         self._parts = []
         faults = [~torch.isfinite(task_losses.total).reshape(()) for _, _, task_losses in entries]
         flags = torch.stack([*faults, ~runtime.gradients_finite()]).float().cpu()
-        *bad_losses, bad_gradient = runtime.agree(flags).tolist()
+        *bad_losses, bad_gradient = runtime.all_reduce_max(flags).tolist()
         if not any(bad_losses) and not bad_gradient:
             self.in_a_row = 0
             self._buffers = None
@@ -102,14 +102,14 @@ class Guard:
         return False
 
     def _turn_away(self, runtime: Runtime, message: str, samples: str) -> None:
-        runtime.clear()
+        runtime.zero_grad()
         if self.policy == "stop":
             raise TrainingError(message, where=samples, hint=_HINT)
         with torch.no_grad():
             for buffer, before in zip(runtime.model.buffers(), self._buffers or [], strict=True):
                 buffer.copy_(before)
         self._buffers = None
-        runtime.skip()
+        runtime.skip_step()
         self.skipped += 1
         self.in_a_row += 1
         log.warning("skipped a step, the %s of this run: %s: %s", _ordinal(self.skipped), samples, message)
@@ -124,9 +124,9 @@ def _tasks_with_bad_gradients(
     torch.manual_seed(torch.initial_seed())
     named = []
     for name in losses:
-        runtime.clear()
+        runtime.zero_grad()
         repeat(name)
-        if float(runtime.agree((~runtime.gradients_finite()).float().reshape(1).cpu())[0]):
+        if float(runtime.all_reduce_max((~runtime.gradients_finite()).float().reshape(1).cpu())[0]):
             named.append(name)
     return named
 

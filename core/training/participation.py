@@ -1,4 +1,4 @@
-"""Every rank runs the same tasks in the same order; one without data for a task runs it on a stand-in that counts 0.
+"""Every rank runs the same tasks in the same order; one without data for a task runs a dummy batch whose loss is 0.
 
 Collectives are matched by order, so ranks that differ would hang or, worse, add up gradients of different heads.
 """
@@ -18,7 +18,9 @@ from umbel.contract.types import Batch, Losses
 from umbel.runtime.base import Runtime
 
 
-def shares(runtime: Runtime, tasks: Mapping[str, Task[Any]], batches: Mapping[str, Batch | None]) -> dict[str, float]:
+def loss_scales(
+    runtime: Runtime, tasks: Mapping[str, Task[Any]], batches: Mapping[str, Batch | None]
+) -> dict[str, float]:
     """The tasks of this step, each with the factor on this rank's loss; every rank must call it.
 
     Gradients are averaged over all ranks; W / (ranks with data) makes that the mean over those that have some. A task
@@ -28,7 +30,7 @@ def shares(runtime: Runtime, tasks: Mapping[str, Task[Any]], batches: Mapping[st
         TrainingError: on all ranks, if they do not run the same tasks.
     """
     plan = keyed_seed(*batches) >> 2  # fits a signed 64-bit number
-    rows = runtime.rows([plan, *(int(batches.get(name) is not None) for name in tasks)])
+    rows = runtime.all_gather([plan, *(int(batches.get(name) is not None) for name in tasks)])
     if any(row[0] != plan for row in rows):
         raise TrainingError(
             "the ranks do not agree on the tasks of this step",
@@ -43,8 +45,8 @@ def shares(runtime: Runtime, tasks: Mapping[str, Task[Any]], batches: Mapping[st
     }
 
 
-class StandIns:
-    """Losses of 0 for batches that a rank does not have."""
+class DummyBatches:
+    """Dummy batches whose loss is 0, for those that a rank does not have (uneven inputs, as torch's `Join`)."""
 
     def __init__(self) -> None:
         self._last: dict[str, Batch] = {}
@@ -59,7 +61,7 @@ class StandIns:
         before = [buffer.clone() for buffer in buffers]
         known = self._last.get(task.name)
         if known is not None:
-            placed = runtime.place(known)
+            placed = runtime.to_device(known)
             total = task.loss(runtime.forward(placed.images, task.name), placed.targets).total
         else:
             images = torch.zeros((2, 3, *task.config.input_size), dtype=torch.uint8, device=runtime.device)

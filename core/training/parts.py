@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Protocol
 
 from umbel.contract.task import Task
-from umbel.data.bad_samples import BadSamples
+from umbel.data.bad_samples import CorruptSamples
 from umbel.schedule.early_stop import EarlyStop
 from umbel.training.guard import Guard
 
@@ -105,7 +105,7 @@ class Parts:
     """
 
     guard: Guard
-    bad_samples: BadSamples
+    bad_samples: CorruptSamples
     best: BestScores
     early_stop: EarlyStop
     minutes: TrainingTime = field(default_factory=TrainingTime)

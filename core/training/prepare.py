@@ -11,17 +11,17 @@ from umbel.config.loaded_recipe import LoadedRecipe
 from umbel.config.redact import Secrets
 from umbel.config.schema import Recipe
 from umbel.contract.task import Task
-from umbel.data.bad_samples import BadSamples
+from umbel.data.bad_samples import CorruptSamples
 from umbel.data.datasets import dataset_length, load_datasets
 from umbel.data.loader import batches_per_pass
 from umbel.evaluate.score import check_formula
 from umbel.io.run_folder import CHECKPOINTS
 from umbel.io.shortage import allow_open_files
 from umbel.runtime.base import Runtime
-from umbel.runtime.build import Fill, build, build_runtime
+from umbel.runtime.build import InitWeights, build, build_runtime
 from umbel.runtime.device import choose_device
 from umbel.runtime.malloc import keep_freed_memory
-from umbel.runtime.ranks import Ranks, join, launched
+from umbel.runtime.ranks import Ranks, init_process_group, ranks_from_env
 from umbel.schedule.build import check_plan, make_plan
 from umbel.schedule.early_stop import EarlyStop
 from umbel.schedule.epochs import steps_per_epoch
@@ -33,19 +33,21 @@ from umbel.training.saving import Saver
 from umbel.training.trial import Trial, try_model
 
 
-def prepare(loaded: LoadedRecipe, directory: Path, *, fill: Fill | None = None, trial: bool = True) -> Run:
+def prepare(
+    loaded: LoadedRecipe, directory: Path, *, init_weights: InitWeights | None = None, trial: bool = True
+) -> Run:
     """Build everything a training run needs; writes nothing.
 
     Args:
         loaded: the recipe, and where its kinds, backbones and balancers are looked up.
         directory: where the run will write.
-        fill: puts the weights of another run into the model.
+        init_weights: loads the weights of another run into the model.
         trial: one batch and one validation image of every task are tried, and leave no trace.
     """
     recipe = loaded.typed
     check_formula(recipe.score, recipe.tasks)
     ranks = _join_processes(recipe)
-    tasks, model = build(recipe, loaded.plugins, pretrained=not recipe.growth.kept, fill=fill)
+    tasks, model = build(recipe, loaded.plugins, pretrained=not recipe.growth.kept, init_weights=init_weights)
     data = _open_data(recipe, tasks)
     schedule = _schedule(recipe, {name: tasks[name] for name in data.train}, data, ranks)
     parts = _make_parts(loaded, tasks, data, schedule)
@@ -80,14 +82,14 @@ def prepare(loaded: LoadedRecipe, directory: Path, *, fill: Fill | None = None, 
 def _join_processes(recipe: Recipe) -> Ranks:
     keep_freed_memory()
     allow_open_files(sum(task.workers for task in recipe.tasks.values()))
-    ranks = launched()
+    ranks = ranks_from_env()
     if is_distributed(recipe, ranks.world_size):
-        join(ranks, choose_device(recipe.train.device, ranks), recipe.train.timeout)
+        init_process_group(ranks, choose_device(recipe.train.device, ranks), recipe.train.timeout)
     return ranks
 
 
 def _open_data(recipe: Recipe, tasks: Mapping[str, Task[Any]]) -> RunData:
-    trained = {name: task for name, task in tasks.items() if name not in recipe.growth.held}
+    trained = {name: task for name, task in tasks.items() if name not in recipe.growth.frozen_tasks}
     train = load_datasets(trained, "train", defer=recipe.train.bad_samples > 0)
     return RunData(train=train, val=load_datasets(tasks, "val"))
 
@@ -103,11 +105,11 @@ def _schedule(recipe: Recipe, trained: Mapping[str, Task[Any]], data: RunData, r
 
 
 def _make_parts(loaded: LoadedRecipe, tasks: Mapping[str, Task[Any]], data: RunData, schedule: RunSchedule) -> Parts:
-    config, redact = loaded.typed.train, Secrets.of(loaded.tree).conceal
+    config, redact = loaded.typed.train, Secrets.of(loaded.tree).redact
     lengths = {name: dataset_length(dataset) for name, dataset in data.train.items()}
     return Parts(
         guard=Guard(config.non_finite, config.non_finite_limit),
-        bad_samples=BadSamples.within(config.bad_samples, lengths, redact),
+        bad_samples=CorruptSamples.within(config.bad_samples, lengths, redact),
         best=BestScores(tasks),
         early_stop=EarlyStop(config.early_stop, schedule.plan.windows),
     )

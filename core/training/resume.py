@@ -18,7 +18,7 @@ from umbel.config.read import read_tree
 from umbel.contract.errors import CheckpointError
 from umbel.io.run_folder import DATA_FILE, RECIPE_FILE
 from umbel.training.parts import Parts
-from umbel.training.runtime_state import RUNTIME_KEYS, restore
+from umbel.training.runtime_state import RUNTIME_KEYS, load_runtime_state_dict
 from umbel.training.same_data import ACCEPT, check_data, note_accepted, remember_data
 
 if TYPE_CHECKING:
@@ -64,12 +64,12 @@ def resume(run: Run, checkpoint: Checkpoint, tree: DictConfig, *, accept: bool =
         _load_state(run, checkpoint)
         _tell_processes(run, int(checkpoint.state["world_size"]))
     _check_same_step(run, checkpoint)
-    if run.leads:
+    if run.is_main_process:
         _remember(run, checkpoint, accepted)
 
 
 def _check_same_step(run: Run, checkpoint: Checkpoint) -> None:
-    found = [row[0] for row in run.runtime.rows([checkpoint.step])]
+    found = [row[0] for row in run.runtime.all_gather([checkpoint.step])]
     if len(set(found)) > 1:
         raise CheckpointError(
             f"the ranks found checkpoints of different steps: {found}",
@@ -143,7 +143,7 @@ def _named(checkpoint: Checkpoint) -> Iterator[None]:
 
 def _tell_processes(run: Run, before: int) -> None:
     now = run.runtime.world_size
-    if before != now and run.leads:
+    if before != now and run.is_main_process:
         log.info(
             "goes on with %s, it had %d: a step has the same images, but sums are rounded in another order, and batch "
             "statistics are of other parts of the batch",
@@ -156,7 +156,7 @@ def _load_state(run: Run, checkpoint: Checkpoint) -> None:
     state = checkpoint.state
     if state["steps_done"] != checkpoint.step:
         raise ValueError(f"steps_done is {state['steps_done']!r}, the manifest's step {checkpoint.step}")
-    restore(run.runtime, checkpoint)
+    load_runtime_state_dict(run.runtime, checkpoint)
     run.parts.load_state_dict(state)
 
 

@@ -113,7 +113,7 @@ class Run:
         return Secrets.of(self.tree)
 
     @property
-    def leads(self) -> bool:
+    def is_main_process(self) -> bool:
         """Whether this process prints and writes; of several that train together only rank 0 does."""
         return self.runtime.rank == 0
 
@@ -184,7 +184,7 @@ class Run:
 
     def redacted(self, value: Any) -> Any:
         """A value of JSON types without what the recipe takes from the environment."""
-        return self.secrets.conceal(value)
+        return self.secrets.redact(value)
 
 
 def images_per_step(tasks: Mapping[str, Task[Any]], recipe: Recipe, world_size: int) -> dict[str, int]:

@@ -13,7 +13,7 @@ from umbel.runtime.base import Runtime
 RUNTIME_KEYS = ("steps_done", "precision")  # of a checkpoint's state; `average_steps` besides where there is an average
 
 
-def capture(runtime: Runtime) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
+def runtime_state_dict(runtime: Runtime) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
     """Whole tensors by file, and the JSON state of a runtime; every rank must call it, rank 0 gets the tensors.
 
     Nothing else is needed, since order, augmentation and dropout are functions of the seed and the step.
@@ -26,8 +26,8 @@ def capture(runtime: Runtime) -> tuple[dict[str, dict[str, Tensor]], dict[str, A
     return tensors, state
 
 
-def restore(runtime: Runtime, checkpoint: Checkpoint) -> None:
-    """Put a runtime back where one was when the checkpoint was written, whatever its kind and number of processes.
+def load_runtime_state_dict(runtime: Runtime, checkpoint: Checkpoint) -> None:
+    """Load the state that a runtime had when the checkpoint was written, whatever its kind and number of processes.
 
     Raises:
         CheckpointError: the checkpoint lacks what the runtime needs.
@@ -38,7 +38,7 @@ def restore(runtime: Runtime, checkpoint: Checkpoint) -> None:
     if runtime.average is not None:
         average = checkpoint.tensors("average")
         if not average:
-            raise CheckpointError("has no averaged weights", where=where, hint="set train.ema_decay=0")
+            raise CheckpointError("has no EMA weights", where=where, hint="set train.ema_decay=0")
         runtime.load_average(average, where)
         runtime.average.steps = int(checkpoint.state["average_steps"])
     runtime.load_weights(checkpoint.tensors("model"), where)

@@ -23,7 +23,7 @@ ACCEPTED_FILE = "accepted_changes.json"
 
 ACCEPT = "--accept-changes (in Python accept_changes=True) goes on all the same"
 
-_LONG = 5.0  # seconds after which people are told what took them
+_LONG = 5.0  # seconds after which the log says what took them
 
 log = logging.getLogger(__name__)
 
@@ -38,17 +38,17 @@ def check_data(run: Run, *, accept: bool) -> list[str]:
 
     Args:
         run: about to go on.
-        accept: changes are told and borne.
+        accept: changes are logged, and no error.
 
     Returns:
-        The changes that are borne, on rank 0.
+        The changes that were accepted, on rank 0.
 
     Raises:
         CheckpointError: the data has changed, on all ranks alike.
     """
     refusal: UmbelError | None = None
     found: list[str] = []
-    if run.leads:
+    if run.is_main_process:
         try:
             found = _compare(run)
             if found and not accept:
@@ -59,7 +59,7 @@ def check_data(run: Run, *, accept: bool) -> list[str]:
                 )
         except UmbelError as error:
             refusal = error
-    refused = bool(run.runtime.agree(torch.tensor([float(refusal is not None)]))[0])
+    refused = bool(run.runtime.all_reduce_max(torch.tensor([float(refusal is not None)]))[0])
     if refused:
         raise refusal or CheckpointError("was trained on other data, as rank 0 says", where=str(run.directory))
     return found
@@ -71,8 +71,10 @@ def note_accepted(run: Run, step: int, accepted: list[str]) -> None:
     earlier = read_json(path) if path.exists() else []
     for change in accepted:
         log.warning("goes on at step %d although %s", step, change)
-    told = run.secrets.conceal([*(earlier if isinstance(earlier, list) else []), {"step": step, "changes": accepted}])
-    write_json(path, told)
+    redacted = run.secrets.redact(
+        [*(earlier if isinstance(earlier, list) else []), {"step": step, "changes": accepted}]
+    )
+    write_json(path, redacted)
 
 
 def _compare(run: Run) -> list[str]:
@@ -103,8 +105,8 @@ def _take(run: Run) -> dict[str, Fingerprint]:
             datasets = {"train and val": datasets["train"] or datasets["val"]}
         for split, dataset in datasets.items():
             if dataset is not None:
-                told = run.secrets.conceal
-                taken[f"{name}.{split}"] = take_fingerprint(task, dataset, split, told, defer=defer)
+                redact = run.secrets.redact
+                taken[f"{name}.{split}"] = take_fingerprint(task, dataset, split, redact, defer=defer)
     if time.monotonic() - started > _LONG:
         samples = sum(one.samples for one in taken.values())
         log.info("looked through the data, %s samples, in %.0f s", f"{samples:,}", time.monotonic() - started)

@@ -19,7 +19,7 @@ from umbel.config.schema import TrainConfig
 from umbel.contract.errors import CheckpointError, TrainingError
 from umbel.runtime.base import Runtime
 from umbel.training.parts import Parts
-from umbel.training.runtime_state import capture
+from umbel.training.runtime_state import runtime_state_dict
 
 log = logging.getLogger(__name__)
 
@@ -71,8 +71,8 @@ class Saver:
             CheckpointError: if the disk refuses what is needed, or `train.save_failures` times in a row.
         """
         self.wait(tolerant=needed)
-        self.parts.bad_samples.share(self.runtime.rows)
-        tensors, state = capture(self.runtime)
+        self.parts.bad_samples.sync(self.runtime.all_gather)
+        tensors, state = runtime_state_dict(self.runtime)
         state |= {**self.parts.state_dict(), **self.identity}
         self.pending = (None, None)
         if self.runtime.rank == 0:
@@ -87,7 +87,7 @@ class Saver:
                 keep_every=self.config.keep_every,
             )
             later = self.config.save_async and not needed
-            self.pending = Background(job, self.runtime.hold, self._snapshot) if later else job.write()
+            self.pending = Background(job, self.runtime.before_update, self._snapshot) if later else job.write()
         if needed or not self.config.save_async:
             self.wait(needed=needed)
 
@@ -126,7 +126,7 @@ class Saver:
 
         Args:
             needed: no later save will make up for it.
-            tolerant: any number of refusals is borne, as the next save is needed and follows at once.
+            tolerant: any number of refusals is accepted, as the next save is needed and follows at once.
 
         Raises:
             TrainingError: if its weights were not finite; it was not written.
@@ -136,7 +136,7 @@ class Saver:
             return
         ruined, refused = self.pending.result() if isinstance(self.pending, Background) else self.pending
         self.pending = None
-        flags = self.runtime.agree(torch.tensor([float(ruined is not None), float(refused is not None)]))
+        flags = self.runtime.all_reduce_max(torch.tensor([float(ruined is not None), float(refused is not None)]))
         if flags[0]:
             raise ruined or TrainingError("weights are not finite, as rank 0 says; not saved")
         if not flags[1]:

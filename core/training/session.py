@@ -7,7 +7,7 @@ import logging
 from omegaconf import DictConfig, OmegaConf
 
 from umbel.checkpoint.read import find_checkpoint
-from umbel.config.learnt import write_learnt_options
+from umbel.config.inferred import write_inferred_options
 from umbel.data.presence import warn_of_absent_classes
 from umbel.evaluate.evaluate import scores_to_json
 from umbel.evaluate.metric_states import apart
@@ -41,12 +41,12 @@ def train(run: Run, *, resume: bool = False, exact: bool = False, accept_changes
         InterruptedRunError: if a signal asked it to stop; a checkpoint has been saved.
     """
     depend_on_run()
-    with run_folder(run.directory, run.leads, run.runtime.agree, resume=resume):
+    with run_folder(run.directory, run.is_main_process, run.runtime.all_reduce_max, resume=resume):
         tree = _as_trained(run)
         if resume:
             checkpoint = find_checkpoint(run.checkpoints, exact=exact)
             resume_run(run, checkpoint, tree, accept=accept_changes)
-        if run.leads:
+        if run.is_main_process:
             _write_at_once(run, tree)
             if not resume:
                 remember_data(run)
@@ -60,7 +60,7 @@ def _train(run: Run, *, resumed: bool) -> dict[str, float]:
     try:
         with stop_signals(launched=run.runtime.world_size > 1) as request:
             scores = Loop(run, request).run_to_end(resumed=resumed)
-        if run.leads:
+        if run.is_main_process:
             write_json(run.directory / SCORES_FILE, run.redacted(scores_to_json(scores)))
     except BaseException as caught:
         error = caught
@@ -80,7 +80,7 @@ def _write_at_once(run: Run, tree: DictConfig) -> None:
 
 def _list_bad_samples(run: Run) -> None:
     bad = run.parts.bad_samples
-    if bad.found and run.leads:
+    if bad.found and run.is_main_process:
         log.warning("%d bad training samples; %s lists them", len(bad.found), BAD_SAMPLES_FILE)
         write_json(run.directory / BAD_SAMPLES_FILE, bad.to_json())
 
@@ -90,5 +90,5 @@ def _as_trained(run: Run) -> DictConfig:
     interpolations stay unresolved."""
     tree = run.tree.copy()
     OmegaConf.update(tree, "train.precision", run.runtime.precision, force_add=True)
-    write_learnt_options(tree, run.tasks)
+    write_inferred_options(tree, run.tasks)
     return tree

@@ -1,4 +1,4 @@
-"""SIGTERM, SIGINT and SIGUSR1 ask a run to stop at the next step border; a second one ends it at once."""
+"""SIGTERM, SIGINT and SIGUSR1 ask a run to stop at the next step boundary; a second one ends it at once."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class StopRequest:
         """The name of the signal that any rank has received, "" for none; every rank must call it."""
         import torch
 
-        number = int(runtime.agree(torch.tensor([float(self.received)]))[0])
+        number = int(runtime.all_reduce_max(torch.tensor([float(self.received)]))[0])
         return signal.Signals(number).name if number else ""
 
     def raise_if_received(self) -> None:

@@ -15,7 +15,7 @@ from umbel.config.deepspeed import wanted_precision
 from umbel.config.schema import Recipe
 from umbel.contract.balancer import Observes
 from umbel.contract.capabilities import MakesCoco, MakesMasks
-from umbel.contract.defaults import classes_of, drawn, json_of, narrowed, reporter_of
+from umbel.contract.defaults import classes_of, drawn, filtered, json_of, reporter_of
 from umbel.contract.errors import TrainingError
 from umbel.contract.randomness import keyed_seed
 from umbel.contract.task import Task
@@ -64,7 +64,7 @@ class Trial:
 class Differentiable(Inference, Protocol):
     """What the trial of a training batch needs of a runtime."""
 
-    def place(self, batch: Batch) -> Batch:
+    def to_device(self, batch: Batch) -> Batch:
         """The batch on this runtime's device."""
 
     def backward(self, loss: Tensor) -> None:
@@ -124,7 +124,7 @@ def try_batch(
         runtime: runs the model.
         task: the task.
         batch: of its training data.
-        norms: gets the norm of the gradient on the trunk where the balancer measures it.
+        norms: gets the norm of the gradient on the backbone where the balancer measures it.
         strict: a loss that is not finite is an error.
 
     Returns:
@@ -134,7 +134,7 @@ def try_batch(
         TrainingError: it is not finite.
     """
     balancer = runtime.model.balancer
-    placed = runtime.place(batch)
+    placed = runtime.to_device(batch)
     with of_samples(batch.ids):
         total = task.loss(runtime.forward(placed.images, task.name), placed.targets).total
         if strict and not torch.isfinite(total):
@@ -163,7 +163,7 @@ def try_image(runtime: Inference, task: Task[Any], dataset: Dataset[Sample]) -> 
     """
     stored = read_sample(task, dataset, 0)
     sample = replace(stored, image=stored.image.copy())  # what is drawn into must not be the data set's own
-    with runtime.evaluating(), of_samples([sample.id]):
+    with runtime.eval_mode(), of_samples([sample.id]):
         image = image_tensor(sample.image, runtime.device)
         (prediction,) = predict(runtime, task, [image])
         metric = task.metric()
@@ -175,7 +175,7 @@ def try_image(runtime: Inference, task: Task[Any], dataset: Dataset[Sample]) -> 
             figure_to_json(figure)
         for shown in (prediction, sample.target):
             drawn(task, sample.image.copy(), shown)
-        as_method(task, "to_json", json_of, narrowed(task, prediction, 0.0, frozenset(classes_of(task))))
+        as_method(task, "to_json", json_of, filtered(task, prediction, 0.0, frozenset(classes_of(task))))
         if isinstance(task, MakesMasks):
             task.to_mask(prediction)
         if isinstance(task, MakesCoco):

@@ -1,1 +1,1 @@
-"""What a verb does beyond train, evaluate and predict."""
+"""What a command does beyond train, evaluate and predict."""

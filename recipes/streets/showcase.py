@@ -11,7 +11,7 @@ from umbel import (
     ConfigError,
     Sample,
     Task,
-    Trained,
+    TrainedModel,
     drawn,
     hold,
     load,
@@ -61,7 +61,7 @@ def draw_examples(run: Path, out: Path) -> Iterator[Path]:
             yield path
 
 
-def _sheet(trained: Trained, name: str, task: Task[object]) -> np.ndarray:
+def _sheet(trained: TrainedModel, name: str, task: Task[object]) -> np.ndarray:
     dataset = task.dataset("val")
     step = max(1, len(dataset) // COLUMNS)  # type: ignore[arg-type]
     samples: list[Sample] = [dataset[index * step] for index in range(COLUMNS)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from umbel import Size, Statistic, class_balance, image_sizes, spread
+from umbel import Size, Statistic, class_balance, evenly_spaced, image_sizes
 from umbel.tasks.classification.dataset import ClassificationDataset
 
 READ = 50  # images decoded for their size
@@ -23,5 +23,5 @@ def describe(dataset: ClassificationDataset, class_names: Sequence[str], input_s
         return []
     found = Counter(record.label for record in dataset.records)
     counts = [found[class_id] for class_id in range(len(class_names))]
-    sizes = [dataset[index].size for index in spread(len(dataset), READ)]
+    sizes = [dataset[index].size for index in evenly_spaced(len(dataset), READ)]
     return [class_balance("classes", class_names, counts, "images"), image_sizes(sizes, input_size)]

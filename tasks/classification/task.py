@@ -15,8 +15,8 @@ from torch import Tensor
 from umbel import (
     HOLDOUT,
     ConfigError,
+    DetectedDataset,
     FeatureSpec,
-    Guess,
     Losses,
     Sample,
     SampleReport,
@@ -25,13 +25,13 @@ from umbel import (
     Statistic,
     Task,
     View,
+    detect_format,
     map_classes,
-    recognise_format,
 )
 from umbel.tasks.classification.dataset import ClassificationDataset
 from umbel.tasks.classification.draw import draw_class
 from umbel.tasks.classification.formats.registry import FORMATS, find_format
-from umbel.tasks.classification.formats.unsplit import undivided
+from umbel.tasks.classification.formats.unsplit import unsplit
 from umbel.tasks.classification.inspect import inspect_record
 from umbel.tasks.classification.metric import TopKAccuracy
 from umbel.tasks.classification.model.head import ClassificationHead
@@ -74,14 +74,14 @@ class Classification(Task[ClassificationOptions]):
         return Augmenter(self.options, self.config.input_size)
 
     @classmethod
-    def recognise(cls, folder: Path) -> Guess | None:
-        name = recognise_format(FORMATS, ClassificationOptions(root=str(folder)))
-        whole = undivided(folder, name)
+    def detect(cls, folder: Path) -> DetectedDataset | None:
+        name = detect_format(FORMATS, ClassificationOptions(root=str(folder)))
+        whole = unsplit(folder, name)
         if name is None and whole is None:
             return None
         options = {"root": str(folder), "format": name, **(whole or {}), "mid_channels": 128, "erase_prob": 0.25}
         holdout = 0.0 if whole is None else HOLDOUT
-        return Guess(
+        return DetectedDataset(
             options["format"], 224, 16, weight=0.5, options={**options, "crop_scale": [0.7, 1.0]}, holdout=holdout
         )
 
@@ -144,7 +144,7 @@ class Classification(Task[ClassificationOptions]):
         tiny = torch.finfo(torch.float32).tiny  # log p is a logit up to a constant, which softmax removes again
         return ClassScores(views_VK.clamp_min(tiny).log().mean(dim=0).softmax(dim=0))
 
-    def learnt_options(self) -> dict[str, Any]:
+    def inferred_options(self) -> dict[str, Any]:
         return {"class_names": self.class_names}
 
     def export_spec(self) -> dict[str, Any]:
@@ -177,10 +177,10 @@ class Classification(Task[ClassificationOptions]):
             return draw_class(image, prediction.label, self.class_names, probability)
         return draw_class(image, int(prediction), self.class_names, None)
 
-    def class_list(self) -> Sequence[str]:
+    def prediction_classes(self) -> Sequence[str]:
         return self.class_names
 
-    def narrow(self, prediction: ClassScores, confidence: float | None, classes: frozenset[str]) -> ClassScores:
+    def filter(self, prediction: ClassScores, confidence: float | None, classes: frozenset[str]) -> ClassScores:
         return narrow(prediction, self.class_names, confidence, classes)
 
     def to_json(self, prediction: ClassScores) -> dict[str, Any]:

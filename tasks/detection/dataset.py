@@ -6,7 +6,7 @@ import logging
 
 from torch.utils.data import Dataset
 
-from umbel import DataError, Sample, Size, missing_hint, read_image, tolerate
+from umbel import DataError, Sample, Size, missing_hint, read_image, skip_invalid
 from umbel.tasks.detection.formats.cleaning import clean_boxes, find_bad_boxes
 from umbel.tasks.detection.formats.records import Annotations, Record
 from umbel.tasks.detection.prediction import BoxTarget
@@ -60,7 +60,7 @@ class DetectionDataset(Dataset[Sample]):
 
     def _check(self, record: Record) -> BoxTarget | None:
         """The cleaned boxes; None where the image's size is not known before it is decoded."""
-        with tolerate(of_sample=True):
+        with skip_invalid(of_sample=True):
             if not record.path.is_file():
                 raise DataError(
                     f"image {record.id!r} does not exist",

@@ -1,4 +1,4 @@
-"""Detections as result files have them, and narrowing them to what is wanted."""
+"""Detections as result files have them, and filtering them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from umbel.tasks.detection.formats.categories import Categories
 from umbel.tasks.detection.prediction import Detections
 
 
-def narrow(
+def filter_detections(
     detections: Detections, categories: Categories, confidence: float | None, classes: frozenset[str]
 ) -> Detections:
     """Detections of the named classes (empty: all) with at least this score; all of these are then worth drawing."""

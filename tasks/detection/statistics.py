@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from umbel import Size, Statistic, View, class_balance, image_sizes, spread
+from umbel import Size, Statistic, View, class_balance, evenly_spaced, image_sizes
 from umbel.tasks.detection.dataset import DetectionDataset
 
 READ = 2000  # images at most, decoded only where the annotations do not state their size
@@ -32,7 +32,7 @@ def describe(
         views: test views of an image of some size; the first one is measured.
     """
     counts, sides, sizes, empty = np.zeros(len(class_names), np.int64), [], [], 0
-    for index in spread(len(dataset), READ):
+    for index in evenly_spaced(len(dataset), READ):
         target, size = dataset.labels(index)
         sizes.append(size)
         solid = target.select(~target.crowd_N)

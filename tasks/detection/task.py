@@ -16,8 +16,8 @@ from umbel import (
     HOLDOUT,
     ConfigError,
     DataError,
+    DetectedDataset,
     FeatureSpec,
-    Guess,
     Losses,
     Sample,
     SampleReport,
@@ -28,8 +28,8 @@ from umbel import (
     TaskConfig,
     TtaVariant,
     View,
-    default_tta_rows,
-    recognise_format,
+    default_tta_variants,
+    detect_format,
     round_up,
 )
 from umbel.tasks.detection.augment import DetectionAugment
@@ -39,7 +39,7 @@ from umbel.tasks.detection.formats.categories import Categories, with_class_orde
 from umbel.tasks.detection.formats.class_changes import change_classes, changes_of
 from umbel.tasks.detection.formats.records import Annotations
 from umbel.tasks.detection.formats.registry import FORMATS, Format, find_format
-from umbel.tasks.detection.formats.unsplit import undivided
+from umbel.tasks.detection.formats.unsplit import unsplit
 from umbel.tasks.detection.inspect import inspect_record
 from umbel.tasks.detection.metric.map_backends import check_backend
 from umbel.tasks.detection.metric.metric import DetectionMetric
@@ -56,7 +56,7 @@ from umbel.tasks.detection.postprocess.nms import select_detections
 from umbel.tasks.detection.postprocess.restore import restore_detections
 from umbel.tasks.detection.prediction import ANY_CLASS, BoxTarget, Detections
 from umbel.tasks.detection.report import DetectionReporter
-from umbel.tasks.detection.results import coco_annotations, coco_results, narrow
+from umbel.tasks.detection.results import coco_annotations, coco_results, filter_detections
 from umbel.tasks.detection.statistics import describe
 from umbel.tasks.detection.views import make_views
 
@@ -88,13 +88,13 @@ class Detection(Task[DetectionOptions]):
             )
 
     @classmethod
-    def recognise(cls, folder: Path) -> Guess | None:
-        name = recognise_format(FORMATS, DetectionOptions(root=str(folder)))
-        whole = undivided(folder, name)
+    def detect(cls, folder: Path) -> DetectedDataset | None:
+        name = detect_format(FORMATS, DetectionOptions(root=str(folder)))
+        whole = unsplit(folder, name)
         if name is None and whole is None:
             return None
         options = {"root": str(folder), "format": name, **(whole or {})}
-        return Guess(
+        return DetectedDataset(
             options["format"],
             320,
             8,
@@ -141,7 +141,7 @@ class Detection(Task[DetectionOptions]):
             raise DataError("has no categories", where=annotations.source, hint="name them: class_names: [...]")
         return found.reordered(names) if names else found
 
-    def learnt_options(self) -> dict[str, Any]:
+    def inferred_options(self) -> dict[str, Any]:
         return {"class_names": list(self.categories.names), "category_ids": list(self.categories.ids)}
 
     def head(self, features: FeatureSpec) -> nn.Module:
@@ -198,7 +198,7 @@ class Detection(Task[DetectionOptions]):
     def export(self, head: nn.Module) -> DecodedHead:
         return DecodedHead(head, self._anchors(torch.device("cpu")))
 
-    def alike(self, one: Detections, other: Detections, tolerance: float) -> bool:
+    def predictions_close(self, one: Detections, other: Detections, tolerance: float) -> bool:
         return same_boxes(one, other, tolerance)
 
     def export_spec(self) -> dict[str, Any]:
@@ -230,10 +230,10 @@ class Detection(Task[DetectionOptions]):
         """Weighted boxes fusion or NMS of all views, then the best `keep` of each class."""
         return keep_best(merge_views(list(predictions), self.options, f"tasks.{self.name}.options"), self.options.keep)
 
-    def tta_rows(self) -> list[TtaVariant]:
+    def tta_variants(self) -> list[TtaVariant]:
         """Flipped views are merged both ways; scales alone by NMS (Table 6 of the paper)."""
         rows = []
-        for row in default_tta_rows(self.config.tta):
+        for row in default_tta_variants(self.config.tta):
             if row.tta.hflip:
                 rows += [replace(row, name=f"{row.name}+{how.upper()}", options={"merge": how}) for how in MERGES]
             else:
@@ -249,11 +249,11 @@ class Detection(Task[DetectionOptions]):
     def draw(self, image: np.ndarray, prediction: BoxTarget | Detections) -> np.ndarray:
         return draw_boxes(image, prediction, self.categories.names)
 
-    def class_list(self) -> Sequence[str]:
+    def prediction_classes(self) -> Sequence[str]:
         return self.categories.names
 
-    def narrow(self, prediction: Detections, confidence: float | None, classes: frozenset[str]) -> Detections:
-        return narrow(prediction, self.categories, confidence, classes)
+    def filter(self, prediction: Detections, confidence: float | None, classes: frozenset[str]) -> Detections:
+        return filter_detections(prediction, self.categories, confidence, classes)
 
     def to_coco(self, prediction: Detections) -> list[dict[str, Any]]:
         return coco_annotations(prediction, self.categories)

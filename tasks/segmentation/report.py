@@ -1,4 +1,4 @@
-"""What a report shows of segmentation: IoU of every class, the confusion matrix, the best and worst images."""
+"""What a report shows of segmentation: per-class IoU, the confusion matrix, the best and worst images."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class SegmentationReporter(Reporter):
         shares = (pixels / pixels.sum().clamp(min=1)).tolist()
         return [
             BarFigure(
-                "IoU of every class",
+                "Per-class IoU",
                 self.names,
                 list(self.metric.per_class().values()),
                 [f"{share:.1%}" for share in shares],

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from umbel import Size, Statistic, class_balance, image_sizes, spread
+from umbel import Size, Statistic, class_balance, evenly_spaced, image_sizes
 from umbel.tasks.segmentation.dataset import SegmentationDataset
 
 READ = 200  # images at most; their shares differ little from those of all
@@ -22,7 +22,7 @@ def describe(dataset: SegmentationDataset, class_names: Sequence[str], input_siz
     """
     counts = np.zeros(256, np.int64)
     sizes = []
-    for index in spread(len(dataset), READ):
+    for index in evenly_spaced(len(dataset), READ):
         sample = dataset[index]
         counts += np.bincount(sample.target.ravel(), minlength=256)
         sizes.append(sample.size)

@@ -15,8 +15,8 @@ from torch import Tensor
 from umbel import (
     HOLDOUT,
     ConfigError,
+    DetectedDataset,
     FeatureSpec,
-    Guess,
     Losses,
     Sample,
     SampleReport,
@@ -25,14 +25,14 @@ from umbel import (
     Statistic,
     Task,
     View,
+    detect_format,
     map_classes,
-    recognise_format,
 )
 from umbel.tasks.segmentation.dataset import SegmentationDataset
 from umbel.tasks.segmentation.draw import draw_labels
 from umbel.tasks.segmentation.formats.label_table import LabelTable
 from umbel.tasks.segmentation.formats.registry import FORMATS, find_format
-from umbel.tasks.segmentation.formats.unsplit import undivided
+from umbel.tasks.segmentation.formats.unsplit import unsplit
 from umbel.tasks.segmentation.inspect import inspect_record
 from umbel.tasks.segmentation.metric import MeanIoU
 from umbel.tasks.segmentation.model.head import SegmentationHead
@@ -59,7 +59,7 @@ class Segmentation(Task[SegmentationOptions]):
     Options = SegmentationOptions
     main_metric = "miou"
     hub_tag = "image-segmentation"
-    _recognised: dict[int, str | None] | None = None  # label values that were told by the look of the masks
+    _recognised: dict[int, str | None] | None = None  # label values that were detected in the masks
 
     @property
     def _where(self) -> str:
@@ -104,14 +104,16 @@ class Segmentation(Task[SegmentationOptions]):
         return Augmenter(self.options, self.config.input_size)
 
     @classmethod
-    def recognise(cls, folder: Path) -> Guess | None:
-        name = recognise_format(FORMATS, SegmentationOptions(root=str(folder)))
+    def detect(cls, folder: Path) -> DetectedDataset | None:
+        name = detect_format(FORMATS, SegmentationOptions(root=str(folder)))
         if name is None:
             return None
-        whole = undivided(folder, name)
+        whole = unsplit(folder, name)
         data = {"root": str(folder), "format": name, **(whole or {})}
         light = {"width": 64, "aux_weight": 0.0, "scale": [0.75, 1.75], "rotation": 5.0, "blur_prob": 0.0}
-        return Guess(name, 320, 8, weight=6.0, options={**data, **light}, holdout=0.0 if whole is None else HOLDOUT)
+        return DetectedDataset(
+            name, 320, 8, weight=6.0, options={**data, **light}, holdout=0.0 if whole is None else HOLDOUT
+        )
 
     def dataset(self, split: str) -> SegmentationDataset:
         found = find_format(self.options).read(self.options, split)
@@ -177,7 +179,7 @@ class Segmentation(Task[SegmentationOptions]):
     def merge(self, predictions: Iterable[Tensor | StripLogits]) -> LabelMap:
         return merge_views(predictions)
 
-    def learnt_options(self) -> dict[str, Any]:
+    def inferred_options(self) -> dict[str, Any]:
         values = {} if self._recognised is None else {"label_values": self._recognised}
         return {"class_names": self.class_names, **values}
 
@@ -189,7 +191,7 @@ class Segmentation(Task[SegmentationOptions]):
                 "interpolation": "bilinear, half-pixel centres, no antialiasing",
                 "pad": f"bottom and right with the padding colour to a multiple of {self.options.pad_multiple}",
             },
-            "outputs_mean": "(B, K, H/s, W/s) class logits at the finest stride s of the trunk",
+            "outputs_mean": "(B, K, H/s, W/s) class logits at the finest stride s of the backbone",
             "decode": [
                 "resize the logits to H x W: bilinear, half-pixel centres",
                 "crop the padding, resize to the original image: bilinear, half-pixel centres",
@@ -210,10 +212,10 @@ class Segmentation(Task[SegmentationOptions]):
         labels = prediction.labels.numpy() if isinstance(prediction, LabelMap) else np.asarray(prediction)
         return draw_labels(image, labels, self.class_names)
 
-    def class_list(self) -> Sequence[str]:
+    def prediction_classes(self) -> Sequence[str]:
         return self.class_names
 
-    def narrow(self, prediction: LabelMap, confidence: float | None, classes: frozenset[str]) -> LabelMap:
+    def filter(self, prediction: LabelMap, confidence: float | None, classes: frozenset[str]) -> LabelMap:
         """Pixels of other classes become `ignore_index`; a label map has no scores for `confidence` to act on."""
         return narrow(prediction, self.class_names, classes, self.options.ignore_index)
 

@@ -17,8 +17,8 @@ socket.getaddrinfo = refuse
 import umbel, umbel.training.prepare, albumentations, timm
 from umbel.registry.plugins import Plugins
 for role in ("task", "backbone"):
-    for offer in Plugins.discover().offers(role):
-        offer.load()
+    for registration in Plugins.discover().registered(role):
+        registration.load()
 """
 
 

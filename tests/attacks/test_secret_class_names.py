@@ -13,7 +13,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from omegaconf import OmegaConf
-from umbel_challenge.submit_verb import submit
+from umbel_challenge.submit_command import submit
 
 import umbel
 from umbel.cli.export import export
@@ -140,8 +140,8 @@ def test_run_and_export_open_with_the_names_that_the_environment_gives(recipe: P
     (tmp_path / f"{CANARY}-data").rename(tmp_path / "gone")
     for folder in (tmp_path / "run", tmp_path / "export"):
         model = umbel.load(folder)
-        assert list(model.tasks["kinds"].class_list()) == [*expected, "p"]
-        assert list(model.tasks["things"].class_list()) == [VALUES["LISTED"], VALUES["PLAIN"]]
+        assert list(model.tasks["kinds"].prediction_classes()) == [*expected, "p"]
+        assert list(model.tasks["things"].prediction_classes()) == [VALUES["LISTED"], VALUES["PLAIN"]]
 
 
 @pytest.mark.parametrize(
@@ -153,14 +153,14 @@ def test_run_and_export_open_with_the_names_that_the_environment_gives(recipe: P
         ({"a": "${oc.env:LINES}"}, "LINES"),
     ],
 )
-def test_text_about_a_value_is_concealed_in_every_form(
+def test_text_about_a_value_is_redacted_in_every_form(
     block: dict[str, object], taken: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     value = VALUES[taken]
     monkeypatch.setenv(taken, value)
     secrets = Secrets.of(OmegaConf.create(block))
     told = {"plain": f"<{value}>", "error": [repr(value), json.dumps({"k": value}), html.escape(value)], value: 1.0}
-    text = json.dumps(secrets.conceal(told))
+    text = json.dumps(secrets.redact(told))
     assert CANARY not in text
     assert f"${{oc.env:{taken}}}" in text
 
@@ -168,7 +168,7 @@ def test_text_about_a_value_is_concealed_in_every_form(
 def test_what_the_recipe_says_openly_is_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PLAIN", "streets")
     secrets = Secrets.of(OmegaConf.create({"tasks": {"streets": {"options": {"root": "${oc.env:PLAIN}"}}}}))
-    assert secrets.conceal({"streets": "of streets"}) == {"streets": "of streets"}
+    assert secrets.redact({"streets": "of streets"}) == {"streets": "of streets"}
 
 
 def test_show_tells_names_as_written(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from umbel.backbones.fold import FoldedConv2d, FoldedNorm, fold_frozen_norms
-from umbel.backbones.norm import hold_statistics
+from umbel.backbones.norm import freeze_batch_norm
 from umbel.backbones.options import TimmOptions
 from umbel.backbones.timm import TimmBackbone
 
@@ -29,7 +29,7 @@ def shake(module: nn.Module) -> None:
                 tensor.data.uniform_(low, high, generator=generator)
 
 
-def trunk(model: str) -> nn.Module:
+def build(model: str) -> nn.Module:
     torch.manual_seed(0)
     module = timm.create_model(model, features_only=True)
     shake(module)
@@ -39,8 +39,8 @@ def trunk(model: str) -> nn.Module:
 @pytest.mark.parametrize(
     "model", ["tf_efficientnet_lite0", "resnet18", "mobilenetv3_small_050", "regnety_002", "densenet121"]
 )
-def test_folded_trunk_gives_the_same_levels_and_gradients(model):
-    plain = trunk(model)
+def test_folded_backbone_gives_the_same_levels_and_gradients(model):
+    plain = build(model)
     folded = copy.deepcopy(plain)
     fold_frozen_norms(folded)
     assert any(isinstance(layer, FoldedConv2d) for layer in folded.modules())
@@ -49,7 +49,7 @@ def test_folded_trunk_gives_the_same_levels_and_gradients(model):
     assert list(folded.state_dict()) == list(plain.state_dict())
     for module in (plain, folded):
         module.train()
-        hold_statistics(module)
+        freeze_batch_norm(module)
         for layer in module.modules():  # dropout draws from the global generator
             if isinstance(layer, nn.Dropout):
                 layer.eval()

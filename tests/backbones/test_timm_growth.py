@@ -1,4 +1,5 @@
-"""What a timm trunk does when tasks are added to it: batch statistics of old tasks stay, new ones start from them."""
+"""What a timm backbone does when tasks are added to it: batch statistics of old tasks stay, new ones start from
+them."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from umbel.backbones.timm import TimmBackbone
 MODEL = "test_efficientnet"
 
 
-def trunk(names: tuple[str, ...], **settings: str) -> TimmBackbone:
+def bound(names: tuple[str, ...], **settings: str) -> TimmBackbone:
     torch.manual_seed(1)
     backbone = TimmBackbone(TimmOptions(model=MODEL, **settings))
     backbone.bind_tasks(names)
@@ -37,10 +38,10 @@ def levels(backbone: TimmBackbone, task: str) -> tuple[Tensor, ...]:
 
 @pytest.mark.parametrize(("names", "policy"), [(("a",), "shared"), (("a", "b"), "per_task")])
 def test_old_tasks_keep_their_features_to_the_bit(names: tuple[str, ...], policy: str) -> None:
-    old = trunk(names)
+    old = bound(names)
     wander(old)
-    assert old.learnt_options() == {"norm_stats": policy}
-    grown = trunk((*names, "new"), **old.learnt_options())
+    assert old.inferred_options() == {"norm_stats": policy}
+    grown = bound((*names, "new"), **old.inferred_options())
     state = grown.complete_state(dict(old.state_dict()))
     assert state.keys() == grown.state_dict().keys()
     grown.load_state_dict(state)
@@ -51,16 +52,16 @@ def test_old_tasks_keep_their_features_to_the_bit(names: tuple[str, ...], policy
 
 
 def test_new_task_starts_from_the_mean_of_the_old_statistics() -> None:
-    old = trunk(("a", "b"))
+    old = bound(("a", "b"))
     wander(old)
-    grown = trunk(("a", "b", "new"))
+    grown = bound(("a", "b", "new"))
     state = grown.complete_state(dict(old.state_dict()))
     name = next(name for name in state if name.endswith("running_mean_new"))
     stem = name.removesuffix("new")
     torch.testing.assert_close(state[name], (state[f"{stem}a"] + state[f"{stem}b"]) / 2)
 
 
-def test_learnt_options_of_other_trunks() -> None:
-    assert trunk(("a", "b"), norm_stats="frozen").learnt_options() == {"norm_stats": "frozen"}
+def test_inferred_options_of_other_backbones() -> None:
+    assert bound(("a", "b"), norm_stats="frozen").inferred_options() == {"norm_stats": "frozen"}
     convnext = TimmBackbone(TimmOptions(model="test_convnext"))
-    assert convnext.learnt_options() == {}
+    assert convnext.inferred_options() == {}

@@ -1,4 +1,4 @@
-"""Batch statistics of a trunk that several tasks share."""
+"""Batch statistics of a backbone that several tasks share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from timm.layers import BatchNormAct2d
 from torch import Tensor, nn
 
 import umbel
-from umbel.backbones.norm import Selection, TaskBatchNorm2d, take_over
+from umbel.backbones.norm import Selection, TaskBatchNorm2d, convert_batch_norms
 from umbel.backbones.options import TimmOptions
 from umbel.backbones.timm import TimmBackbone
 
@@ -42,7 +42,7 @@ def test_layer_equals_the_one_it_replaces(make, memory_format):
         original[0].bias.uniform_(-1, 1)
     selection = Selection()
     replaced = copy.deepcopy(original)
-    take_over(replaced, selection)
+    convert_batch_norms(replaced, selection)
     assert isinstance(replaced[0], TaskBatchNorm2d)
     for step in range(3):
         x = (torch.randn(4, 5, 6, 7) * (step + 1)).to(memory_format=memory_format)
@@ -54,9 +54,9 @@ def test_layer_equals_the_one_it_replaces(make, memory_format):
     torch.testing.assert_close(replaced[0].running_var, original[0].running_var)
 
 
-def test_take_over_leaves_layers_without_a_running_average():
+def test_conversion_leaves_layers_without_a_running_average():
     module = nn.Sequential(nn.BatchNorm2d(3, track_running_stats=False), nn.BatchNorm2d(3, momentum=None))
-    take_over(module, Selection())
+    convert_batch_norms(module, Selection())
     assert [type(layer) for layer in module] == [nn.BatchNorm2d, nn.BatchNorm2d]
 
 
@@ -73,7 +73,7 @@ def test_only_the_running_task_s_statistics_move(model):
     assert "per task" in backbone.summary()
 
 
-def test_per_task_equals_a_trunk_that_saw_this_task_alone():
+def test_per_task_equals_a_backbone_that_saw_this_task_alone():
     both, alone = build(), build(norm_stats="shared")
     both.bind_tasks(("a", "b"))
     alone.bind_tasks(("a",))
@@ -177,7 +177,7 @@ def test_evaluation_does_not_depend_on_the_batch():
     torch.testing.assert_close(together[:1], single)
 
 
-def test_trunk_without_batch_norm_ignores_the_policy():
+def test_backbone_without_batch_norm_ignores_the_policy():
     backbone = build("test_convnext", norm_stats="per_task")
     names = set(backbone.state_dict())
     backbone.bind_tasks(("a", "b"))

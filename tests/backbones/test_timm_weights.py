@@ -1,4 +1,4 @@
-"""Loading weights: all of the trunk, or an error."""
+"""Loading weights: all of the backbone, or an error."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_classifier_weights_give_the_classifier_s_levels(model, suffix, tmp_path
         expected = {tuple(level.shape): level for level in net.forward_intermediates(images(), intermediates_only=True)}
     for level in levels:
         torch.testing.assert_close(level, expected[tuple(level.shape)], rtol=1e-3, atol=1e-4)
-    assert re.match(r"loaded (\d+) of \1 trunk tensors from .*; ignored \d+ \(", backbone.load_pretrained())
+    assert re.match(r"loaded (\d+) of \1 backbone tensors from .*; ignored \d+ \(", backbone.load_pretrained())
 
 
 def test_original_convnext_names_load(tmp_path):
@@ -79,14 +79,14 @@ def test_original_convnext_names_load(tmp_path):
             torch.testing.assert_close(level, other)
 
 
-def test_real_weights_fill_the_trunk(shared):
+def test_real_weights_fill_the_backbone(shared):
     path = shared / "weights" / "tf_efficientnet_lite0.safetensors"
     if not path.is_file():
         pytest.skip(f"no {path}")
     backbone = build("tf_efficientnet_lite0", path)
     assert backbone.mean == backbone.std == (0.5, 0.5, 0.5)
     report = backbone.load_pretrained()
-    assert re.match(r"loaded (\d+) of \1 trunk tensors", report)
+    assert re.match(r"loaded (\d+) of \1 backbone tensors", report)
     assert "classifier" in report or "bn2" in report or "conv_head" in report
     assert backbone.summary() == "tf_efficientnet_lite0, batch statistics frozen"
     backbone.bind_tasks(("a", "b"))
@@ -106,7 +106,7 @@ def test_weights_of_another_size_are_refused(tmp_path):
     save_file(classifier("resnet18").state_dict(), tmp_path / "r18.safetensors")
     with pytest.raises(umbel.CheckpointError) as caught:
         build("resnet34", tmp_path / "r18.safetensors")
-    assert re.search(r"fits the trunk 'resnet34' only in part: \d+ missing \(layer1.2", str(caught.value))
+    assert re.search(r"fits the backbone 'resnet34' only in part: \d+ missing \(layer1.2", str(caught.value))
     assert "are these weights of 'resnet34'?" in str(caught.value)
 
 
@@ -150,7 +150,7 @@ def test_a_tag_without_a_network_fails_soon_and_says_what_to_do(monkeypatch, tmp
 
 
 def run_checkpoint(folder, model: str, **settings) -> TimmBackbone:
-    """What a run of umbel leaves: the trunk under its own names, a head, a balancer and the folders around them."""
+    """What a run of umbel leaves: the backbone under its own names, a head, a balancer and the folders around them."""
     torch.manual_seed(5)
     backbone = TimmBackbone(TimmOptions(model=model, **settings))
     backbone.bind_tasks(("a", "b"))
@@ -169,7 +169,7 @@ def run_checkpoint(folder, model: str, **settings) -> TimmBackbone:
 
 @pytest.mark.parametrize("place", ["", "checkpoints/step-00000004", "checkpoints/step-00000004/model.safetensors"])
 @pytest.mark.parametrize("model", ["test_convnext", "tf_efficientnet_lite0"])
-def test_trunk_starts_from_a_run_of_umbel(tmp_path, model, place):
+def test_backbone_starts_from_a_run_of_umbel(tmp_path, model, place):
     trained = run_checkpoint(tmp_path / "run", model, norm_stats="per_task")
     backbone = build(model, tmp_path / "run" / place, norm_stats="shared")
     own = dict(trained.trunk.state_dict())
@@ -192,9 +192,9 @@ def test_averaged_weights_of_a_run_come_first(tmp_path):
         assert torch.equal(value, averaged[f"backbone.trunk.{name}"])
 
 
-def test_run_of_another_trunk_is_refused(tmp_path):
+def test_run_of_another_backbone_is_refused(tmp_path):
     run_checkpoint(tmp_path / "run", "test_convnext")
-    with pytest.raises(umbel.CheckpointError, match="fits the trunk 'resnet18' only in part"):
+    with pytest.raises(umbel.CheckpointError, match="fits the backbone 'resnet18' only in part"):
         build("resnet18", tmp_path / "run")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from command_line import exit_code
-from generators.undivided import class_tree
+from generators.unsplit import class_tree
 from layers import LINE, ORDER, PACKAGES, House
 from ways import Ways, followed
 

@@ -70,6 +70,6 @@ def test_blocks_are_recipes(repository: Path, tmp_path: Path) -> None:
 
 def test_tables_name_what_there_is(repository: Path) -> None:
     text = (repository / "docs" / "recipes.md").read_text(encoding="utf-8")
-    balancers = {offer.name for offer in Plugins.discover().offers("balancer")}
+    balancers = {registration.name for registration in Plugins.discover().registered("balancer")}
     (table,) = re.findall(r"^\| `train\.balancer\.name`.*?\n\n", text, re.MULTILINE | re.DOTALL)
     assert set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE)) == balancers

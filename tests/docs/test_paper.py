@@ -36,7 +36,7 @@ def plugins() -> Plugins:
 
 
 @pytest.fixture(scope="module")
-def verbs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, click.Command]:
+def commands(tmp_path_factory: pytest.TempPathFactory) -> dict[str, click.Command]:
     """umbel's, and those of the repository's plugins as if installed."""
     site = tmp_path_factory.mktemp("site")
     write_metadata(site)
@@ -52,10 +52,10 @@ def test_the_page_is_read_whole() -> None:
 
 
 @pytest.mark.parametrize("line", COMMANDS)
-def test_commands_are_understood(line: str, verbs: dict[str, click.Command], plugins: Plugins) -> None:
-    """The verb takes the arguments, and the recipe the overrides, as `umbel show` would merge them."""
-    verb, *arguments = shlex.split(line, comments=True)[1:]
-    found = verbs[verb].make_context(verb, arguments).params
+def test_commands_are_understood(line: str, commands: dict[str, click.Command], plugins: Plugins) -> None:
+    """The command takes the arguments, and the recipe the overrides, as `umbel show` would merge them."""
+    command, *arguments = shlex.split(line, comments=True)[1:]
+    found = commands[command].make_context(command, arguments).params
     target = str(found.get("recipe") or found.get("target") or found["run"])
     recipe = "traffic" if target == "runs/traffic" else target
     before = load_recipe(recipe, (), plugins).typed

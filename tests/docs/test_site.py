@@ -70,7 +70,18 @@ def test_site_builds_strictly_and_names_what_is_public(repository: Path, tmp_pat
         timeout=300,
     )
     reference = (tmp_path / "site" / "reference" / "index.html").read_text(encoding="utf-8")
-    for name in ("Task", "Backbone", "Trained", "Result", "Sample", "Batch", "Losses", "FeatureSpec", "train", "load"):
+    for name in (
+        "Task",
+        "Backbone",
+        "TrainedModel",
+        "Result",
+        "Sample",
+        "Batch",
+        "Losses",
+        "FeatureSpec",
+        "train",
+        "load",
+    ):
         home = public_homes(repository)[name]
         assert f'id="{home}.{name}"' in reference, f"the reference lacks {name}"
     assert 'id="umbel.contract.task.Task.loss"' in reference

@@ -79,7 +79,7 @@ class StopAfter:
             raise StoppedError
 
 
-class Bench:
+class Harness:
     """Straight runs of a recipe, and tails of them from any of their checkpoints."""
 
     def __init__(self, root: Path, recipe: str, overrides: tuple[str, ...], plugins: Callable[[], Plugins]) -> None:
@@ -108,14 +108,14 @@ class Bench:
 
 
 @pytest.fixture
-def toys(tmp_path: Path) -> Bench:
+def toys(tmp_path: Path) -> Harness:
     def plugins() -> Plugins:
         made = Plugins()
         made.register(ToyPlugin(), Plugin("toy-tasks", "1.0", "toys"))
         return made
 
     (tmp_path / "toy.yaml").write_text(TOY_RECIPE)
-    return Bench(tmp_path, str(tmp_path / "toy.yaml"), TOY, plugins)
+    return Harness(tmp_path, str(tmp_path / "toy.yaml"), TOY, plugins)
 
 
 @pytest.fixture
@@ -124,15 +124,19 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> StepLog:
 
 
 def check_tails(
-    bench: Bench, straight: Run, log: dict[int, str], steps: StepLog, cases: Iterator[tuple[int, int, tuple[str, ...]]]
+    harness: Harness,
+    straight: Run,
+    log: dict[int, str],
+    steps: StepLog,
+    cases: Iterator[tuple[int, int, tuple[str, ...]]],
 ) -> int:
     """Resume after `first`, train up to `last`, compare what was seen, made and left; returns the number of cases."""
     total = straight.total_steps
     count = 0
     for count, (first, last, overrides) in enumerate(cases, 1):
         out = f"tail-{first}-{count}"
-        bench.stopped_at(straight, first, out)
-        run = bench.start(out, *overrides, resume=True, stop=last if last < total else None)
+        harness.stopped_at(straight, first, out)
+        run = harness.start(out, *overrides, resume=True, stop=last if last < total else None)
         made = steps.take()
         expected = {number: line for number, line in log.items() if first <= number < min(last + 1, total)}
         assert made == expected, f"resumed after {first}"
@@ -143,7 +147,7 @@ def check_tails(
 
 
 @pytest.mark.slow
-def test_every_stop_point_of_the_toys_is_bit_equal(toys: Bench, steps: StepLog) -> None:
+def test_every_stop_point_of_the_toys_is_bit_equal(toys: Harness, steps: StepLog) -> None:
     straight = toys.start("straight")
     log = steps.take()
     assert list(log) == list(range(TOY_STEPS))
@@ -157,21 +161,21 @@ def test_forty_stop_points_of_the_three_kinds_are_bit_equal(
 ) -> None:
     """Segmentation, classification and detection together, on files of the real formats; 0, 1 and 2 workers."""
     monkeypatch.setenv("UMBEL_DATA", str(write_small(tmp_path / "data")))
-    bench = Bench(tmp_path, "traffic", TRAFFIC, Plugins.discover)
+    harness = Harness(tmp_path, "traffic", TRAFFIC, Plugins.discover)
     workers = [tuple(f"tasks.{name}.workers={number}" for name in ("road", "cars", "signs")) for number in range(3)]
-    straight = bench.start("straight", *workers[0])
+    straight = harness.start("straight", *workers[0])
     log = steps.take()
     chooser = random.Random(0)
     points = [*chooser.sample(range(1, TRAFFIC_STEPS - 2), 39), TRAFFIC_STEPS]
     # the whole state after three steps is that of the straight run, from which three more were shown to be ...
     tails = ((point, min(point + 3, TRAFFIC_STEPS), workers[number % 3]) for number, point in enumerate(points))
-    assert check_tails(bench, straight, log, steps, tails) == 40
+    assert check_tails(harness, straight, log, steps, tails) == 40
     # ... and some to the very end, one of them twice broken
     ends = ((point, TRAFFIC_STEPS, workers[point % 3]) for point in (1, 17, 30))
-    check_tails(bench, straight, log, steps, ends)
+    check_tails(harness, straight, log, steps, ends)
 
 
-def test_another_number_of_workers_after_each_of_two_stops(toys: Bench, steps: StepLog) -> None:
+def test_another_number_of_workers_after_each_of_two_stops(toys: Harness, steps: StepLog) -> None:
     straight = toys.start("straight")
     log = steps.take()
     toys.start("broken", "tasks.first.workers=2", stop=7)
@@ -202,7 +206,7 @@ class Signal:
 
 @pytest.mark.parametrize("stop", [1, 4, 5, 10, SHORT])
 def test_signalled_run_is_bit_equal_also_where_its_evaluation_was_left_out(
-    toys: Bench, steps: StepLog, stop: int
+    toys: Harness, steps: StepLog, stop: int
 ) -> None:
     straight = toys.start("straight", f"train.steps={SHORT}")
     log = steps.take()
@@ -273,7 +277,7 @@ def without(folder: Path, part: str) -> None:
 
 
 @pytest.mark.slow
-def test_every_part_of_the_state_that_is_lost_is_noticed(toys: Bench, steps: StepLog) -> None:
+def test_every_part_of_the_state_that_is_lost_is_noticed(toys: Harness, steps: StepLog) -> None:
     """The negative control: a comparison that could not fail would prove nothing."""
     straight = toys.start("straight")
     log = steps.take()
@@ -308,7 +312,7 @@ def test_every_part_of_the_state_that_is_lost_is_noticed(toys: Bench, steps: Ste
 
 @pytest.mark.parametrize(("in_a_row", "more"), [(0, 2), (2, 0)])
 def test_skipped_steps_in_a_row_are_counted_over_a_stop(
-    toys: Bench, monkeypatch: pytest.MonkeyPatch, in_a_row: int, more: int
+    toys: Harness, monkeypatch: pytest.MonkeyPatch, in_a_row: int, more: int
 ) -> None:
     straight = toys.start("straight", "train.steps=10")
     folder = toys.stopped_at(straight, 4, "broken") / "checkpoints"
@@ -324,7 +328,7 @@ def test_skipped_steps_in_a_row_are_counted_over_a_stop(
 
 
 @pytest.mark.parametrize("lost", ["optimizer", "average"])
-def test_file_that_was_never_written_is_noticed(toys: Bench, steps: StepLog, lost: str) -> None:
+def test_file_that_was_never_written_is_noticed(toys: Harness, steps: StepLog, lost: str) -> None:
     straight = toys.start("straight", f"train.steps={SHORT}")
     folder = toys.stopped_at(straight, 8, "without") / "checkpoints"
     checkpoint = open_checkpoint(checkpoint_folder(folder, 8))
@@ -335,7 +339,7 @@ def test_file_that_was_never_written_is_noticed(toys: Bench, steps: StepLog, los
         toys.start("without", f"train.steps={SHORT}", resume=True)
 
 
-def test_nothing_is_replayed_however_far_a_run_is(toys: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_replayed_however_far_a_run_is(toys: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     plugins = toys.plugins()
     loaded = load_recipe(toys.recipe, toys.overrides, plugins)
     run = prepare(loaded, toys.root / "far")

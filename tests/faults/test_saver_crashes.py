@@ -59,14 +59,14 @@ def save(root: Path, step: int) -> None:
 class Lender:
     """A runtime that would go on changing the tensors."""
 
-    def hold(self, copied: Callable[[], object]) -> bool:
+    def before_update(self, callback: Callable[[], object]) -> bool:
         return True
 
 
 def save_in_background(root: Path, step: int) -> None:
     tensors = {"model": {"w": torch.full((64,), float(step))}, "optimizer": {"m": torch.zeros(64)}}
     job = Job(root, step, {**tensors}, {"step": step}, {"w"}, 2, 0)
-    assert Background(job, Lender().hold, Snapshot()).result() == (None, None)
+    assert Background(job, Lender().before_update, Snapshot()).result() == (None, None)
 
 
 def amend(root: Path, step: int) -> None:

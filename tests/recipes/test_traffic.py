@@ -128,7 +128,7 @@ def test_learning_rates_over_the_run(golden: Callable[[str], Any]) -> None:
 
 def test_classes_are_those_of_the_data_sets() -> None:
     _, tasks = open_tasks("traffic")
-    assert [len(tasks[name].learnt_options()["class_names"]) for name in ("road", "cars", "signs")] == [19, 196, 45]
+    assert [len(tasks[name].inferred_options()["class_names"]) for name in ("road", "cars", "signs")] == [19, 196, 45]
 
 
 def test_views_are_the_paper_s() -> None:
@@ -179,7 +179,7 @@ def test_leaderboard_b_takes_any_data_and_no_segmentation(data: Path, tmp_path: 
         recipe, tasks = open_tasks("leaderboard_b")
         paper, _ = open_tasks("traffic")
         assert list(tasks) == ["cars", "signs"]
-        assert tasks["cars"].learnt_options()["class_names"] == ["emu", "kiwi", "rhea"]
+        assert tasks["cars"].inferred_options()["class_names"] == ["emu", "kiwi", "rhea"]
         assert len(tasks["signs"].dataset("train")) == 2  # type: ignore[arg-type]
     assert recipe.optim == paper.optim
     assert recipe.tasks["cars"].tta == paper.tasks["cars"].tta

@@ -11,7 +11,7 @@ from good_task import Shade, ShadeOptions
 from torch import nn
 
 from umbel import (
-    Guess,
+    DetectedDataset,
     Reporter,
     SampleReport,
     Source,
@@ -29,8 +29,8 @@ class Able(Shade):
     """Shades of two classes, "dark" and "light"."""
 
     @classmethod
-    def recognise(cls, folder: Path) -> Guess:
-        return Guess(folder.name, 64, 2, 1.0, {})
+    def detect(cls, folder: Path) -> DetectedDataset:
+        return DetectedDataset(folder.name, 64, 2, 1.0, {})
 
     def inspect(self, dataset: Any, index: int) -> SampleReport:
         return SampleReport(f"looked at {index}")
@@ -38,29 +38,29 @@ class Able(Shade):
     def sources(self, dataset: Any) -> list[Source]:
         return [Source(str(index)) for index in range(len(dataset))]
 
-    def class_list(self) -> Sequence[str]:
+    def prediction_classes(self) -> Sequence[str]:
         return ["dark", "light"]
 
     def classes_shown(self, dataset: Any, index: int) -> list[str]:
-        return [self.class_list()[index % 2]]
+        return [self.prediction_classes()[index % 2]]
 
     def strata(self, dataset: Any) -> Sequence[str]:
-        return [self.class_list()[index % 2] for index in range(len(dataset))]
+        return [self.prediction_classes()[index % 2] for index in range(len(dataset))]
 
     def describe_data(self, split: str) -> list[Statistic]:
         return [Statistic(f"about {split}", ("what",), (("much",),))]
 
-    def learnt_options(self) -> dict[str, Any]:
+    def inferred_options(self) -> dict[str, Any]:
         return {"noise": 7}
 
-    def tta_rows(self) -> list[TtaVariant]:
+    def tta_variants(self) -> list[TtaVariant]:
         return [TtaVariant("only")]
 
     def draw(self, image: np.ndarray, prediction: Any) -> np.ndarray:
         return np.full_like(image, 200)
 
-    def narrow(self, prediction: Any, confidence: float | None, classes: frozenset[str]) -> Any:
-        return ("narrowed", prediction, confidence, classes)
+    def filter(self, prediction: Any, confidence: float | None, classes: frozenset[str]) -> Any:
+        return ("filtered", prediction, confidence, classes)
 
     def to_mask(self, prediction: Any) -> np.ndarray:
         return np.ones((2, 3), np.uint8)
@@ -83,7 +83,7 @@ class Able(Shade):
     def export_spec(self) -> dict[str, Any]:
         return {"decoding": "none"}
 
-    def alike(self, one: Any, other: Any, tolerance: float) -> bool:
+    def predictions_close(self, one: Any, other: Any, tolerance: float) -> bool:
         return abs(one - other) <= 10
 
 

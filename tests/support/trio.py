@@ -13,7 +13,7 @@ from umbel.config.load import load_recipe
 from umbel.io.run_folder import CHECKPOINTS
 from umbel.registry.plugins import Plugins
 from umbel.runtime.build import build, build_runtime
-from umbel.training.runtime_state import capture
+from umbel.training.runtime_state import runtime_state_dict
 
 CLASSES = ("sky", "road", "car")
 TASKS = f"""
@@ -62,7 +62,7 @@ def make_run(folder: Path, *overrides: str, model: str = "convnext_atto", model_
                 parameter += 0.5 * torch.randn(parameter.shape, generator=generator)
             if "predictors" in name and name.endswith("bias"):
                 parameter += 3  # against the prior that objects are rare
-    tensors, state = capture(build_runtime(recipe, tasks, built, 1))
+    tensors, state = runtime_state_dict(build_runtime(recipe, tasks, built, 1))
     state |= {"best": {}, "minutes": 0.0, "seed": 0, "total_steps": 1}
     write_checkpoint(folder / CHECKPOINTS, 1, tensors, state)
     scores = {"road/miou": 0.5, "vehicles/top1": 0.75, "signs/map50": 0.25, "signs/map75": None, "score": 0.5}

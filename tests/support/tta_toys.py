@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 from toys import BrightOptions, BrightTask, TinyBackbone
 
-from umbel import Backbone, Size, Task, TtaVariant, View, default_tta_rows, hookimpl, option, round_up
+from umbel import Backbone, Size, Task, TtaVariant, View, default_tta_variants, hookimpl, option, round_up
 
 
 @dataclass
@@ -47,8 +47,8 @@ class ViewedTask(BrightTask):
 class SuggestingTask(ViewedTask):
     """Knows more rows than the default ones."""
 
-    def tta_rows(self) -> list[TtaVariant]:
-        rows = default_tta_rows(self.config.tta)
+    def tta_variants(self) -> list[TtaVariant]:
+        rows = default_tta_variants(self.config.tta)
         return [*rows, TtaVariant("Most", rows[-1].tta, {"pick": "max"})]
 
 

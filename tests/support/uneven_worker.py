@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 import umbel
-from umbel.runtime.ranks import launched, leave
+from umbel.runtime.ranks import exit_now, ranks_from_env
 
 STEPS = 3
 BLOCKS = {
@@ -31,26 +31,26 @@ def train(recipe: str, out: Path) -> None:
     last = out / "checkpoints" / f"step-{STEPS:08d}"
     overrides = BLOCKS[out.name]
     scores = umbel.train(recipe, overrides, out=out, quiet=True)
-    ranks = launched()
+    ranks = ranks_from_env()
     whole = [path.read_bytes() for path in sorted(last.glob("*.safetensors"))]
-    ranks.rows([0])  # all have read it
-    if ranks.leads:
+    ranks.all_gather([0])  # all have read it
+    if ranks.is_main_process:
         shutil.rmtree(last)
-    ranks.rows([0])
+    ranks.all_gather([0])
     again = umbel.train(recipe, overrides, out=out, resume=True, quiet=True)
     same = whole == [path.read_bytes() for path in sorted(last.glob("*.safetensors"))]
     note = {"scores": scores, "again": again, "same": same}
     (out / f"note-{ranks.rank}.json").write_text(json.dumps(note))
 
 
-def main(verb: str, recipe: str, *outs: str) -> None:
+def main(command: str, recipe: str, *outs: str) -> None:
     torch.set_num_threads(1)
     for out in map(Path, outs):
-        if verb == "train":
+        if command == "train":
             train(recipe, out)
         else:
             (out / "alone.json").write_text(json.dumps(umbel.load(out).evaluate()))
-    leave(0)
+    exit_now(0)
 
 
 if __name__ == "__main__":

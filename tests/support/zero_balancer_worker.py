@@ -18,7 +18,7 @@ from umbel.registry.plugins import Plugin, Plugins
 from umbel.runtime.build import build
 from umbel.runtime.deepspeed import DeepSpeedRuntime
 from umbel.runtime.optim import build_optimizer
-from umbel.runtime.ranks import join, launched, leave
+from umbel.runtime.ranks import exit_now, init_process_group, ranks_from_env
 from umbel.schedule.build import make_plan
 from umbel.training.balancing import factors_text
 from umbel.training.engine import Engine
@@ -32,8 +32,8 @@ def main(recipe_file: str, out: str, *overrides: str) -> None:
     plugins.register(balancing, Plugin("umbel", "0", "balancers"))
     plugins.register(ToyBalancers(), Plugin("toy-balancers", "1.0", "toys"))
     recipe = load_recipe(recipe_file, overrides, plugins).typed
-    ranks = launched()
-    join(ranks, torch.device("cpu"), 120.0)
+    ranks = ranks_from_env()
+    init_process_group(ranks, torch.device("cpu"), 120.0)
     tasks, model = build(recipe, plugins, pretrained=False)
     steps = recipe.train.steps or 1
     optimizer = build_optimizer(model, tasks, recipe.optim)
@@ -47,11 +47,11 @@ def main(recipe_file: str, out: str, *overrides: str) -> None:
     with runtime.whole(model.balancer):
         print(factors_text(model.balancer), flush=True)
     weights = runtime.weights()
-    if ranks.leads:
+    if ranks.is_main_process:
         Path(out).parent.mkdir(parents=True, exist_ok=True)
         save_file({name: value.contiguous().clone() for name, value in weights.items()}, out)
 
 
 if __name__ == "__main__":
     main(*sys.argv[1:])
-    leave(0)
+    exit_now(0)

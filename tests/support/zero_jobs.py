@@ -25,7 +25,7 @@ def keep(runtime: Any, out: Path, name: str) -> None:
     }
     for kind, named in tensors.items() if runtime.rank == 0 else ():
         save_file({key: value.contiguous() for key, value in named.items()}, out / f"{name}-{kind}.safetensors")
-    runtime.rows([0])  # the others wait until it is written
+    runtime.all_gather([0])  # the others wait until it is written
 
 
 def take(runtime: Any, out: Path, name: str, steps: int) -> None:
@@ -60,7 +60,7 @@ def live(ranks: Any, stage: int) -> tuple[dict[str, int], int, int]:
     shapes = [getattr(p, "ds_numel", p.numel()) for p in runtime.model.parameters()]
     train_steps(runtime, tasks, "every step", 0, 1)
     for name, batch in composite("every step", 1, ranks.rank, ranks.world_size).items():
-        placed = runtime.place(batch)
+        placed = runtime.to_device(batch)
         runtime.backward(tasks[name].loss(runtime.forward(placed.images, name), placed.targets).total)
     flats = [flat for flat, _ in runtime.shards.flats()]
     states = [value for flat in flats for value in runtime.shards.optimizer.state[flat].values() if value.dim()]
@@ -80,9 +80,9 @@ def evaluated(ranks: Any, stage: int) -> tuple[dict[str, float], int]:
     tasks, runtime = make_runtime(ranks, zero_block(stage), adam=True)
     data = {name: task.dataset("val") for name, task in tasks.items()}
     scores = evaluate(runtime, tasks, data, "mean")
-    with runtime.evaluating():
+    with runtime.eval_mode():
         mine = sum(len(samples) for samples, _ in predict_dataset(runtime, tasks["third"], data["third"]))
-    return scores, sum(row[0] for row in runtime.rows([mine]))
+    return scores, sum(row[0] for row in runtime.all_gather([mine]))
 
 
 def disagreeing(ranks: Any) -> str:
@@ -137,7 +137,7 @@ def accumulated(ranks: Any, out: Path) -> None:
             batches = composite("every step", step, part + ranks.rank, 2)
             Engine(runtime, tasks, guard).train_step(batches, weights, last=part == parts - 1)
     found = runtime.weights()
-    if ranks.leads:
+    if ranks.is_main_process:
         save_file(found, out / ("accumulated.safetensors" if parts == 2 else "shared-by-two.safetensors"))
 
 

@@ -185,12 +185,12 @@ def reference(schedule: str, world_size: int) -> dict[str, Tensor]:
     from umbel.contract.randomness import keyed_seed
 
     torch.manual_seed(3)
-    trunk = TinyBackbone(TinyOptions(norm=False, dropout=0.0))
+    backbone = TinyBackbone(TinyOptions(norm=False, dropout=0.0))
     heads = {}
     for name in BATCHES:
         torch.manual_seed(keyed_seed(0, "head", name))
         heads[name] = BrightHead(8)
-    model = nn.ModuleDict({"backbone": trunk, "heads": nn.ModuleDict(heads)})
+    model = nn.ModuleDict({"backbone": backbone, "heads": nn.ModuleDict(heads)})
     optimizer = torch.optim.SGD(model.parameters(), lr=LR, momentum=MOMENTUM, weight_decay=DECAY)
     for step in range(STEPS):
         total = torch.zeros(())
@@ -198,7 +198,7 @@ def reference(schedule: str, world_size: int) -> dict[str, Tensor]:
             ranks = [rank for rank in range(world_size) if has_data(schedule, name, step, rank, world_size)]
             for rank in ranks if takes_part(schedule, name, step) else ():
                 images, targets = batch_of(name, step, rank)
-                output = heads[name](trunk((images.float() - 127.5) / 63.75, name))
+                output = heads[name](backbone((images.float() - 127.5) / 63.75, name))
                 total = total + WEIGHTS[name] * (output - targets).square().mean() / len(ranks)
         for parameter in model.parameters():
             parameter.grad = torch.zeros_like(parameter)
@@ -219,10 +219,10 @@ def zero_block(stage: int, **zero: Any) -> dict[str, Any]:
 
 
 def joined() -> Any:
-    from umbel.runtime.ranks import join, launched
+    from umbel.runtime.ranks import init_process_group, ranks_from_env
 
-    ranks = launched()
-    join(ranks, torch.device("cpu"), 120)
+    ranks = ranks_from_env()
+    init_process_group(ranks, torch.device("cpu"), 120)
     return ranks
 
 
@@ -238,7 +238,7 @@ def equality(out: Path, cases: Sequence[str]) -> None:
             tasks, runtime = make_runtime(ranks, zero_block(int(stage), **extra))
             train_steps(runtime, tasks, schedule, 0, STEPS)
             weights = runtime.weights()
-            if ranks.leads:
+            if ranks.is_main_process:
                 save_file(weights, out / f"{case.replace(':', '_')}-{schedule}.safetensors")
 
 

@@ -1,3 +1,3 @@
-"""Calls into what plugins offer: every one is guarded, so that a fault names whose it is."""
+"""Calls into what plugins register: every one is guarded, so that a fault names whose it is."""
 
 from __future__ import annotations

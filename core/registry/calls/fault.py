@@ -29,9 +29,9 @@ def passes(error: BaseException) -> bool:
         return True
     if os.environ.get("WORLD_SIZE", "1") in ("", "1"):
         return False
-    from umbel.contract.errors import lost_another
+    from umbel.contract.errors import is_peer_failure
 
-    return lost_another(error)
+    return is_peer_failure(error)
 
 
 def raised(owner: Owner, method: str, error: BaseException, expects: str = "", sample: str = "") -> PluginError:

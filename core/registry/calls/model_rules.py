@@ -13,7 +13,7 @@ from umbel.registry.calls.rule import Rule
 Args = tuple[Any, ...]
 
 
-def _levels(trunk: Any, result: Any, arguments: Args) -> str:
+def _levels(backbone: Any, result: Any, arguments: Args) -> str:
     import torch
 
     if torch.compiler.is_compiling():  # traced for an export: the shapes are symbols
@@ -21,7 +21,7 @@ def _levels(trunk: Any, result: Any, arguments: Args) -> str:
     if not isinstance(result, (tuple, list)):
         return describe(result)
     count, _, height, width = arguments[0].shape
-    spec = trunk.spec
+    spec = backbone.spec
     if len(result) != len(spec.channels):
         return f"{len(result)} levels, where its spec has {len(spec.channels)}"
     for index, (level, channels, stride) in enumerate(zip(result, spec.channels, spec.strides, strict=True)):
@@ -33,18 +33,18 @@ def _levels(trunk: Any, result: Any, arguments: Args) -> str:
     return ""
 
 
-def _text(trunk: Any, result: Any, arguments: Args) -> str:
+def _text(backbone: Any, result: Any, arguments: Args) -> str:
     return "" if result is None or isinstance(result, str) else describe(result)
 
 
-def _key(trunk: Any, result: Any, arguments: Args) -> str:
+def _key(backbone: Any, result: Any, arguments: Args) -> str:
     return "" if isinstance(result, str) else describe(result)
 
 
-def _stages(trunk: Any, result: Any, arguments: Args) -> str:
+def _stages(backbone: Any, result: Any, arguments: Args) -> str:
     if not isinstance(result, Mapping):
         return describe(result)
-    absent = [name for name, _ in trunk.named_parameters() if name not in result]
+    absent = [name for name, _ in backbone.named_parameters() if name not in result]
     return f"no stage for {', '.join(absent[:4])}" if absent else ""
 
 
@@ -61,9 +61,9 @@ def _penalty(balancer: Any, result: Any, arguments: Args) -> str:
 BACKBONE = {
     "forward": Rule("a tuple of (B, channels, H / stride, W / stride) tensors, one a level of its spec", _levels),
     "bind_tasks": Rule(),
-    "trunk_key": Rule("a str", _key),
+    "feature_key": Rule("a str", _key),
     "keep_tasks": Rule(),
-    "learnt_options": Rule("a dict of options", mapping),
+    "inferred_options": Rule("a dict of options", mapping),
     "for_export": Rule("a torch.nn.Module", module),
     "complete_state": Rule("a dict of tensors", mapping),
     "stage_of_parameters": Rule("a stage for every parameter by name", _stages),
@@ -79,15 +79,15 @@ BALANCER = {
 }
 
 
-def faults_of_trunk(trunk: Any) -> tuple[str, str]:
+def faults_of_backbone(backbone: Any) -> tuple[str, str]:
     """What is wrong with the attributes that a backbone has to set, and what was expected; empty where nothing is."""
-    spec = getattr(trunk, "spec", None)
+    spec = getattr(backbone, "spec", None)
     if not isinstance(spec, FeatureSpec) or not len(spec.channels) == len(spec.strides) > 0:
         return f"an object whose spec is {describe(spec) if not isinstance(spec, FeatureSpec) else spec}", (
             "spec: an umbel.FeatureSpec with one number of channels and one stride a level"
         )
     for name in ("mean", "std"):
-        values: Any = getattr(trunk, name, None)
+        values: Any = getattr(backbone, name, None)
         numbers = isinstance(values, (tuple, list)) and len(values) == 3
         if (
             not numbers

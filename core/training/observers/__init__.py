@@ -16,7 +16,7 @@ def register_observers(plugins: Plugins, *, quiet: bool = False, json_lines: boo
         quiet: without the console's.
         json_lines: and one that writes JSON lines to stdout.
     """
-    from umbel.registry.offer import OWN_DISTRIBUTION, Plugin
+    from umbel.registry.registration import OWN_DISTRIBUTION, Plugin
     from umbel.training.observers.console import ConsoleObserver
     from umbel.training.observers.json_lines import JsonLinesObserver
     from umbel.training.observers.jsonl import JsonlObserver

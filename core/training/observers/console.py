@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class ConsoleObserver:
-    """Shows step, epoch, time left, losses and images a second of every task, memory, and the last scores.
+    """Shows step, epoch, time left, losses and images/s of every task, memory, and the last scores.
 
     Args:
         console: where to write; default: stderr.

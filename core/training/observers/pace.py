@@ -1,4 +1,4 @@
-"""How fast a run goes: images a second of every task, and the time left."""
+"""How fast a run goes: images/s of every task, and the time left."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Pace:
         step: steps done.
         total: steps of the run.
         left: seconds that the rest will take at the pace so far.
-        rates: images a second by task.
+        rates: images/s by task.
     """
 
     step: int

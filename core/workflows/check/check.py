@@ -15,9 +15,9 @@ from umbel.contract.defaults import classes_of
 from umbel.contract.errors import DataError, UmbelError
 from umbel.contract.task import Task
 from umbel.contract.types import Sample
-from umbel.data.datasets import Part, dataset_length, divide
+from umbel.data.datasets import HoldoutSubset, dataset_length, divide
 from umbel.data.workers import start_worker
-from umbel.io.error_collection import collect_faults
+from umbel.io.error_collection import collect_errors
 from umbel.io.listing import collect_passed_over
 from umbel.io.shortage import explain
 from umbel.workflows.check.overlap import find_absent_classes, find_overlaps, find_unseen_classes
@@ -67,8 +67,8 @@ class _Jobs(Dataset[SampleResult]):
     def __getitem__(self, position: int) -> SampleResult:
         (name, split), index = self.jobs[position]
         dataset = self.datasets[name, split]
-        if isinstance(dataset, Part):  # a task looks at its own data sets only
-            index, dataset = dataset.indices[index], dataset.whole
+        if isinstance(dataset, HoldoutSubset):  # a task looks at its own data sets only
+            index, dataset = dataset.indices[index], dataset.dataset
         return inspect_sample(self.tasks[name], split, dataset, index)
 
 
@@ -115,7 +115,7 @@ def _classes(task: Task[Any]) -> Sequence[str]:
 
 
 def _open_all(task: Task[Any], findings: list[Finding]) -> dict[str, Dataset[Sample]]:
-    """The splits that can be opened; data that is divided here is opened once, so that its faults are told once."""
+    """The splits that can be opened; data that is divided here is opened once, so that its faults are reported once."""
     opened = {split: _open(task, split, findings) for split in (SPLITS[:1] if task.config.holdout else SPLITS)}
     whole = opened["train"]
     if task.config.holdout and whole is not None and dataset_length(whole):
@@ -128,7 +128,7 @@ def _open_all(task: Task[Any], findings: list[Finding]) -> dict[str, Dataset[Sam
 
 def _open(task: Task[Any], split: str, findings: list[Finding]) -> Dataset[Sample] | None:
     """The data set of a split, without its faulty entries, which are noted."""
-    with collect_faults() as faults, collect_passed_over() as others:
+    with collect_errors() as faults, collect_passed_over() as others:
         dataset = None
         try:
             dataset = task.dataset(split)

@@ -58,6 +58,6 @@ def _lines(report: DataReport) -> Iterator[str]:
     samples = [(task, split, str(count)) for (task, split), count in report.samples.items()]
     yield text_table(("task", "split", "samples"), samples)
     rate = report.files / max(report.seconds, 1e-9)
-    yield f"{report.files:,} image files in {report.seconds:.1f} s, {rate:.0f} a second"
+    yield f"{report.files:,} image files in {report.seconds:.1f} s, {rate:.0f} images/s"
     counts = Counter(finding.severity for finding in report.findings)
     yield ", ".join(f"{counts[severity]} {severity}s" for severity in ("error", "warning", "note"))

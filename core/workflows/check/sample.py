@@ -14,7 +14,7 @@ from umbel.contract.defaults import inspected
 from umbel.contract.errors import UmbelError
 from umbel.contract.task import Task
 from umbel.contract.types import Sample
-from umbel.io.error_collection import collect_faults
+from umbel.io.error_collection import collect_errors
 from umbel.io.read_trace import trace_reads
 from umbel.registry.calls.fallback import as_method
 from umbel.workflows.check.files import inspect_file
@@ -43,7 +43,7 @@ class SampleResult:
 
 def inspect_sample(task: Task[Any], split: str, dataset: Dataset[Sample], index: int) -> SampleResult:
     """Everything about one sample: what its task says, and a close look at the image files read for it."""
-    with trace_reads() as reads, collect_faults() as faults:
+    with trace_reads() as reads, collect_errors() as faults:
         try:
             report = as_method(task, "inspect", inspected, dataset, index)
         except UmbelError as error:

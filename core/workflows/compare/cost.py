@@ -26,7 +26,7 @@ class Cost:
 
     Args:
         parameters: joint, together.
-        seconds: for one image of `size` through every head: trunk once and all heads; each model by itself.
+        seconds: for one image of `size` through every head: backbone once and all heads; each model by itself.
         size: height and width of that image, the largest input of the recipe.
         device: where it was measured.
     """
@@ -57,7 +57,7 @@ def measure_cost(joint: Path, singles: dict[str, Path]) -> Cost:
 
     with ExitStack() as stack:
         for model in (whole, *alone.values()):
-            stack.enter_context(model.evaluating())
+            stack.enter_context(model.eval_mode())
         seconds = (_median_seconds(together, whole.device), _median_seconds(one_by_one, whole.device))
     return Cost(parameters=(counts[0], sum(counts[1:])), seconds=seconds, size=size, device=whole.device.type)
 

@@ -40,7 +40,7 @@ class Exported:
 
     Args:
         files: names in its folder.
-        parameters: of trunk and exported heads.
+        parameters: of backbone and exported heads.
         dynamic: dimensions of the input that are free.
         parity: comparison with torch; empty for weights alone, which are the same bytes.
     """
@@ -95,7 +95,7 @@ def export_model(
         ConfigError: the size does not fit, ONNX is not installed, or a file is in the way that umbel did not write.
     """
     with hold(enclosing_run(out) or out, "umbel export"), writing(out, _files(target), f"export to {target}"):
-        trunk = model.backbone.summary()
+        backbone = model.backbone.summary()
         traced_size = size or _largest_size(tasks)
         _check_size(traced_size, max(model.backbone.spec.strides))
         try:
@@ -107,10 +107,10 @@ def export_model(
         else:
             written = _export_program(model, tasks, out, target=target, opset=opset, size=traced_size)
         done, secrets = written.exported, Secrets.of(tree)
-        spec = {"umbel": __version__, "trunk": trunk} | _describe(model, tasks, written, traced_size)
-        write_json(out / SPEC, secrets.conceal(spec))
+        spec = {"umbel": __version__, "trunk": backbone} | _describe(model, tasks, written, traced_size)
+        write_json(out / SPEC, secrets.redact(spec))
         done.files += [SPEC, "README.md"]
-        card = model_card(name, tasks, scores=scores, trunk=trunk, files=done.files[:-1], secrets=secrets)
+        card = model_card(name, tasks, scores=scores, backbone=backbone, files=done.files[:-1], secrets=secrets)
         write_bytes(out / "README.md", card.encode())
         return done
 
@@ -134,7 +134,7 @@ def _describe(
         "input": {
             "name": INPUT, "layout": "NCHW", "channels": "RGB", "dtype": "float32", "range": [0, 255],
             "traced_size": list(traced_size), "dynamic": done.dynamic,
-            "divisible_by": max(model.backbone.spec.strides), "padding_colour": model.fill,
+            "divisible_by": max(model.backbone.spec.strides), "padding_colour": model.pad_color,
             "normalisation": {"in_graph": True, "mean": list(model.backbone.mean), "std": list(model.backbone.std)},
         },
         "tasks": {

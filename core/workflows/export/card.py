@@ -25,7 +25,7 @@ def model_card(
     tasks: Mapping[str, Task[Any]],
     *,
     scores: Mapping[str, Any],
-    trunk: str,
+    backbone: str,
     files: list[str],
     secrets: Secrets = NO_SECRETS,
 ) -> str:
@@ -35,13 +35,13 @@ def model_card(
         name: of the model.
         tasks: its tasks by name.
         scores: by "task/metric"; null where a metric is undefined.
-        trunk: what the backbone is, in a few words.
+        backbone: what it is, in a few words.
         files: the other files of the folder.
-        secrets: what is not told.
+        secrets: what is redacted.
     """
     from huggingface_hub import EvalResult, ModelCardData
 
-    trunk, scores = secrets.conceal(trunk), secrets.conceal(scores)
+    backbone, scores = secrets.redact(backbone), secrets.redact(scores)
     results = [
         EvalResult(
             task_type=task.hub_tag,
@@ -59,7 +59,7 @@ def model_card(
     head = ModelCardData(
         library_name="umbel", tags=tags, model_name=name if results else None, eval_results=results or None
     )
-    lines = [f"# {name}", "", f"One trunk ({trunk}), {len(tasks)} tasks, trained with umbel.", ""]
+    lines = [f"# {name}", "", f"One backbone ({backbone}), {len(tasks)} tasks, trained with umbel.", ""]
     lines += ["| task | kind | classes | scores |", "|---|---|---|---|"]
     for task_name, task in tasks.items():
         listed = ", ".join(
@@ -68,7 +68,7 @@ def model_card(
             if key.startswith(f"{task_name}/") and isinstance(value, (int, float))
         )
         names = classes_of(task)
-        classes = ", ".join(secrets.conceal(list(names[:30]))) + (" ..." if len(names) > 30 else "")
+        classes = ", ".join(secrets.redact(list(names[:30]))) + (" ..." if len(names) > 30 else "")
         lines.append(f"| {task_name} | {task.config.kind} | {classes or '-'} | {listed or 'not evaluated'} |")
     lines += [
         "",

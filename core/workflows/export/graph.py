@@ -1,4 +1,4 @@
-"""The graph that is exported: one image batch in, the named outputs of every task out, the trunk run once."""
+"""The graph that is exported: one image batch in, the named outputs of every task out, the backbone run once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ INPUT = "images"
 
 
 class ExportGraph(nn.Module):
-    """Normalisation, trunk and heads of some tasks, on the CPU and in evaluation mode, as one module.
+    """Normalisation, backbone and heads of some tasks, on the CPU and in evaluation mode, as one module.
 
     It takes over the parts of `model`, from which the other tasks' parts are removed.
 
@@ -51,7 +51,7 @@ class ExportGraph(nn.Module):
     def outputs(self, images: Tensor) -> dict[str, Any]:
         """Output of every task as its head gives it."""
         normalised = (images - self.mean) / self.std  # type: ignore[operator]
-        keys = {name: self.backbone.trunk_key(name) for name in self.heads}
+        keys = {name: self.backbone.feature_key(name) for name in self.heads}
         features: CountedCache[str, tuple[Tensor, ...]] = CountedCache(keys.values())
         return {
             name: head(features.get(keys[name], partial(self.backbone, normalised, name)))

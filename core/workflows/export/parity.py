@@ -79,7 +79,7 @@ def compare(
 
 
 def _same(task: Task[Any], one: Any, other: Any) -> bool:
-    return bool(as_method(task, "alike", partial(predictions_close, tolerance=TOLERANCE), one, other))
+    return bool(as_method(task, "predictions_close", partial(predictions_close, tolerance=TOLERANCE), one, other))
 
 
 def _pictures(batch: int, size: Size) -> Tensor:

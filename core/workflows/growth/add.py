@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from umbel.config.check import build_recipe
 from umbel.config.edit import grown_tree
 from umbel.config.growth import ADAPTER
-from umbel.config.learnt import write_learnt_backbone
+from umbel.config.inferred import write_inferred_backbone
 from umbel.config.load import load_recipe
 from umbel.config.loaded_recipe import LoadedRecipe
 from umbel.config.read import parse_overrides, read_tree
@@ -22,7 +22,7 @@ from umbel.evaluate.evaluate import evaluate
 from umbel.io.files import write_json
 from umbel.io.run_folder import CHECKPOINTS, RECIPE_FILE, RUN, new_or_resumed
 from umbel.io.written import write_new
-from umbel.model.grow import fill_from
+from umbel.model.grow import load_existing
 from umbel.predict.load import open_trained
 from umbel.registry.plugins import Plugins
 from umbel.training.observers import register_observers
@@ -82,19 +82,19 @@ def _add_tasks(
         mode=mode,
         source=recipe,
     )
-    write_learnt_backbone(tree, runtime.model.backbone)
+    write_inferred_backbone(tree, runtime.model.backbone)
     if OmegaConf.select(tree, "train.precision", default="auto") == "auto":
         OmegaConf.update(tree, "train.precision", runtime.precision, force_add=True)
     typed = build_recipe(tree, plugins, recipe)
     before = evaluate(runtime, tasks, load_datasets(tasks, "val"), old.score)
-    fill = partial(fill_from, tensors=runtime.model.state_dict(), kept=tuple(tasks), where=str(run))
-    grown = prepare(LoadedRecipe(typed, tree, plugins), out, fill=fill, trial=not resume)
+    init_weights = partial(load_existing, tensors=runtime.model.state_dict(), kept=tuple(tasks), where=str(run))
+    grown = prepare(LoadedRecipe(typed, tree, plugins), out, init_weights=init_weights, trial=not resume)
     mains = {name: task.main_metric for name, task in tasks.items()}
     del runtime
     register_observers(plugins)
     scores = train(grown, resume=resume, accept_changes=accept_changes)
     verdicts = judge(mains, before, scores, typed.growth.max_drop)
-    if grown.leads:
+    if grown.is_main_process:
         with write_new(out / GATE_FILE, RUN, replace=resume):
             write_json(out / GATE_FILE, [asdict(verdict) for verdict in verdicts])
     return verdicts, scores

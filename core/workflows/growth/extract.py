@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 from umbel.checkpoint.write import write_checkpoint
 from umbel.config.edit import keep_tasks
-from umbel.config.learnt import write_learnt_backbone
+from umbel.config.inferred import write_inferred_backbone
 from umbel.config.load import load_recipe
 from umbel.contract.errors import ConfigError
 from umbel.evaluate.score import check_formula
@@ -53,7 +53,7 @@ def _extract(run: Path, names: Sequence[str], out: Path, checkpoint: str, plugin
     if not names:
         raise ConfigError("no task would be left", where=str(run), hint=f"the run has {', '.join(tasks)}")
     tree = keep_tasks(load_recipe(str(run / RECIPE_FILE), (), plugins).tree, names)
-    write_learnt_backbone(tree, runtime.model.backbone)
+    write_inferred_backbone(tree, runtime.model.backbone)
     OmegaConf.update(tree, "train.ema_decay", 0.0, force_add=True)
     OmegaConf.update(tree, "train.precision", runtime.precision, force_add=True)
     try:

@@ -10,15 +10,15 @@ from typing import Any
 
 from umbel.config.check import build_recipe
 from umbel.config.literals import literal
-from umbel.contract.dataset_report import Guess
+from umbel.contract.dataset_report import DetectedDataset
 from umbel.contract.defaults import classes_of
 from umbel.contract.errors import ConfigError, DataError
 from umbel.contract.types import Size, round_up
 from umbel.data.datasets import dataset_length, open_split
 from umbel.data.foreign import describe_folder
-from umbel.data.statistics import spread
+from umbel.data.statistics import evenly_spaced
 from umbel.io.names import as_written, missing_hint
-from umbel.registry.make import recognise
+from umbel.registry.make import detect
 from umbel.registry.plugins import Plugins
 
 MODEL = "tf_efficientnet_lite0"  # small, without squeeze-and-excite: fast where there is no GPU
@@ -35,7 +35,7 @@ class Start:
     Args:
         name: of the task.
         kind: as a recipe writes it.
-        guess: layout and settings.
+        detected: layout and settings.
         counts: images of "train" and "val".
         classes: their names.
         input_size: height and width.
@@ -44,7 +44,7 @@ class Start:
 
     name: str
     kind: str
-    guess: Guess
+    detected: DetectedDataset
     counts: dict[str, int]
     classes: tuple[str, ...]
     input_size: Size
@@ -52,13 +52,13 @@ class Start:
 
 
 def start_task(name: str, folder: Path, kind: str | None, plugins: Plugins) -> Start:
-    """Recognise a folder and read it once.
+    """Detects a folder and read it once.
 
     Args:
         name: of the task; an empty one becomes the folder's.
         folder: of the data set.
         kind: the kind of task; None asks all that are installed.
-        plugins: offer the kinds.
+        plugins: register the kinds.
 
     Raises:
         DataError: no kind recognises the folder, several do, or its data cannot be read.
@@ -66,23 +66,23 @@ def start_task(name: str, folder: Path, kind: str | None, plugins: Plugins) -> S
     """
     if not folder.is_dir():
         raise DataError("no such folder", where=as_written(folder), hint=missing_hint(folder))
-    kinds = [plugins.find("task", kind, "--task").name] if kind else [o.name for o in plugins.offers("task")]
-    guesses: dict[str, Guess] = {}
+    kinds = [plugins.find("task", kind, "--task").name] if kind else [o.name for o in plugins.registered("task")]
+    fitting: dict[str, DetectedDataset] = {}
     for candidate in kinds:
-        guess = recognise(plugins.find("task", candidate, "--task"), folder)
-        if guess is not None:
-            guesses[candidate] = guess
-    if len(guesses) > 1:
-        listed = ", ".join(f"{found} ({guess.layout})" for found, guess in guesses.items())
+        detected = detect(plugins.find("task", candidate, "--task"), folder)
+        if detected is not None:
+            fitting[candidate] = detected
+    if len(fitting) > 1:
+        listed = ", ".join(f"{found} ({detected.layout})" for found, detected in fitting.items())
         raise DataError(f"may be data of {listed}", where=str(folder), hint="write --task NAME=KIND:FOLDER")
-    if not guesses:
+    if not fitting:
         raise DataError(
             f"is no data set that {' or '.join(kinds)} recognises; it holds {describe_folder(folder)}",
             where=str(folder),
             hint="docs/data-formats.md lists the layouts",
         )
-    ((found, guess),) = guesses.items()
-    return _read(name or task_name(folder), found, guess, plugins)
+    ((found, detected),) = fitting.items()
+    return _read(name or task_name(folder), found, detected, plugins)
 
 
 def task_name(folder: Path) -> str:
@@ -99,7 +99,7 @@ def parse_task(text: str, plugins: Plugins) -> tuple[str, str | None, Path]:
     """
     name, equals, rest = text.rpartition("=") if not Path(text).is_dir() else ("", "", text)
     before, colon, after = rest.partition(":")
-    kind = before if colon and before in {offer.name for offer in plugins.offers("task")} else None
+    kind = before if colon and before in {registration.name for registration in plugins.registered("task")} else None
     path = after if kind else rest
     if not path or (equals and not name):
         raise ConfigError(f"'{text}' is not of the form NAME=FOLDER or NAME=KIND:FOLDER", where="--task")
@@ -110,37 +110,37 @@ def entry(start: Start) -> dict[str, Any]:
     """The task as a recipe has it."""
     return {
         "kind": start.kind,
-        "batch_size": max(1, min(start.guess.batch_size, start.counts["train"])),
+        "batch_size": max(1, min(start.detected.batch_size, start.counts["train"])),
         "input_size": list(start.input_size),
-        **({"holdout": start.guess.holdout} if start.guess.holdout else {}),
-        "weight": start.guess.weight,
-        "options": start.guess.options,
+        **({"holdout": start.detected.holdout} if start.detected.holdout else {}),
+        "weight": start.detected.weight,
+        "options": start.detected.options,
     }
 
 
-def _read(name: str, kind: str, guess: Guess, plugins: Plugins) -> Start:
+def _read(name: str, kind: str, detected: DetectedDataset, plugins: Plugins) -> Start:
     from omegaconf import OmegaConf
 
     from umbel.config.build import build_tasks
 
-    trial = {"kind": kind, "batch_size": 2, "input_size": [STRIDE, STRIDE], "options": literal(guess.options)}
-    trial["holdout"] = guess.holdout
+    trial = {"kind": kind, "batch_size": 2, "input_size": [STRIDE, STRIDE], "options": literal(detected.options)}
+    trial["holdout"] = detected.holdout
     tree = OmegaConf.create({"tasks": {name: trial}, "backbone": {"options": {"model": MODEL}}})  # not built
     task = build_tasks(build_recipe(tree, plugins, name), plugins)[name]
     data = {split: open_split(task, split) for split in ("train", "val")}
     counts = {split: dataset_length(dataset) for split, dataset in data.items()}
     for split, count in counts.items():
         if not count:
-            raise DataError(f"split '{split}' is empty", where=str(guess.options.get("root", name)))
-    sizes = [data["train"][index].size for index in spread(counts["train"], _LOOKED_AT)]
+            raise DataError(f"split '{split}' is empty", where=str(detected.options.get("root", name)))
+    sizes = [data["train"][index].size for index in evenly_spaced(counts["train"], _LOOKED_AT)]
     median = _median(sizes)
     return Start(
         name=name,
         kind=kind,
-        guess=guess,
+        detected=detected,
         counts=counts,
         classes=tuple(classes_of(task)),
-        input_size=_fit(median, guess.longest),
+        input_size=_fit(median, detected.longest),
         image_size=median,
     )
 

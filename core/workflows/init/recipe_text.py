@@ -15,18 +15,18 @@ def recipe_text(starts: Sequence[Start], model: str, weights: str | None, steps:
 
     Args:
         starts: the tasks.
-        model: of the trunk.
+        model: of the backbone.
         weights: a file, or a tag such as "tf_efficientnet_lite0.in1k"; None trains from scratch.
         steps: of the training.
     """
-    trunk = {"model": model, "weights": weights} | ({"norm_stats": "frozen"} if weights else {})
+    backbone = {"model": model, "weights": weights} | ({"norm_stats": "frozen"} if weights else {})
     lines = [
         "# Written by `umbel init`. `umbel check` tries it, `umbel train` trains it.",
         "# `umbel show --schema recipe` documents every key.",
         "backbone:",
         "  name: timm",
         "  options:",
-        *(f"    {key}: {_flow(value)}{_remark(key)}" for key, value in trunk.items()),
+        *(f"    {key}: {_flow(value)}{_remark(key)}" for key, value in backbone.items()),
         "tasks:",
     ]
     for start in starts:
@@ -36,7 +36,7 @@ def recipe_text(starts: Sequence[Start], model: str, weights: str | None, steps:
         lines += [
             f"  # {start.counts['train']} training and {start.counts['val']} validation images, about "
             f"{start.image_size[0]} x {start.image_size[1]} (height x width)",
-            f"  # layout {start.guess.layout}; {len(start.classes)} classes: {_printable(names)}",
+            f"  # layout {start.detected.layout}; {len(start.classes)} classes: {_printable(names)}",
             f"  {start.name}:",
         ]
         lines += [f"    {key}: {_flow(value)}{_remark(key)}" for key, value in described.items()]

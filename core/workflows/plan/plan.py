@@ -22,7 +22,7 @@ class Plan:
 
     Args:
         cluster: what there is to train on.
-        elements: parameters of the trunk, under "", and of each head by task.
+        elements: parameters of the backbone, under "", and of each head by task.
         activations: of each task.
         stages: ZeRO 0 to 3.
         stage: the recommended one, None where nothing fits.

@@ -44,8 +44,8 @@ def build_empty(recipe: Recipe, plugins: Plugins) -> tuple[dict[str, Task[Any]],
     """Tasks and model of a recipe whose weights have shapes and no data; the mode is to be on where they are used."""
     with torch.device("meta"):
         tasks = build_tasks(recipe, plugins)
-        trunk = plugins.find("backbone", recipe.backbone.name, "backbone.name")
-        backbone = make(trunk, recipe.backbone.options, name=trunk.name, where="backbone.name")
+        registration = plugins.find("backbone", recipe.backbone.name, "backbone.name")
+        backbone = make(registration, recipe.backbone.options, name=registration.name, where="backbone.name")
         model = build_model(backbone, tasks, recipe.train.seed)
     if recipe.train.channels_last:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -64,8 +64,8 @@ def probe_activations(
 ) -> list[TaskActivations]:
     """Peak activation bytes of every task, its loss included.
 
-    Trunk and head run at the task's batch size and at twice that, which gives the line. The loss runs on the labels of
-    the task's first training batch and random outputs; where there is no data it is taken as LOSS_FACTOR outputs.
+    Backbone and head run at the task's batch size and at twice that, which gives the line. The loss runs on the labels
+    of the task's first training batch and random outputs; where there is no data it is taken as LOSS_FACTOR outputs.
     """
     probes = []
     for name, task in tasks.items():

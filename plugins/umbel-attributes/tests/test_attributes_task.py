@@ -79,7 +79,7 @@ def test_gaps_change_neither_loss_nor_gradient(tmp_path: Path) -> None:
 
 def test_classes_and_scales_come_from_the_training_table(tmp_path: Path) -> None:
     write_table(tmp_path)
-    assert new_task(tmp_path).learnt_options() == {
+    assert new_task(tmp_path).inferred_options() == {
         "classes": {"colour": ["blue", "green", "red"]},
         "scales": {"side": [28.0, 12.0]},
     }
@@ -108,7 +108,7 @@ def test_missing_columns_and_columns_of_gaps_are_named(tmp_path: Path) -> None:
         new_task(tmp_path, numeric=["weight"]).dataset("train")
     (tmp_path / "train.csv").write_text("file,colour,side\ntrain0.png,,\n")
     with pytest.raises(DataError, match="column 'colour' holds gaps only"):
-        new_task(tmp_path).learnt_options()
+        new_task(tmp_path).inferred_options()
 
 
 def test_names_that_lead_out_are_refused(tmp_path: Path) -> None:

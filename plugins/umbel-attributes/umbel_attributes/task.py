@@ -176,7 +176,7 @@ class Attributes(Task[AttributesOptions]):
             scales[name] = [middle, float(np.abs(values - middle).mean()) or 1.0]
         return scales
 
-    def learnt_options(self) -> dict[str, Any]:
+    def inferred_options(self) -> dict[str, Any]:
         return {"classes": self.classes, "scales": self.scales}
 
     def parse(self, row: dict[str, str], where: str) -> dict[str, Any]:

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 @hookimpl
 def umbel_commands(cli: click.Group) -> None:
-    from umbel_challenge.score_verb import score
-    from umbel_challenge.submit_verb import submit
+    from umbel_challenge.score_command import score
+    from umbel_challenge.submit_command import submit
 
     cli.add_command(submit)
     cli.add_command(score)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from umbel import ConfigError, DataError, Recipe, Task, Trained, json_of, learnt_options_of, predict_dataset
+from umbel import ConfigError, DataError, Recipe, Task, TrainedModel, inferred_options_of, json_of, predict_dataset
 from umbel_challenge.images import ImageSet, image_key
 from umbel_challenge.polygons import Polygons, contours_of
 from umbel_challenge.submission import KINDS, BoxEntry, ImageId, Submission
@@ -45,7 +45,9 @@ def sections_of(recipe: Recipe, names: tuple[str, ...] = ()) -> dict[str, str]:
     return found
 
 
-def collect(trained: Trained, images: Mapping[str, tuple[str, ImageSet]], *, compat_road: bool = False) -> Submission:
+def collect(
+    trained: TrainedModel, images: Mapping[str, tuple[str, ImageSet]], *, compat_road: bool = False
+) -> Submission:
     """Predict images and put the predictions into a submission.
 
     Args:
@@ -60,7 +62,7 @@ def collect(trained: Trained, images: Mapping[str, tuple[str, ImageSet]], *, com
     for section, (name, chosen) in images.items():
         predictions = _predictions(trained, trained.tasks[name], chosen)
         if section == "seg":
-            classes = len(learnt_options_of(trained.tasks[name])["class_names"])
+            classes = len(inferred_options_of(trained.tasks[name])["class_names"])
             masks: dict[str, Polygons] = {}
             for sample, _, prediction in predictions:
                 named = image_key(sample) + ".png"
@@ -76,10 +78,10 @@ def collect(trained: Trained, images: Mapping[str, tuple[str, ImageSet]], *, com
     return submission
 
 
-def _predictions(trained: Trained, task: Task[Any], images: ImageSet) -> Iterator[tuple[str, ImageId, Any]]:
+def _predictions(trained: TrainedModel, task: Task[Any], images: ImageSet) -> Iterator[tuple[str, ImageId, Any]]:
     ids = iter(images.ids)
     seen: set[str] = set()
-    with trained.runtime.evaluating():
+    with trained.runtime.eval_mode():
         for samples, predictions in predict_dataset(trained.runtime, task, images.data):
             for sample, prediction in zip(samples, predictions, strict=True):
                 if image_key(sample.id) in seen:

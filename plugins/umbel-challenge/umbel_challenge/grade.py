@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from umbel import ConfigError, DataError, Recipe, Sample, Task, learnt_options_of, load_datasets, overall_score
+from umbel import ConfigError, DataError, Recipe, Sample, Task, inferred_options_of, load_datasets, overall_score
 from umbel.tasks.classification.prediction import ClassScores
 from umbel.tasks.detection.prediction import Detections
 from umbel.tasks.segmentation.prediction import LabelMap
@@ -125,7 +125,7 @@ def _of_the_file(
 
 def _masks(given: Mapping[str, Polygons], task: Task[Any], path: Path) -> Rebuild:
     by_key = _by_key(given, "seg", path)
-    classes = len(learnt_options_of(task)["class_names"])
+    classes = len(inferred_options_of(task)["class_names"])
 
     def rebuild(position: int, sample: Sample) -> LabelMap:
         name = _find(by_key, sample.id, "seg", path)
@@ -147,7 +147,7 @@ def _masks(given: Mapping[str, Polygons], task: Task[Any], path: Path) -> Rebuil
 
 def _classes(given: Mapping[str, int], task: Task[Any], path: Path) -> Rebuild:
     by_key = _by_key(given, "cls", path)
-    classes = len(learnt_options_of(task)["class_names"])
+    classes = len(inferred_options_of(task)["class_names"])
 
     def rebuild(position: int, sample: Sample) -> ClassScores:
         name = _find(by_key, sample.id, "cls", path)
@@ -163,7 +163,7 @@ def _classes(given: Mapping[str, int], task: Task[Any], path: Path) -> Rebuild:
 
 
 def _boxes(given: Sequence[BoxEntry], ids: Sequence[ImageId], task: Task[Any], path: Path) -> Rebuild:
-    categories = {number: index for index, number in enumerate(learnt_options_of(task)["category_ids"])}
+    categories = {number: index for index, number in enumerate(inferred_options_of(task)["category_ids"])}
     known = set(ids)
     by_image: dict[ImageId, list[BoxEntry]] = defaultdict(list)
     for position, entry in enumerate(given):

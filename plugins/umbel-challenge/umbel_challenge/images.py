@@ -8,7 +8,17 @@ from pathlib import Path, PurePosixPath
 
 from torch.utils.data import Dataset
 
-from umbel import IMAGE_SUFFIXES, DataError, Part, Sample, list_images, read_image, read_json, read_lines, resolve_under
+from umbel import (
+    IMAGE_SUFFIXES,
+    DataError,
+    HoldoutSubset,
+    Sample,
+    list_images,
+    read_image,
+    read_json,
+    read_lines,
+    resolve_under,
+)
 from umbel.tasks.detection.dataset import DetectionDataset
 from umbel_challenge.submission import ImageId
 
@@ -69,8 +79,8 @@ def of_dataset(data: Dataset[Sample]) -> ImageSet:
 
 
 def _stored_ids(data: Dataset[Sample]) -> list[ImageId | None]:
-    if isinstance(data, Part):  # what `holdout` makes of a data set
-        whole = _stored_ids(data.whole)
+    if isinstance(data, HoldoutSubset):  # what `holdout` makes of a data set
+        whole = _stored_ids(data.dataset)
         return [whole[index] for index in data.indices] if whole else []
     return [record.image_id for record in data.records] if isinstance(data, DetectionDataset) else []
 

@@ -166,7 +166,7 @@ class Keypoints(Task[KeypointsOptions]):
             raise DataError("names no keypoints", where=f"{path}: categories", hint="or give names: [...]") from None
         return names
 
-    def learnt_options(self) -> dict[str, Any]:
+    def inferred_options(self) -> dict[str, Any]:
         return {"names": self.names}
 
     def dataset(self, split: str) -> KeypointImages:

@@ -1,4 +1,4 @@
-"""Thin upright things: sign posts, lamp posts, trunks, bollards."""
+"""Thin upright things: sign posts, lamp posts, backbones, bollards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trees, hedges and bushes: trunks in space and crowns of leaf clusters that face the camera."""
+"""Trees, hedges and bushes: backbones in space and crowns of leaf clusters that face the camera."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def random_plant(rng: np.random.Generator, foot: np.ndarray, shape: str) -> Plan
 
 
 def draw_plant(canvas: Canvas, plant: Plant, light: Light) -> None:
-    """Trunk and crown."""
+    """Backbone and crown."""
     low, high = plant.crown
     x, y, depth = canvas.camera.project(above(plant.foot, (low + high) / 2))
     if depth < 1.5:

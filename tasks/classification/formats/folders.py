@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from umbel import DataError, find_split, find_val_or_test, is_hidden, list_images, say_test_validates, tolerate
+from umbel import DataError, find_split, find_val_or_test, is_hidden, list_images, say_test_validates, skip_invalid
 from umbel.tasks.classification.formats.records import Record
 from umbel.tasks.classification.options import ClassificationOptions
 
@@ -46,7 +46,7 @@ class Folders:
         records = []
         for label, name in enumerate(self.class_names(options)):
             images = list_images(folder / name, nested=True) if name in found else []
-            with tolerate("empty-class"):
+            with skip_invalid("empty-class"):
                 if not images and split == "train" and name in found and options.class_map.get(name, name) == name:
                     raise DataError(
                         "no image in this class folder",
@@ -69,7 +69,7 @@ class Folders:
         train = class_folders(split_folder(options, "train"))
         named = {*options.class_map, *options.class_names}
         unknown = [name for name in self._only_val(options, train) if name not in named]
-        with tolerate("class-list"):
+        with skip_invalid("class-list"):
             if unknown:
                 raise DataError(
                     f"has images of {', '.join(unknown)}, of which there is no training image",

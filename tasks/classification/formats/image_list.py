@@ -12,7 +12,7 @@ from umbel import (
     read_class_names,
     read_lines,
     say_test_validates,
-    tolerate,
+    skip_invalid,
 )
 from umbel.tasks.classification.formats.records import Record, listed_records
 from umbel.tasks.classification.options import ClassificationOptions
@@ -55,7 +55,7 @@ class ImageList:
         classes = len(self.class_names(options))
         entries = []
         for name, number in _entries(listing):
-            with tolerate("label"):
+            with skip_invalid("label"):
                 if number >= classes:
                     raise DataError(
                         f"{name} has class {number}; there are {classes}, 0..{classes - 1}",
@@ -101,7 +101,7 @@ def _entries(listing: Path) -> list[tuple[str, int]]:
     entries = []
     for line in read_lines(listing):
         name, _, number = line.replace("\t", " ").rpartition(" ")
-        with tolerate("annotation"):
+        with skip_invalid("annotation"):
             if not name.strip() or not (number.isascii() and number.isdecimal()) or len(number) > 9:
                 raise DataError(f"line {line[:200]!r} is not a file name and a class id from 0", where=str(listing))
             if int(number) >= MOST:

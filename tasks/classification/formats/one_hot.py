@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from umbel import DataError, find_split, find_val_or_test, read_lines, say_test_validates, tolerate
+from umbel import DataError, find_split, find_val_or_test, read_lines, say_test_validates, skip_invalid
 from umbel.tasks.classification.formats.records import Record, listed_records
 from umbel.tasks.classification.options import ClassificationOptions
 
@@ -44,7 +44,7 @@ class OneHot:
             )
         entries = []
         for number, row in enumerate(_rows(path)[1:], start=2):
-            with tolerate("annotation"):
+            with skip_invalid("annotation"):
                 entries.append((row[0], ids[_class(row, columns, number, path)]))
         return listed_records(path.parent, entries, path)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from umbel import DataError, missing_hint, resolve_under, tolerate
+from umbel import DataError, missing_hint, resolve_under, skip_invalid
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,11 @@ def listed_records(folder: Path, entries: Iterable[tuple[str, int]], listing: Pa
         )
     records: dict[str, Record] = {}
     for name, label in entries:
-        with tolerate():
+        with skip_invalid():
             path = resolve_under(folder, name, source=str(listing))
             if name in records:
                 raise DataError(f"lists {name!r} twice", where=str(listing), hint="keep one", kind="duplicate-id")
-            with tolerate(of_sample=True):
+            with skip_invalid(of_sample=True):
                 if not path.is_file():
                     raise DataError(
                         f"no such file, which {listing.name} lists",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from umbel import DataError, find_split, find_val_or_test, missing_hint, read_lines, say_test_validates, tolerate
+from umbel import DataError, find_split, find_val_or_test, missing_hint, read_lines, say_test_validates, skip_invalid
 from umbel.tasks.classification.formats.records import Record, listed_records
 from umbel.tasks.classification.options import ClassificationOptions
 
@@ -73,7 +73,7 @@ def _rows(options: ClassificationOptions, path: Path) -> list[tuple[str, str]]:
     image, label = columns.index(options.image_column), columns.index(options.label_column)
     rows = []
     for number, row in enumerate(values, start=2):
-        with tolerate("annotation"):
+        with skip_invalid("annotation"):
             if len(row) != len(columns) or not row[label].strip():
                 shown = str(row)[:200]
                 raise DataError(f"row {number} has not {len(columns)} values with a class: {shown}", where=str(path))

@@ -14,7 +14,7 @@ from umbel.tasks.classification.options import ClassificationOptions
 _SPLIT = re.compile(r"train|val|test|dev", re.IGNORECASE)
 
 
-def undivided(folder: Path, layout: str | None) -> dict[str, Any] | None:
+def unsplit(folder: Path, layout: str | None) -> dict[str, Any] | None:
     """Options that read all images of a folder as training data; None if it has a validation split, or no such images.
 
     Args:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from umbel import DataError, tolerate
+from umbel import DataError, skip_invalid
 from umbel.tasks.detection.formats.records import Annotations
 from umbel.tasks.detection.prediction import ANY_CLASS
 
@@ -57,7 +57,7 @@ def with_class_order(annotations: Annotations, wanted: Categories) -> Annotation
     problems = {"not of the task": unknown, "other ids": moved}
     if unknown or moved:
         listed = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in problems.items() if names)
-        with tolerate("class-list"):
+        with skip_invalid("class-list"):
             raise DataError(
                 f"categories differ from those of the task: {listed}",
                 where=annotations.source,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from umbel import DataError, read_lines, resolve_under, tolerate
+from umbel import DataError, read_lines, resolve_under, skip_invalid
 from umbel.tasks.detection.formats.coco import read_coco
 from umbel.tasks.detection.formats.entries import refuse_twice
 from umbel.tasks.detection.formats.records import Annotations, make_record
@@ -43,7 +43,7 @@ def _read_list(images: Path) -> Annotations:
     refuse_twice(names, "image", listing)
     records = []
     for number, name in enumerate(names, start=1):
-        with tolerate():
+        with skip_invalid():
             file = resolve_under(images, name, source=str(listing))
             records.append(make_record(file, name, listing, [], image_id=number))
     return Annotations(tuple(records), (), None, str(listing))

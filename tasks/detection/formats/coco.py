@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from umbel import DataError, Size, read_json, resolve_under, say_test_validates, tolerate
+from umbel import DataError, Size, read_json, resolve_under, say_test_validates, skip_invalid
 from umbel.tasks.detection.formats.coco_places import annotation_file, holding, image_folders, split_name
 from umbel.tasks.detection.formats.entries import first_key, get_field, refuse_twice, to_float
 from umbel.tasks.detection.formats.records import Annotations, Box, make_record
@@ -69,7 +69,7 @@ def read_coco(images: Path | Sequence[Path], path: Path) -> Annotations:
     boxes = _boxes_by_image(annotations, {entry["id"] for entry in pictures}, indices, path)
     records = []
     for entry in pictures:
-        with tolerate("annotation"):
+        with skip_invalid("annotation"):
             file, size = resolve_under(folder, entry["file_name"], source=str(path)), _size(entry, path)
             records.append(
                 make_record(file, entry["file_name"], path, boxes.get(entry["id"], []), size=size, image_id=entry["id"])
@@ -93,7 +93,7 @@ def _with_fields(
     """The entries, every one with these fields of these types."""
     good = []
     for entry in entries:
-        with tolerate("annotation"):
+        with skip_invalid("annotation"):
             for key, kind in fields.items():
                 get_field(entry, key, kind, path)
             good.append(entry)
@@ -106,7 +106,7 @@ def _boxes_by_image(
     boxes: dict[Any, list[Box]] = defaultdict(list)
     for position, entry in enumerate(annotations):
         name = f"annotation {entry['id']}" if isinstance(entry, dict) and "id" in entry else f"annotations[{position}]"
-        with tolerate("annotation"):
+        with skip_invalid("annotation"):
             image, box = _box(entry, name, images, indices, path)
             boxes[image].append(box)
     return boxes

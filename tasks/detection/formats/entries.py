@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from umbel import DataError, read_lines, tolerate
+from umbel import DataError, read_lines, skip_invalid
 
 _PEEK_BYTES = 4096
 
@@ -64,7 +64,7 @@ def refuse_twice(values: Iterable[Hashable], what: str, path: Path) -> None:
     """DataError that names a value that comes again."""
     seen: set[Hashable] = set()
     for value in values:
-        with tolerate("duplicate-id"):
+        with skip_invalid("duplicate-id"):
             if value in seen:
                 raise DataError(f"{what} {value!r} is given twice", where=str(path), hint="keep one")
         seen.add(value)

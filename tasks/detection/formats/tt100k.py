@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from umbel import DataError, read_json, resolve_under, tolerate
+from umbel import DataError, read_json, resolve_under, skip_invalid
 from umbel.tasks.detection.formats.class_changes import IGNORE
 from umbel.tasks.detection.formats.entries import first_key, get_field, refuse_twice, to_float
 from umbel.tasks.detection.formats.records import Annotations, Box, make_record
@@ -62,7 +62,7 @@ class TT100K:
         index = {name: k for k, name in enumerate(names)}
         records = []
         for key, entry in chosen.items():
-            with tolerate("annotation"):
+            with skip_invalid("annotation"):
                 file = resolve_under(Path(options.root), entry["path"], source=str(path))
                 boxes = _boxes(entry, f"image {key!r}", index, path)
                 number = entry.get("id") if isinstance(entry.get("id"), (int, str)) else key
@@ -106,7 +106,7 @@ def _folder(entry: Any, key: str, path: Path) -> str:
 def _boxes(image: Any, name: str, index: Mapping[str, int], path: Path) -> list[Box]:
     boxes = []
     for position, entry in enumerate(get_field(image, "objects", list, path, name)):
-        with tolerate("annotation"):
+        with skip_invalid("annotation"):
             boxes.append(_box(entry, f"objects[{position}]", name, index, path))
     return boxes
 

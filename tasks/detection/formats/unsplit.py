@@ -16,7 +16,7 @@ _MOST_FILES = 8  # a folder of more JSON files has one an image, which is no COC
 _TRIED = 20  # images of a COCO file that are looked for
 
 
-def undivided(folder: Path, layout: str | None) -> dict[str, Any] | None:
+def unsplit(folder: Path, layout: str | None) -> dict[str, Any] | None:
     """Options that read all images of a folder as training data; None if it has a validation split, or no such images.
 
     Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from umbel import DataError, find_alike, list_images, read_lines, resolve_under, say_test_validates, tolerate
+from umbel import DataError, find_alike, list_images, read_lines, resolve_under, say_test_validates, skip_invalid
 from umbel.tasks.detection.formats.entries import refuse_twice
 from umbel.tasks.detection.formats.records import Annotations, Box, Record, make_record
 from umbel.tasks.detection.formats.voc_places import image_folder, split_list, split_name, xml_files, xml_folder
@@ -53,7 +53,7 @@ class Voc:
         by_stem = _images_by_stem(images)
         records = []
         for path, image in found.items():
-            with tolerate("missing-pair"):
+            with skip_invalid("missing-pair"):
                 stem = path.relative_to(folder).with_suffix("").as_posix()
                 records.append(
                     _record(
@@ -111,11 +111,11 @@ def _read_split(options: DetectionOptions, split: str) -> dict[Path, VocImage]:
     else:
         paths = []
         for stem in _stems(listing, folder):
-            with tolerate():
+            with skip_invalid():
                 paths.append(resolve_under(folder, f"{stem}.xml", source=str(listing)))
     found = {}
     for path in paths:
-        with tolerate("annotation"):
+        with skip_invalid("annotation"):
             found[path] = read_voc_xml(path)
     return found
 
@@ -125,7 +125,7 @@ def _stems(listing: Path, folder: Path) -> Sequence[str]:
     stems = []
     known = {path.relative_to(folder).as_posix() for path in xml_files(folder)}
     for stem in read_lines(listing):
-        with tolerate("annotation"):
+        with skip_invalid("annotation"):
             if len(stem.split()) > 1 and f"{stem}.xml" not in known:
                 raise DataError(f"line {stem[:80]!r} has several columns; expected a stem", where=str(listing))
             stems.append(stem)
@@ -139,7 +139,7 @@ def _images_by_stem(folder: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in list_images(folder, nested=True):
         stem = path.relative_to(folder).with_suffix("").as_posix()
-        with tolerate("duplicate-stem"):
+        with skip_invalid("duplicate-stem"):
             if stem in found:
                 raise DataError(
                     f"several images of stem {stem!r}: {found[stem].name}, {path.name}",

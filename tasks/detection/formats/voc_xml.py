@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
-from umbel import DataError, Size, tolerate
+from umbel import DataError, Size, skip_invalid
 from umbel.tasks.detection.formats.entries import read_small_file
 
 MAX_BYTES = 4 * 2**20  # some ten thousand objects
@@ -48,10 +48,10 @@ def read_voc_xml(path: Path) -> VocImage:
         raise DataError(f"has the root <{root.tag[:40]}>; expected <annotation> of Pascal VOC", where=str(path))
     objects = []
     for k, entry in enumerate(root.findall("object"), start=1):
-        with tolerate("annotation"):
+        with skip_invalid("annotation"):
             objects.append(_object(entry, f"object {k}", path))
     size = None
-    with tolerate("annotation"):
+    with skip_invalid("annotation"):
         size = _size(root, path)
     return VocImage(_text(root, "filename"), size, tuple(objects))
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from umbel import DataError, find_confusable, list_images, read_lines, say_test_validates, tolerate
+from umbel import DataError, find_confusable, list_images, read_lines, say_test_validates, skip_invalid
 from umbel.tasks.detection.formats.entries import read_small_file, refuse_twice
 from umbel.tasks.detection.formats.records import Annotations, Box, Record, make_record
 from umbel.tasks.detection.formats.yolo_places import below, label_file, listed_image, names_file, split_places
@@ -80,7 +80,7 @@ def _refuse_lookalikes(missing: Sequence[Path]) -> None:
         known = [path.name for path in folder.glob("*.txt")]
         pair = find_confusable([*known, *names])
         if pair is not None and pair[1] in names:
-            with tolerate("missing-pair"):
+            with skip_invalid("missing-pair"):
                 raise DataError(
                     f"holds {pair[0]!r} ({pair[0]!a}), which only looks like {pair[1]!r} ({pair[1]!a})",
                     where=str(folder),
@@ -94,18 +94,18 @@ def _images(place: Path, described: YoloSet) -> list[Path]:
         return list_images(place, nested=True)
     found = []
     for line in read_lines(place):
-        with tolerate():
+        with skip_invalid():
             found.append(listed_image(described.base, line, place))
     return found
 
 
 def _record(image: Path, label: Path, id: str, names: Sequence[str]) -> Record:
     lines: list[str] = []
-    with tolerate("annotation"):
+    with skip_invalid("annotation"):
         lines = read_small_file(label, MAX_BYTES) if label.is_file() else []
     boxes = []
     for number, line in enumerate(lines, start=1):
-        with tolerate("annotation"):
+        with skip_invalid("annotation"):
             boxes.append(_box(line, number, names, label))
     return make_record(image, id, label, boxes, relative=True)
 

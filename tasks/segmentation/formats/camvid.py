@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
-from umbel import DataError, missing_hint, read_lines, resolve_under, say_test_validates, tolerate
+from umbel import DataError, missing_hint, read_lines, resolve_under, say_test_validates, skip_invalid
 from umbel.tasks.segmentation.formats.class_sets import CAMVID, CAMVID_IDS
 from umbel.tasks.segmentation.formats.folders import split_list
 from umbel.tasks.segmentation.formats.records import Mask, Record, Split
@@ -43,7 +43,7 @@ class CamVid:
             say_test_validates(listing.stem, root)
         records: dict[str, Record] = {}
         for line in read_lines(listing):
-            with tolerate("annotation"):
+            with skip_invalid("annotation"):
                 record = _record(root, line, listing)
                 if record.id in records:
                     raise DataError(f"lists {record.id!r} twice", where=str(listing), kind="duplicate-id")
@@ -60,7 +60,7 @@ def _record(root: Path, line: str, listing: Path) -> Record:
     image, mask = (_local(root, column, listing) for column in columns)
     if image.stem != mask.stem:
         raise DataError(f"pairs {image.name} with {mask.name}", where=str(listing), kind="missing-pair")
-    with tolerate(of_sample=True):
+    with skip_invalid(of_sample=True):
         for path in (image, mask):
             if not path.is_file():
                 raise DataError(

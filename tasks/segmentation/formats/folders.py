@@ -17,7 +17,7 @@ from umbel import (
     read_class_names,
     read_lines,
     say_test_validates,
-    tolerate,
+    skip_invalid,
 )
 from umbel.tasks.segmentation.formats.mask_values import HINT, mask_values
 from umbel.tasks.segmentation.formats.records import Mask, Record, Split, files_by_name, pair_files
@@ -162,7 +162,7 @@ def _listed(options: SegmentationOptions, listing: Path) -> tuple[Record, ...]:
     image_files, mask_files = (_by_bare_name(files_by_name(folder)) for folder in (images, masks))
     records: dict[str, Record] = {}
     for stem in read_lines(listing):
-        with tolerate("missing-pair"):
+        with skip_invalid("missing-pair"):
             if stem in records:
                 raise DataError(f"lists {stem!r} twice", where=str(listing), kind="duplicate-id")
             for folder, files in ((images, image_files), (masks, mask_files)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from umbel import ConfigError, DataError, list_images, read_label_map, spread
+from umbel import ConfigError, DataError, evenly_spaced, list_images, read_label_map
 from umbel.tasks.segmentation.options import SegmentationOptions
 
 HINT = "label_values says what other values mean, null for unlabelled"
@@ -18,7 +18,7 @@ LOOKED_AT = 200  # masks at most; another value in one of the others is an error
 def mask_values(
     options: SegmentationOptions, names: Sequence[str], folders: Sequence[Path]
 ) -> tuple[dict[int, str | None], bool]:
-    """The class of every value that masks may hold, and whether it was told by their look.
+    """The class of every value that masks may hold, and whether it was detected from them.
 
     Looked at are masks spread evenly over the folders, whatever the split, until one holds anything but 0 and 255.
 
@@ -61,7 +61,7 @@ def _with_ignored(values: Mapping[int, str | None], options: SegmentationOptions
 def _black_and_white(folders: Sequence[Path]) -> bool:
     """Whether the masks hold 0 and 255 and nothing else; those that cannot be read say nothing."""
     files, white = [path for folder in folders for path in list_images(folder, nested=True)], False
-    for index in spread(len(files), LOOKED_AT):
+    for index in evenly_spaced(len(files), LOOKED_AT):
         try:
             labels = read_label_map(files[index])
         except DataError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from umbel import DataError, find_split, find_val_or_test, list_images, read_lines, say_test_validates, tolerate
+from umbel import DataError, find_split, find_val_or_test, list_images, read_lines, say_test_validates, skip_invalid
 from umbel.tasks.segmentation.formats.class_sets import UNLABELLED
 from umbel.tasks.segmentation.formats.records import Mask, Record, Split
 from umbel.tasks.segmentation.options import SegmentationOptions
@@ -46,7 +46,7 @@ class MasksBeside:
         for image in files:
             if image.stem.endswith(_MASK):
                 continue
-            with tolerate("missing-pair"):
+            with skip_invalid("missing-pair"):
                 if image.with_suffix("") not in masks:
                     raise DataError(f"has no {image.stem}{_MASK}.png beside it", where=str(image))
                 name = image.relative_to(folder).with_suffix("").as_posix()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from umbel import DataError, read_json, tolerate
+from umbel import DataError, read_json, skip_invalid
 
 FARTHEST = 100_000  # pixels from the origin; beyond any image, and safe in OpenCV's fixed-point numbers
 
@@ -63,7 +63,7 @@ def read_polygons(path: Path) -> PolygonFile:
         raise DataError("holds no polygon annotations", where=str(path), hint=_EXPECTED, kind="annotation")
     images: dict[str, tuple[Shape, ...]] = {}
     for key, entry in enumerate(content) if isinstance(content, list) else content.items():
-        with tolerate("annotation"):
+        with skip_invalid("annotation"):
             name, shapes = _scalabel_or_other(key, entry, path)
             if name in images:
                 raise DataError(f"has image {name!r} twice", where=str(path), kind="duplicate-id")
@@ -81,7 +81,7 @@ def _scalabel_or_other(key: int | str, entry: Any, path: Path) -> tuple[str, Ite
 def _read_coco(content: dict[str, Any], path: Path) -> PolygonFile:
     categories: dict[int, str] = {}
     for entry in _get(content, "categories", list, path, "the file"):
-        with tolerate("annotation"):
+        with skip_invalid("annotation"):
             number = _get(entry, "id", int, path, "a category")
             if number in categories:
                 raise DataError(f"category id {number} is given twice", where=str(path), kind="duplicate-id")
@@ -89,7 +89,7 @@ def _read_coco(content: dict[str, Any], path: Path) -> PolygonFile:
     files: dict[Any, str] = {}
     names: set[str] = set()
     for entry in _get(content, "images", list, path, "the file"):
-        with tolerate("annotation"):
+        with skip_invalid("annotation"):
             number = _get(entry, "id", (int, str), path, "an image")
             name = _get(entry, "file_name", str, path, "an image")
             if number in files or name in names:
@@ -99,7 +99,7 @@ def _read_coco(content: dict[str, Any], path: Path) -> PolygonFile:
     shapes: dict[str, list[Shape]] = {name: [] for name in files.values()}
     for position, entry in enumerate(content["annotations"]):
         what = f"annotation {entry.get('id', position) if isinstance(entry, dict) else position}"
-        with tolerate("annotation"):
+        with skip_invalid("annotation"):
             image, found = _coco_shapes(entry, what, files, categories, path)
             shapes[image] += found
     return PolygonFile(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from umbel import DataError, find_split, missing_hint, resolve_under, say_test_validates, tolerate
+from umbel import DataError, find_split, missing_hint, resolve_under, say_test_validates, skip_invalid
 from umbel.tasks.segmentation.formats.class_sets import UNLABELLED
 from umbel.tasks.segmentation.formats.drawing import Drawing, Outline
 from umbel.tasks.segmentation.formats.folders import split_list
@@ -56,9 +56,9 @@ class Polygons:
         fill = UNLABELLED if options.background is None else values[options.background]
         records = []
         for name, shapes in file.images.items():
-            with tolerate("annotation"):
+            with skip_invalid("annotation"):
                 image = resolve_under(images, name, source=str(path))
-                with tolerate(of_sample=True):
+                with skip_invalid(of_sample=True):
                     if not image.is_file():
                         raise DataError(
                             f"no such file, which {path.name} annotates",

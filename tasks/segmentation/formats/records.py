@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from umbel import DataError, Size, find_alike, list_images, read_label_map, tolerate
+from umbel import DataError, Size, find_alike, list_images, read_label_map, skip_invalid
 
 
 class Labels(Protocol):
@@ -84,7 +84,7 @@ class Split:
     Args:
         records: the images.
         values: the class of every label value that may occur; None means unlabelled.
-        recognised: `values` were chosen by the look of the masks.
+        recognised: `values` were detected in the masks.
         hint: what to do about a value that is not among them.
     """
 
@@ -116,7 +116,7 @@ def pair_files(
         mate, folder, ending = (
             (pictures[name], masks, mask_ending) if name in pictures else (labels[name], images, image_ending)
         )
-        with tolerate("missing-pair"):
+        with skip_invalid("missing-pair"):
             raise DataError(
                 f"holds no {name}{ending}.*, the mate of {mate}",
                 where=str(folder),
@@ -136,7 +136,7 @@ def files_by_name(folder: Path, ending: str = "") -> dict[str, Path]:
         if not path.stem.endswith(ending):
             continue
         name = path.relative_to(folder).with_name(path.stem.removesuffix(ending) or path.stem).as_posix()
-        with tolerate("duplicate-stem"):
+        with skip_invalid("duplicate-stem"):
             if name in found:
                 raise DataError(
                     f"several files of stem {path.stem!r}: {found[name].name}, {path.name}",

@@ -9,7 +9,7 @@ from umbel.tasks.segmentation.formats.registry import FORMATS
 from umbel.tasks.segmentation.options import SegmentationOptions
 
 
-def undivided(folder: Path, layout: str) -> dict[str, Any] | None:
+def unsplit(folder: Path, layout: str) -> dict[str, Any] | None:
     """Options that read all images of a folder as training data; None if it has a validation split.
 
     Args:

@@ -26,9 +26,9 @@ class Runtime:
         self.lends = lends
         self.wait: Callable[[], object] = lambda: None
 
-    def hold(self, copied: Callable[[], object]) -> bool:
+    def before_update(self, callback: Callable[[], object]) -> bool:
         if self.lends:
-            self.wait = copied
+            self.wait = callback
         return self.lends
 
 
@@ -52,7 +52,7 @@ def make_job(root: Path, model: Tensor, moment: Tensor, step: int = 1) -> Job:
 def test_weights_may_change_at_once_and_the_rest_once_it_is_copied(tmp_path: Path) -> None:
     model, moment = torch.ones(4), torch.ones(4)
     runtime, snapshot = Runtime(), Gated()
-    background = Background(make_job(tmp_path, model, moment), runtime.hold, snapshot)
+    background = Background(make_job(tmp_path, model, moment), runtime.before_update, snapshot)
     model.zero_()
     waiting = threading.Thread(target=lambda: (runtime.wait(), moment.zero_()))
     waiting.start()
@@ -70,7 +70,7 @@ def test_weights_may_change_at_once_and_the_rest_once_it_is_copied(tmp_path: Pat
 def test_copies_are_not_copied_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Snapshot, "copy", lambda *given: pytest.fail("copied"))
     assert (
-        Background(make_job(tmp_path, torch.ones(2), torch.ones(2)), Runtime(False).hold, Snapshot()).result()
+        Background(make_job(tmp_path, torch.ones(2), torch.ones(2)), Runtime(False).before_update, Snapshot()).result()
         == (None,) * 2
     )
 
@@ -91,13 +91,13 @@ def test_memory_is_used_again() -> None:
 
 
 def test_what_kept_it_from_being_written_comes_back(tmp_path: Path) -> None:
-    bad = Background(make_job(tmp_path, torch.tensor([torch.nan]), torch.ones(1)), Runtime().hold, Snapshot())
+    bad = Background(make_job(tmp_path, torch.tensor([torch.nan]), torch.ones(1)), Runtime().before_update, Snapshot())
     ruined, refused = bad.result()
     assert isinstance(ruined, TrainingError)
     assert refused is None
     (tmp_path / "file").write_text("in the way")
     ruined, refused = Background(
-        make_job(tmp_path / "file", torch.ones(1), torch.ones(1)), Runtime().hold, Snapshot()
+        make_job(tmp_path / "file", torch.ones(1), torch.ones(1)), Runtime().before_update, Snapshot()
     ).result()
     assert ruined is None
     assert isinstance(refused, CheckpointError)
@@ -106,7 +106,7 @@ def test_what_kept_it_from_being_written_comes_back(tmp_path: Path) -> None:
 def test_defect_is_raised_and_lets_the_next_step_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runtime = Runtime()
     monkeypatch.setattr(job_module, "write_checkpoint", lambda *given, **options: 1 / 0)
-    background = Background(make_job(tmp_path, torch.ones(1), torch.ones(1)), runtime.hold, Snapshot())
+    background = Background(make_job(tmp_path, torch.ones(1), torch.ones(1)), runtime.before_update, Snapshot())
     runtime.wait()
     background.abandon()
     with pytest.raises(ZeroDivisionError):

@@ -43,7 +43,7 @@ def test_the_next_command_looks_again(searches: list[Plugins]) -> None:
     assert len(searches) == 2
 
 
-def test_a_verb_invoked_by_itself_finds_its_own_once(searches: list[Plugins]) -> None:
+def test_a_command_invoked_by_itself_finds_its_own_once(searches: list[Plugins]) -> None:
     @click.command()
     def alone() -> None:
         assert found_plugins() is found_plugins() is searches[0]

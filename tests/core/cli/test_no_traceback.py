@@ -1,4 +1,4 @@
-"""Every verb, given what it cannot use, answers with one line and an exit code."""
+"""Every command, given what it cannot use, answers with one line and an exit code."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ OVERRIDES = (
 )  # fmt: skip
 
 BAD: list[list[str]] = [
-    *([verb, recipe] for verb in ("train", "check", "show") for recipe in RECIPES),
+    *([command, recipe] for command in ("train", "check", "show") for recipe in RECIPES),
     *(["check", "run/recipe.yaml", *override] for override in OVERRIDES),
     *(["show", "run/recipe.yaml", *override] for override in OVERRIDES[:-2]),  # it computes no score
     ["check", "run/recipe.yaml"],  # whose data is nowhere
@@ -167,7 +167,7 @@ def test_unreadable_scores_do_not_stop_an_export(place: Path, capfd: pytest.Capt
     assert "not evaluated" in Path("run/export/safetensors/README.md").read_text()
 
 
-@pytest.mark.parametrize("verb", sorted(build_cli().commands))
-def test_every_verb_helps(verb: str, capfd: pytest.CaptureFixture[str]) -> None:
-    build_cli().main([verb, "--help"], prog_name="umbel", standalone_mode=False)
-    assert f"Usage: umbel {verb}" in capfd.readouterr().out
+@pytest.mark.parametrize("command", sorted(build_cli().commands))
+def test_every_command_helps(command: str, capfd: pytest.CaptureFixture[str]) -> None:
+    build_cli().main([command, "--help"], prog_name="umbel", standalone_mode=False)
+    assert f"Usage: umbel {command}" in capfd.readouterr().out

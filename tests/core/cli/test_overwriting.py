@@ -1,4 +1,4 @@
-"""Every verb that writes, on a folder where the user has a file of that name: it is refused and stays as it was."""
+"""Every command that writes, on a folder where the user has a file of that name: it is refused and stays as it was."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from command_line import exit_code
 from umbel.io.images import write_image
 
 MINE = b"the user's own\n"
-VERBS = {
+COMMANDS = {
     "train": (("train", "toy.yaml", "train.steps=1", "--out", "."), "recipe.yaml"),
     "train, scores": (("train", "toy.yaml", "train.steps=1", "--out", "."), "scores.json"),
     "train, report": (("train", "toy.yaml", "train.steps=1", "--out", "."), "report.html"),
@@ -62,11 +62,11 @@ def folder(
     return tmp_path
 
 
-@pytest.mark.parametrize("name", VERBS)
+@pytest.mark.parametrize("name", COMMANDS)
 def test_a_file_of_the_user_is_refused_by_name_and_stays(
     folder: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments, place = VERBS[name]
+    arguments, place = COMMANDS[name]
     path = folder / place
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():

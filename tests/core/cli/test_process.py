@@ -43,7 +43,7 @@ def run(distribute: Callable[..., Path], tmp_path: Path) -> Callable[..., subpro
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["train", "--help"], ["plugins", "--json"]])
-def test_light_verbs_do_not_import_torch(
+def test_light_commands_do_not_import_torch(
     run: Callable[..., subprocess.CompletedProcess[str]], arguments: list[str]
 ) -> None:
     result = run("-c", WITHOUT_TORCH.format(arguments=arguments))

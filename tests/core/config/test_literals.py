@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from umbel import literal
 from umbel.config.literals import literal_before_interpolation
 from umbel.config.yaml_rules import check_tree, check_yaml
-from umbel.contract.dataset_report import Guess
+from umbel.contract.dataset_report import DetectedDataset
 from umbel.contract.errors import ConfigError
 from umbel.workflows.init.detect import Start
 from umbel.workflows.init.recipe_text import recipe_text
@@ -50,8 +50,8 @@ def test_text_before_an_interpolation_keeps_its_backslashes(before: str, after: 
 @given(texts)
 def test_init_writes_it_as_it_is(name: str) -> None:
     options = {"root": name, "train": f"{name}/x"}
-    start = Start("road", "segmentation", Guess("folders", 64, 2, 1.0, options), {"train": 2, "val": 2}, (name,),
-                  (64, 64), (64, 64))  # fmt: skip
+    found = DetectedDataset("folders", 64, 2, 1.0, options)
+    start = Start("road", "segmentation", found, {"train": 2, "val": 2}, (name,), (64, 64), (64, 64))
     tree: Any = OmegaConf.create(recipe_text([start], name or "m", name or None, 3))
     assert OmegaConf.to_container(tree.tasks.road.options, resolve=True) == options
 

@@ -25,9 +25,9 @@ def _options() -> Iterator[tuple[type, dict[str, Any]]]:
     yield from ((options, {"kind": "x", "input_size": [64, 64]} if options is TaskConfig else {}) for options in CORE)
     plugins = Plugins.discover()
     for role in ("task", "backbone", "balancer"):
-        for offer in plugins.offers(role):
-            if offer.plugin.distribution == "umbel":
-                options = offer.load().Options
+        for registration in plugins.registered(role):
+            if registration.plugin.distribution == "umbel":
+                options = registration.load().Options
                 yield options, {f.name: "x" for f in dataclasses.fields(options) if f.default == "???"}
 
 

@@ -32,7 +32,7 @@ tasks:
 train: {steps: 1}
 """
 
-MANY = [capability for capability in CAPABILITIES if capability is not umbel.Recognises]
+MANY = [capability for capability in CAPABILITIES if capability is not umbel.Detects]
 
 
 @pytest.fixture
@@ -58,8 +58,8 @@ def test_a_task_has_what_it_has_methods_for(capability: type, guarded: dict[str,
 
 
 def test_kinds_recognise_folders_before_there_is_a_task() -> None:
-    assert isinstance(Able, umbel.Recognises)
-    assert not isinstance(Shade, umbel.Recognises)
+    assert isinstance(Able, umbel.Detects)
+    assert not isinstance(Shade, umbel.Detects)
 
 
 def test_half_a_capability_is_none() -> None:

@@ -13,7 +13,7 @@ from able_task import Able, Shade, new
 from good_task import ShadeContract
 from torch import nn
 
-from umbel import DataError, ExampleFigure, Guess, Reporter, Sample, SampleReport, Task, TtaConfig
+from umbel import DataError, DetectedDataset, ExampleFigure, Reporter, Sample, SampleReport, Task, TtaConfig
 from umbel.contract import defaults
 
 
@@ -40,7 +40,7 @@ class Seen:
 
 
 def test_folders(tmp_path: Path) -> None:
-    assert defaults.recognised(Able, tmp_path) == Guess(tmp_path.name, 64, 2, 1.0, {})
+    assert defaults.recognised(Able, tmp_path) == DetectedDataset(tmp_path.name, 64, 2, 1.0, {})
     assert defaults.recognised(Shade, tmp_path) is None
 
 
@@ -74,14 +74,14 @@ def test_classes(able: Task[Any], plain: Task[Any], data: Any) -> None:
 def test_what_is_told_of_data(able: Task[Any], plain: Task[Any]) -> None:
     assert [table.title for table in defaults.statistics_of(able, "val")] == ["about val"]
     assert list(defaults.statistics_of(plain, "val")) == []
-    assert defaults.learnt_options_of(able) == {"noise": 7}
-    assert defaults.learnt_options_of(plain) == {}
+    assert defaults.inferred_options_of(able) == {"noise": 7}
+    assert defaults.inferred_options_of(plain) == {}
 
 
-def test_tta_rows(able: Task[Any], plain: Task[Any]) -> None:
+def test_tta_variants(able: Task[Any], plain: Task[Any]) -> None:
     plain.config.tta = TtaConfig(scales=[1.0, 1.5], hflip=True)
-    assert [row.name for row in defaults.tta_rows_of(able)] == ["only"]
-    rows = defaults.tta_rows_of(plain)
+    assert [row.name for row in defaults.tta_variants_of(able)] == ["only"]
+    rows = defaults.tta_variants_of(plain)
     assert [(row.tta.scales, row.tta.hflip) for row in rows] == [
         ([1.0], False),
         ([1.0, 1.5], False),
@@ -97,8 +97,8 @@ def test_pictures(able: Task[Any], plain: Task[Any]) -> None:
 
 def test_narrowing(able: Task[Any], plain: Task[Any]) -> None:
     wanted, prediction = frozenset({"dark"}), object()
-    assert defaults.narrowed(able, prediction, 0.5, wanted) == ("narrowed", prediction, 0.5, wanted)
-    assert defaults.narrowed(plain, prediction, 0.5, wanted) is prediction
+    assert defaults.filtered(able, prediction, 0.5, wanted) == ("filtered", prediction, 0.5, wanted)
+    assert defaults.filtered(plain, prediction, 0.5, wanted) is prediction
 
 
 def test_json(able: Task[Any], plain: Task[Any]) -> None:

@@ -15,7 +15,7 @@ from toys import BrightDataset, BrightOptions, BrightTask
 from umbel.contract.errors import DataError
 from umbel.contract.task_config import TaskConfig
 from umbel.contract.types import Batch, Sample, SampleKey
-from umbel.data.bad_samples import BadSample, BadSamples, substitute_keys
+from umbel.data.bad_samples import CorruptSample, CorruptSamples, substitute_keys
 from umbel.data.datasets import load_datasets
 from umbel.data.loader import CompositeLoader
 
@@ -35,15 +35,15 @@ class Holes(BrightTask):
 
 
 def load(
-    start: int, stop: int, *, workers: int = 0, bad: BadSamples | None = None, count: int = 9, batch: int = 4
+    start: int, stop: int, *, workers: int = 0, bad: CorruptSamples | None = None, count: int = 9, batch: int = 4
 ) -> list[Batch]:
     tasks: dict[str, Any] = {"a": Holes("a", TaskConfig("bright", batch, (16, 8), workers), BrightOptions(count))}
     loader = CompositeLoader(tasks, load_datasets(tasks, "train"), seed=3, start=start, stop=stop, bad_samples=bad)
     return [batches["a"] for batches in loader]
 
 
-def within(budget: float, count: int = 9) -> BadSamples:
-    return BadSamples.within(budget, {"a": count})
+def within(budget: float, count: int = 9) -> CorruptSamples:
+    return CorruptSamples.within(budget, {"a": count})
 
 
 def same(left: list[Batch], right: list[Batch]) -> bool:
@@ -125,37 +125,39 @@ def test_data_without_a_good_sample_is_said_so(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_every_task_has_its_own_budget() -> None:
-    bad = BadSamples.within(0.5, {"a": 9, "b": 1})
+    bad = CorruptSamples.within(0.5, {"a": 9, "b": 1})
     assert bad.allowed == {"a": 4, "b": 0}
 
 
-def other_rank(bad: BadSamples) -> Callable[[list[int]], list[list[int]]]:
+def other_rank(bad: CorruptSamples) -> Callable[[list[int]], list[list[int]]]:
     """What the ranks give each other where this one is rank 0 and rank 1 has met `bad`."""
     theirs = json.dumps(bad.state_dict()).encode()
 
-    def rows(values: list[int]) -> list[list[int]]:
+    def all_gather(values: list[int]) -> list[list[int]]:
         return [values, [len(theirs)] if len(values) == 1 else list(theirs.ljust(len(values)))]
 
-    return rows
+    return all_gather
 
 
 def test_what_other_ranks_met_is_taken_over_once_and_counts() -> None:
     mine, theirs = within(3), within(3)
-    mine.note([BadSample("a", 2, "2.jpg: is truncated"), BadSample("a", 5, "5.jpg: ist abgeschnitten, für immer")])
-    theirs.note([BadSample("a", 5, "5.jpg"), BadSample("a", 7, "7.jpg")])
-    mine.share(other_rank(theirs))
+    mine.note(
+        [CorruptSample("a", 2, "2.jpg: is truncated"), CorruptSample("a", 5, "5.jpg: ist abgeschnitten, für immer")]
+    )
+    theirs.note([CorruptSample("a", 5, "5.jpg"), CorruptSample("a", 7, "7.jpg")])
+    mine.sync(other_rank(theirs))
     assert [sample.index for sample in mine.found.values()] == [2, 5, 7]
     more = within(3)
-    more.note([BadSample("a", 8, "8.jpg")])
+    more.note([CorruptSample("a", 8, "8.jpg")])
     with pytest.raises(DataError, match="4 bad samples, more than the 3 allowed"):
-        mine.share(other_rank(more))
+        mine.sync(other_rank(more))
 
 
 def test_alone_nothing_changes_hands() -> None:
     bad = within(3)
-    bad.share(lambda values: [values])
+    bad.sync(lambda values: [values])
     assert not bad.found
-    bad.note([BadSample("a", 2, "2.jpg")])
+    bad.note([CorruptSample("a", 2, "2.jpg")])
     before = dict(bad.found)
-    bad.share(lambda values: [values])
+    bad.sync(lambda values: [values])
     assert bad.found == before

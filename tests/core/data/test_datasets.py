@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toys import BrightDataset, BrightOptions, BrightTask
 
-from umbel import DataError, Sample, tolerate
+from umbel import DataError, Sample, skip_invalid
 from umbel.contract.task_config import TaskConfig
 from umbel.contract.types import SampleKey
 from umbel.data.datasets import held_out, load_datasets, open_split
@@ -29,7 +29,7 @@ class NoValidation(BrightTask):
         return BrightDataset("the set", self.options, self.config.input_size)
 
 
-def undivided(count: int, holdout: float, name: str = "a") -> NoValidation:
+def unsplit(count: int, holdout: float, name: str = "a") -> NoValidation:
     return NoValidation(name, TaskConfig("bright", 2, (16, 8), holdout=holdout), BrightOptions(count))
 
 
@@ -80,23 +80,23 @@ def test_the_choice_stays_what_it_was() -> None:
 
 
 def test_parts_of_a_task_without_validation_data() -> None:
-    train, val = (ids(undivided(10, 0.3), split) for split in ("train", "val"))
+    train, val = (ids(unsplit(10, 0.3), split) for split in ("train", "val"))
     assert len(val) == 3
     assert sorted(train + val) == sorted(f"bright-{index}" for index in range(10))
 
 
 def test_tasks_with_the_same_list_hold_out_the_same() -> None:
-    assert ids(undivided(10, 0.3, "a"), "val") == ids(undivided(10, 0.3, "b"), "val")
+    assert ids(unsplit(10, 0.3, "a"), "val") == ids(unsplit(10, 0.3, "b"), "val")
 
 
 def test_without_the_key_the_own_split_validates() -> None:
     assert len(ids(BrightTask("a", TaskConfig("bright", 2, (16, 8)), BrightOptions(4)), "val")) == 4
     with pytest.raises(DataError, match="no validation data"):
-        load_datasets({"a": undivided(4, 0.0)}, "val")
+        load_datasets({"a": unsplit(4, 0.0)}, "val")
 
 
 def test_batches_are_of_the_part() -> None:
-    task = undivided(6, 0.5)
+    task = unsplit(6, 0.5)
     dataset = load_datasets({"a": task}, "train")["a"]
     view = TrainingView(task, dataset, seed=0)
     read = {view.sample(SampleKey(0, index)).id for index in range(3)}
@@ -108,18 +108,18 @@ def test_batches_are_of_the_part() -> None:
 def test_one_sample_cannot_be_divided() -> None:
     for split in ("train", "val"):
         with pytest.raises(DataError, match=r"tasks\.a\.holdout: cannot divide 1 sample"):
-            load_datasets({"a": undivided(1, 0.5)}, split)
+            load_datasets({"a": unsplit(1, 0.5)}, split)
 
 
 def test_an_empty_set_is_called_empty() -> None:
     with pytest.raises(DataError, match="split 'val' is empty"):
-        load_datasets({"a": undivided(0, 0.5)}, "val")
+        load_datasets({"a": unsplit(0, 0.5)}, "val")
 
 
 @pytest.mark.parametrize("share", [1.0, -0.1, 1.5, float("nan")])
 def test_shares_that_leave_nothing_are_refused(share: float) -> None:
     with pytest.raises(ValueError, match="expected a share of 0 or more and less than 1"):
-        undivided(4, share)
+        unsplit(4, share)
 
 
 class WrongStrata(NoValidation):
@@ -137,7 +137,7 @@ class MissingFile(NoValidation):
     """Its last file is missing, which the data set says when it is opened."""
 
     def dataset(self, split: str) -> BrightDataset:
-        with tolerate(of_sample=True):
+        with skip_invalid(of_sample=True):
             raise DataError("no such file")
         return super().dataset(split)
 

@@ -127,7 +127,7 @@ def test_batch_is_uint8_planes() -> None:
     assert batch.sizes == ((16, 8),) * 3
 
 
-class BadSample(BrightTask):
+class CorruptSample(BrightTask):
     def augment(self, sample: Sample, rng: np.random.Generator) -> Sample:
         if sample.id == "bright-4":
             raise DataError("is truncated", where="data/4.jpg", hint="fetch it again")
@@ -147,7 +147,7 @@ class FloatImages(BrightTask):
 @pytest.mark.parametrize("workers", [0, 1])
 def test_data_error_of_a_worker_arrives_as_itself(workers: int) -> None:
     with pytest.raises(DataError) as caught:
-        load([toy("a", 2, 6, workers, BadSample)], 0, 3)
+        load([toy("a", 2, 6, workers, CorruptSample)], 0, 3)
     error = caught.value
     assert type(error) is DataError
     assert (error.message, error.where, error.hint) == ("is truncated", "data/4.jpg", "fetch it again")

@@ -16,7 +16,7 @@ from toys import BrightTask, ToyPlugin
 import umbel
 from umbel import DataError, Sample, Task, hookimpl, write_image
 from umbel.config.load import load_recipe
-from umbel.data.datasets import Part
+from umbel.data.datasets import HoldoutSubset
 from umbel.data.presence import FEWEST, absent_classes
 from umbel.registry.plugins import Plugin, Plugins
 from umbel.training.prepare import prepare
@@ -29,7 +29,7 @@ class Telling(BrightTask):
 
     rare_at: int = -1
 
-    def class_list(self) -> Sequence[str]:
+    def prediction_classes(self) -> Sequence[str]:
         return ["0", "1", "2", "rare"]
 
     def classes_shown(self, dataset: Dataset[Sample], index: int) -> Iterable[str] | None:
@@ -48,7 +48,7 @@ def made(kind: type[BrightTask], count: int = 12) -> Task[Any]:
 def test_absent_classes_in_order() -> None:
     task = made(Telling)
     assert absent_classes(task, task.dataset("train"), 2.0) == (["rare"], 12)
-    assert absent_classes(task, Part(task.dataset("train"), [0, 3, 6]), 2.0) == (["1", "2", "rare"], 3)
+    assert absent_classes(task, HoldoutSubset(task.dataset("train"), [0, 3, 6]), 2.0) == (["1", "2", "rare"], 3)
     task.rare_at = 7  # type: ignore[attr-defined]
     found, looked = absent_classes(task, task.dataset("train"), 2.0)
     assert not found

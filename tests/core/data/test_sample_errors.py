@@ -18,10 +18,10 @@ from toys import BrightDataset, BrightOptions, BrightTask
 from umbel.contract.errors import ConfigError, DataError, StopRequestedError
 from umbel.contract.task_config import TaskConfig
 from umbel.contract.types import Batch, Sample
-from umbel.data.bad_samples import BadSamples
+from umbel.data.bad_samples import CorruptSamples
 from umbel.data.datasets import load_datasets
 from umbel.data.loader import CompositeLoader
-from umbel.data.sample_errors import blame
+from umbel.data.sample_errors import sample_errors
 from umbel.training.run import Run
 
 BAD = 4
@@ -69,8 +69,8 @@ def task(fault: Fault, part: str, workers: int = 0) -> BrightTask:
     return Foreign("a", TaskConfig("bright", 4, (16, 8), workers), BrightOptions(9))
 
 
-def load(made: BrightTask, budget: float = 0, steps: int = 6) -> tuple[list[Batch], BadSamples]:
-    bad = BadSamples.within(budget, {"a": 9})
+def load(made: BrightTask, budget: float = 0, steps: int = 6) -> tuple[list[Batch], CorruptSamples]:
+    bad = CorruptSamples.within(budget, {"a": 9})
     tasks: dict[str, Any] = {"a": made}
     return [
         batches["a"]
@@ -134,13 +134,13 @@ def test_more_than_the_budget_are_listed_by_kind() -> None:
 
 @pytest.mark.parametrize("error", [ConfigError("no"), DataError("no", where="x"), MemoryError(), StopRequestedError()])
 def test_what_no_other_sample_would_help_passes(error: Exception) -> None:
-    with pytest.raises(type(error)) as caught, blame(TASK, 1):
+    with pytest.raises(type(error)) as caught, sample_errors(TASK, 1):
         raise error
     assert caught.value is error
 
 
 def test_long_messages_are_cut() -> None:
-    with pytest.raises(DataError) as caught, blame(TASK, 1):
+    with pytest.raises(DataError) as caught, sample_errors(TASK, 1):
         raise ValueError("lines\n" * 1000)
     assert len(str(caught.value)) < 450
     assert "\n" not in str(caught.value)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from umbel import class_balance, image_sizes, spread
+from umbel import class_balance, evenly_spaced, image_sizes
 
 
 @given(st.integers(0, 300), st.integers(1, 300))
 def test_spread_gives_distinct_indices_over_the_whole_length(length: int, count: int) -> None:
-    indices = spread(length, count)
+    indices = evenly_spaced(length, count)
     assert len(indices) == min(length, count)
     assert indices == sorted(set(indices))
     if indices:

@@ -1,4 +1,4 @@
-"""One pass of the trunk for all tasks that look alike, and the same predictions as task by task."""
+"""One pass of the backbone for all tasks that look alike, and the same predictions as task by task."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from umbel.evaluate.inference import image_tensor, predict, predict_tasks
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> umbel.Trained:
+def model(tmp_path_factory: pytest.TempPathFactory) -> umbel.TrainedModel:
     return umbel.load(make_run(tmp_path_factory.mktemp("shared") / "run"))
 
 
 @contextmanager
-def counting(model: umbel.Trained) -> Iterator[Callable[[], int]]:
-    """How often the trunk ran, and with how many images in all."""
+def counting(model: umbel.TrainedModel) -> Iterator[Callable[[], int]]:
+    """How often the backbone ran, and with how many images in all."""
     batches: list[int] = []
     hook = model.runtime.model.backbone.register_forward_hook(lambda _m, given, _out: batches.append(len(given[0])))
     try:
@@ -38,8 +38,8 @@ def picture(seed: int, height: int, width: int) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3)).astype(np.uint8)
 
 
-def alone(model: umbel.Trained, name: str, image: np.ndarray) -> Any:
-    with model.runtime.evaluating():
+def alone(model: umbel.TrainedModel, name: str, image: np.ndarray) -> Any:
+    with model.runtime.eval_mode():
         tensor = image_tensor(image, model.runtime.device)
         (prediction,) = predict(model.runtime, model.tasks[name], [tensor])
     return prediction
@@ -54,7 +54,7 @@ def assert_same(one: Any, other: Any) -> None:
         np.testing.assert_allclose(np.array(one), np.array(other), rtol=1e-5, atol=1e-5)
 
 
-def test_tasks_of_equal_views_share_one_pass(model: umbel.Trained) -> None:
+def test_tasks_of_equal_views_share_one_pass(model: umbel.TrainedModel) -> None:
     image = picture(0, 64, 64)
     with counting(model) as passes:
         result = model.predict(image)
@@ -64,7 +64,7 @@ def test_tasks_of_equal_views_share_one_pass(model: umbel.Trained) -> None:
     assert len(result["signs"].boxes_N4)
 
 
-def test_tasks_of_other_views_have_their_own_pass_and_the_same_predictions(model: umbel.Trained) -> None:
+def test_tasks_of_other_views_have_their_own_pass_and_the_same_predictions(model: umbel.TrainedModel) -> None:
     image = picture(1, 50, 90)  # segmentation pads it, detection stretches it, classification does so with bicubic
     with counting(model) as passes:
         result = model.predict(image)
@@ -73,7 +73,7 @@ def test_tasks_of_other_views_have_their_own_pass_and_the_same_predictions(model
         assert_same(to_jsonable(result[name]), to_jsonable(alone(model, name, image)))
 
 
-def test_a_common_size_lets_all_tasks_share(model: umbel.Trained) -> None:
+def test_a_common_size_lets_all_tasks_share(model: umbel.TrainedModel) -> None:
     image = picture(2, 50, 90)
     with counting(model) as passes:
         result = model.predict(image, size=(60, 96))
@@ -83,7 +83,7 @@ def test_a_common_size_lets_all_tasks_share(model: umbel.Trained) -> None:
     assert result["road"].labels.shape == (50, 90)
 
 
-def test_images_of_one_size_share_a_batch(model: umbel.Trained) -> None:
+def test_images_of_one_size_share_a_batch(model: umbel.TrainedModel) -> None:
     images = [picture(3, 64, 64), picture(4, 64, 32), picture(5, 64, 64)]
     with counting(model) as passes:
         results = model.predict(images)
@@ -105,7 +105,7 @@ def test_views_of_test_time_augmentation_are_shared_where_they_are_equal(tmp_pat
             assert_same(to_jsonable(result[name]), to_jsonable(alone(model, name, image)))
 
 
-def test_features_are_dropped_after_their_last_use(model: umbel.Trained) -> None:
+def test_features_are_dropped_after_their_last_use(model: umbel.TrainedModel) -> None:
     kept: list[int] = []
     held: list[Any] = []
 
@@ -126,13 +126,13 @@ def test_features_are_dropped_after_their_last_use(model: umbel.Trained) -> None
             kept.append(sum(ref() is not None for ref in held))
             return self.runtime.head(features, task)
 
-    with model.runtime.evaluating():
+    with model.runtime.eval_mode():
         image = image_tensor(picture(8, 50, 90), model.runtime.device)
         predict_tasks(Watching(model.runtime), model.tasks, [image], SharedFeatures)
     assert kept == [1, 1, 1]
 
 
-def test_a_trunk_with_statistics_of_each_task_runs_for_each(tmp_path: Path) -> None:
+def test_a_backbone_with_statistics_of_each_task_runs_for_each(tmp_path: Path) -> None:
     args = "{depths: [1, 1, 1, 1], dims: [8, 8, 8, 8], norm_layer: batchnorm2d}"
     model = umbel.load(make_run(tmp_path / "run", model_args=args))
     image = picture(9, 64, 64)
@@ -143,7 +143,7 @@ def test_a_trunk_with_statistics_of_each_task_runs_for_each(tmp_path: Path) -> N
         assert_same(to_jsonable(result[name]), to_jsonable(alone(model, name, image)))
 
 
-def test_a_trunk_that_binds_tasks_is_taken_to_differ_between_them() -> None:
+def test_a_backbone_that_binds_tasks_is_taken_to_differ_between_them() -> None:
     class Plain(umbel.Backbone):
         pass
 
@@ -151,8 +151,8 @@ def test_a_trunk_that_binds_tasks_is_taken_to_differ_between_them() -> None:
         def bind_tasks(self, names: tuple[str, ...]) -> None:
             pass
 
-    assert Plain().trunk_key("a") == Plain().trunk_key("b")
-    assert Bound().trunk_key("a") != Bound().trunk_key("b")
+    assert Plain().feature_key("a") == Plain().feature_key("b")
+    assert Bound().feature_key("a") != Bound().feature_key("b")
 
 
 def test_a_value_is_computed_at_its_first_use_and_dropped_at_its_last() -> None:

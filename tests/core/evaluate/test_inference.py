@@ -46,7 +46,7 @@ def task(of_size: dict[Size, list[View]]) -> Means:
 class Forward:
     """Means of the left half of each image, and a note of what was asked for."""
 
-    model = SimpleNamespace(fill=(0.0, 0.0, 0.0))
+    model = SimpleNamespace(pad_color=(0.0, 0.0, 0.0))
 
     def __init__(self) -> None:
         self.batches: list[tuple[int, ...]] = []

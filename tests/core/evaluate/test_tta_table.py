@@ -13,7 +13,7 @@ from tta_toys import ViewedTask
 
 from umbel.config.build import with_variant
 from umbel.contract.errors import ConfigError
-from umbel.contract.task_config import TtaConfig, TtaVariant, default_tta_rows
+from umbel.contract.task_config import TtaConfig, TtaVariant, default_tta_variants
 from umbel.data.datasets import load_datasets
 from umbel.evaluate.evaluate import evaluate_task
 from umbel.evaluate.inference import image_tensor
@@ -116,7 +116,7 @@ def test_a_view_is_let_go_after_its_last_variant(viewed: Viewed) -> None:
     image = image_tensor(load_datasets(run.tasks, "val")["bright"][0].image, run.runtime.device)
     tasks = [with_variant(run.tasks["bright"], variant) for variant in VARIANTS]
     members = [Member(*pair, pair[0].views((16, 24))) for pair in zip(tasks, decode_groups(tasks), strict=True)]
-    with run.runtime.evaluating():
+    with run.runtime.eval_mode():
         shared = ImageViews(run.runtime, image, members)
         kept, outputs = [], []
         for member in members:
@@ -139,7 +139,7 @@ def test_a_view_is_let_go_after_its_last_variant(viewed: Viewed) -> None:
     ],
 )
 def test_default_rows(tta: TtaConfig, names: list[str]) -> None:
-    rows = default_tta_rows(tta)
+    rows = default_tta_variants(tta)
     assert [row.name for row in rows] == names
     assert rows[0].tta == TtaConfig()
     assert rows[-1].tta == tta

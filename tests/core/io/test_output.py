@@ -161,7 +161,7 @@ def test_an_observer_that_cannot_begin_or_end_costs_a_warning(
     assert caplog.text.count("an observer cannot write") == 2
 
 
-VERBS = [
+COMMANDS = [
     ("show", "{0}.yaml"),
     ("train", "toy.yaml", "train.steps=1", "--out", "{0}/run"),
     ("train", "toy.yaml", "train.steps=1", "--json", "--out", "{0}/run"),
@@ -191,20 +191,20 @@ VERBS = [
 ]
 
 
-@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: " ".join(verb[:1]))
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command[:1]))
 @pytest.mark.parametrize("name", [ESCAPES, "\udcff\udc9b"], ids=["escapes", "not UTF-8"])
-def test_no_verb_prints_what_acts_on_a_terminal(
-    verb: tuple[str, ...], name: str, distribute: Callable[..., Path], tmp_path: Path, recipe_file: Path,
+def test_no_command_prints_what_acts_on_a_terminal(
+    command: tuple[str, ...], name: str, distribute: Callable[..., Path], tmp_path: Path, recipe_file: Path,
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     distribute("toy-tasks")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "more.yaml").write_text("tasks:\n  third: {kind: bright, batch_size: 2, input_size: [16, 16]}\n")
     write_image(tmp_path / name / f"{name}.jpg", np.zeros((16, 16, 3), np.uint8))
-    if any(part == "run" for part in verb):
+    if any(part == "run" for part in command):
         assert exit_code("train", "toy.yaml", "train.steps=1", "--quiet", "--out", "run") == 0
     capfd.readouterr()
-    exit_code(*(part.format(name) for part in verb))
+    exit_code(*(part.format(name) for part in command))
     out, err = capfd.readouterr()
     shown = (out + err).replace("\n", "")
     assert shown

@@ -35,8 +35,8 @@ def test_images_are_normalised_by_the_backbones_own_statistics() -> None:
     expected = ((torch.tensor([0, 51, 255]) / 255 - 0.5) / 0.25).view(1, 3, 1, 1).expand(2, 3, 8, 8)
     torch.testing.assert_close(model.normalise(images), expected)
     torch.testing.assert_close(model.normalise(images.float()), expected)
-    fill = torch.tensor(model.fill).view(1, 3, 1, 1)
-    torch.testing.assert_close(model.normalise(fill), torch.zeros(1, 3, 1, 1))
+    pad_color = torch.tensor(model.pad_color).view(1, 3, 1, 1)
+    torch.testing.assert_close(model.normalise(pad_color), torch.zeros(1, 3, 1, 1))
     assert "mean" not in model.state_dict()
 
 

@@ -1,4 +1,4 @@
-"""`umbel.load(RUN).predict(...)`: what it takes, what it gives, and narrowing it."""
+"""`umbel.load(RUN).predict(...)`: what it takes, what it gives, and filtering it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from umbel import ConfigError, DataError, Result, read_image, write_image
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> umbel.Trained:
+def model(tmp_path_factory: pytest.TempPathFactory) -> umbel.TrainedModel:
     return umbel.load(make_run(tmp_path_factory.mktemp("api") / "run"))
 
 
@@ -25,7 +25,7 @@ def image() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (70, 50, 3)).astype(np.uint8)
 
 
-def test_one_image_of_any_kind_gives_one_result(model: umbel.Trained, image: np.ndarray, tmp_path: Path) -> None:
+def test_one_image_of_any_kind_gives_one_result(model: umbel.TrainedModel, image: np.ndarray, tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     write_image(path, image)
     expected = model.predict(image).to_json()
@@ -39,7 +39,7 @@ def test_one_image_of_any_kind_gives_one_result(model: umbel.Trained, image: np.
     assert json.loads(json.dumps(expected)).keys() == {"road", "vehicles", "signs"}
 
 
-def test_a_list_gives_a_list_and_a_generator_streams(model: umbel.Trained, image: np.ndarray) -> None:
+def test_a_list_gives_a_list_and_a_generator_streams(model: umbel.TrainedModel, image: np.ndarray) -> None:
     assert [list(result) for result in model.predict([image, image], "road")] == [["road"], ["road"]]
     assert model.predict([]) == []
     asked: list[int] = []
@@ -56,7 +56,7 @@ def test_a_list_gives_a_list_and_a_generator_streams(model: umbel.Trained, image
     assert len(list(stream)) == 4
 
 
-def test_pictures_of_one_task_or_of_all(model: umbel.Trained, image: np.ndarray, tmp_path: Path) -> None:
+def test_pictures_of_one_task_or_of_all(model: umbel.TrainedModel, image: np.ndarray, tmp_path: Path) -> None:
     result = model.predict(image)
     before = image.copy()
     pictures = [result.plot(name) for name in result] + [result.plot()]
@@ -67,17 +67,17 @@ def test_pictures_of_one_task_or_of_all(model: umbel.Trained, image: np.ndarray,
     np.testing.assert_array_equal(read_image(tmp_path / "all.png"), pictures[-1])
 
 
-def test_confidence_and_classes_narrow_every_task(model: umbel.Trained, image: np.ndarray) -> None:
+def test_confidence_and_classes_filter_every_task(model: umbel.TrainedModel, image: np.ndarray) -> None:
     plain = model.predict(image)
     scores = plain["signs"].scores_N
     half = float(scores.median())
-    narrowed = model.predict(image, confidence=half, classes=["stop", "road"])
-    assert 0 < len(narrowed["signs"].scores_N) < len(scores)
-    assert set(narrowed["signs"].classes_N.tolist()) == {0}
-    assert narrowed["signs"].scores_N.min() >= half
-    assert set(narrowed["road"].labels.unique().tolist()) <= {1, 255}
-    assert (narrowed["road"].labels == 1).equal(plain["road"].labels == 1)
-    assert narrowed["vehicles"].probabilities.equal(plain["vehicles"].probabilities)  # has none of these classes
+    filtered = model.predict(image, confidence=half, classes=["stop", "road"])
+    assert 0 < len(filtered["signs"].scores_N) < len(scores)
+    assert set(filtered["signs"].classes_N.tolist()) == {0}
+    assert filtered["signs"].scores_N.min() >= half
+    assert set(filtered["road"].labels.unique().tolist()) <= {1, 255}
+    assert (filtered["road"].labels == 1).equal(plain["road"].labels == 1)
+    assert filtered["vehicles"].probabilities.equal(plain["vehicles"].probabilities)  # has none of these classes
     nothing = model.predict(image, confidence=1.0)
     assert nothing.to_json()["vehicles"] == {"class_id": None, "class": None, "probability": None, "top5": []}
     assert nothing.to_json()["signs"] == []
@@ -86,7 +86,7 @@ def test_confidence_and_classes_narrow_every_task(model: umbel.Trained, image: n
     assert (bus["class"], len(bus["top5"])) == ("bus", 1)
 
 
-def test_everything_drawn_of_what_passes_a_low_confidence(model: umbel.Trained, image: np.ndarray) -> None:
+def test_everything_drawn_of_what_passes_a_low_confidence(model: umbel.TrainedModel, image: np.ndarray) -> None:
     faint = model.predict(image, "signs")["signs"].scores_N.min().item()
     assert faint < 0.3  # what is not drawn unless a confidence asks for it
     low, usual = model.predict(image, "signs", confidence=faint), model.predict(image, "signs")
@@ -105,12 +105,12 @@ def test_everything_drawn_of_what_passes_a_low_confidence(model: umbel.Trained, 
         ([None], "cannot predict a NoneType"),
     ],
 )
-def test_what_is_no_image_is_named(model: umbel.Trained, source: object, message: str) -> None:
+def test_what_is_no_image_is_named(model: umbel.TrainedModel, source: object, message: str) -> None:
     with pytest.raises(DataError, match=message):
         model.predict(source)  # type: ignore[call-overload]
 
 
-def test_wrong_filters_are_named(model: umbel.Trained, image: np.ndarray) -> None:
+def test_wrong_filters_are_named(model: umbel.TrainedModel, image: np.ndarray) -> None:
     with pytest.raises(ConfigError, match=r"no task has a class 'stopp' \(did you mean 'stop'\?\)"):
         model.predict(image, classes=["stopp"])
     with pytest.raises(ConfigError, match=r"confidence: is 1\.5"):

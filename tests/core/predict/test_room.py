@@ -16,11 +16,11 @@ from umbel.predict.room import free_bytes
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> umbel.Trained:
+def model(tmp_path_factory: pytest.TempPathFactory) -> umbel.TrainedModel:
     return umbel.load(make_run(tmp_path_factory.mktemp("room") / "run"))
 
 
-def test_what_does_not_fit_is_refused_with_numbers(model: umbel.Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_does_not_fit_is_refused_with_numbers(model: umbel.TrainedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     image = np.zeros((96, 128, 3), np.uint8)
     monkeypatch.setattr(room, "ASKED_FROM", 96 * 100)
     monkeypatch.setattr(room, "free_bytes", lambda device: 96 * 128 * 20)  # floats of the image alone take 12
@@ -32,10 +32,10 @@ def test_what_does_not_fit_is_refused_with_numbers(model: umbel.Trained, monkeyp
     assert set(model.predict(image)) == {"road", "vehicles", "signs"}
 
 
-def test_a_pixel_costs_what_torch_holds_for_it(model: umbel.Trained) -> None:
-    with model.runtime.evaluating():
+def test_a_pixel_costs_what_torch_holds_for_it(model: umbel.TrainedModel) -> None:
+    with model.runtime.eval_mode():
         cost = room._bytes_a_pixel(model.runtime, model.tasks["road"])
-    assert 12 <= cost < 200  # normalised floats are 12; this trunk is tiny
+    assert 12 <= cost < 200  # normalised floats are 12; this backbone is tiny
 
 
 def test_free_memory_is_what_the_system_says() -> None:

@@ -27,9 +27,13 @@ def tasks_module(kinds: object) -> str:
 
 def test_offer_knows_its_distribution_version_and_entry_point(distribute: Callable[..., Path]) -> None:
     distribute("umbel-toys", version="3.1")
-    offer = Plugins.discover().find("task", "bright", "here")
-    assert (offer.plugin.distribution, offer.plugin.version, offer.plugin.entry_point) == ("umbel-toys", "3.1", "main")
-    assert offer.load() is BrightTask
+    registration = Plugins.discover().find("task", "bright", "here")
+    assert (registration.plugin.distribution, registration.plugin.version, registration.plugin.entry_point) == (
+        "umbel-toys",
+        "3.1",
+        "main",
+    )
+    assert registration.load() is BrightTask
 
 
 def test_collision_is_an_error_only_when_the_kind_is_used(distribute: Callable[..., Path]) -> None:
@@ -85,31 +89,31 @@ def test_broken_plugin_is_named_and_the_others_load(distribute: Callable[..., Pa
         found.find("task", "bad", "")
 
 
-def test_hook_that_adds_verbs_may_raise_without_harm(distribute: Callable[..., Path]) -> None:
+def test_hook_that_adds_commands_may_raise_without_harm(distribute: Callable[..., Path]) -> None:
     import click
 
-    verb = "from umbel import hookimpl\nimport click\n@hookimpl\ndef umbel_commands(cli):\n    {body}\n"
-    distribute("umbel-a", {"a_verbs": verb.format(body="1 / 0")})
-    distribute("umbel-b", {"b_verbs": verb.format(body="cli.add_command(click.Command('hello'))")})
+    command = "from umbel import hookimpl\nimport click\n@hookimpl\ndef umbel_commands(cli):\n    {body}\n"
+    distribute("umbel-a", {"a_commands": command.format(body="1 / 0")})
+    distribute("umbel-b", {"b_commands": command.format(body="cli.add_command(click.Command('hello'))")})
     found, group = Plugins.discover(), click.Group()
     found.add_commands(group)
     assert "hello" in group.commands
     assert "umbel_commands raised ZeroDivisionError" in found.found["umbel-a:main"].error
 
 
-def test_verb_that_is_taken_is_not_added_and_reported(distribute: Callable[..., Path]) -> None:
+def test_command_that_is_taken_is_not_added_and_reported(distribute: Callable[..., Path]) -> None:
     import click
 
-    verb = "from umbel import hookimpl\nimport click\n@hookimpl\ndef umbel_commands(cli):\n    {body}\n"
-    distribute("umbel-a", {"a_taken": verb.format(body="cli.add_command(click.Command('train', help='mine'))")})
-    distribute("umbel-b", {"b_taken": verb.format(body="cli.command('hello')(lambda: None)")})
-    distribute("umbel-c", {"c_taken": verb.format(body="cli.add_command(click.Command('hello'))")})
+    command = "from umbel import hookimpl\nimport click\n@hookimpl\ndef umbel_commands(cli):\n    {body}\n"
+    distribute("umbel-a", {"a_taken": command.format(body="cli.add_command(click.Command('train', help='mine'))")})
+    distribute("umbel-b", {"b_taken": command.format(body="cli.command('hello')(lambda: None)")})
+    distribute("umbel-c", {"c_taken": command.format(body="cli.add_command(click.Command('hello'))")})
     found, group = Plugins.discover(), click.Group(commands=[click.Command("train", help="umbel's own")])
     owners = found.add_commands(group)
     assert group.commands["train"].help == "umbel's own"
-    assert found.found["umbel-a:main"].error == "its verb 'train' is taken by umbel itself; rename it"
+    assert found.found["umbel-a:main"].error == "its command 'train' is taken by umbel itself; rename it"
     first, second = ("umbel-b:main", "umbel-c:main")[:: 1 if owners["hello"] == "umbel-b:main" else -1]
-    assert found.found[second].error == f"its verb 'hello' is taken by {first}; rename it"
+    assert found.found[second].error == f"its command 'hello' is taken by {first}; rename it"
     assert not found.found[first].error
 
 
@@ -125,9 +129,9 @@ def test_forgotten_mark_is_reported(distribute: Callable[..., Path]) -> None:
 def test_entry_points_of_one_name_in_two_distributions_both_count(distribute: Callable[..., Path]) -> None:
     distribute("umbel-one", {"first_module": tasks_module({"one": "toys:BrightTask"})}, "same = first_module")
     distribute("umbel-two", {"second_module": tasks_module({"two": "toys:BrightTask"})}, "same = second_module")
-    offers = {o.name: o.plugin.id for o in Plugins.discover().offers("task")}
-    assert offers["one"] == "umbel-one:same"
-    assert offers["two"] == "umbel-two:same"
+    registered = {o.name: o.plugin.id for o in Plugins.discover().registered("task")}
+    assert registered["one"] == "umbel-one:same"
+    assert registered["two"] == "umbel-two:same"
 
 
 def test_entry_point_declared_twice_by_one_distribution_is_reported(distribute: Callable[..., Path]) -> None:
@@ -177,7 +181,7 @@ def test_blocked_plugin_is_not_imported(
 def test_empty_allow_list_leaves_umbels_own(distribute: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
     distribute("umbel-other", {"other_module": tasks_module({"other": "toys:BrightTask"})})
     monkeypatch.setenv("UMBEL_PLUGINS", "")
-    owners = {offer.plugin.distribution for offer in Plugins.discover().offers("task")}
+    owners = {registration.plugin.distribution for registration in Plugins.discover().registered("task")}
     assert owners == {"umbel"}
 
 
@@ -219,4 +223,4 @@ def test_registration_that_fails_leaves_nothing_behind() -> None:
     with pytest.raises(PluginError, match="umbel_taskz"):
         plugins.register(Misspelt(), Plugin("bad", "1", "bad"))
     plugins.register(ToyPlugin(), Plugin("toy", "1", "toy"))
-    assert [offer.name for offer in plugins.offers("task")] == ["bright"]
+    assert [registration.name for registration in plugins.registered("task")] == ["bright"]

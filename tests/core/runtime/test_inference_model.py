@@ -26,7 +26,7 @@ def build() -> MultiTaskModel:
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_backbone_and_head_apart_are_the_forward_pass(precision: str) -> None:
     model = InferenceModel(build(), precision)
-    with model.evaluating():
+    with model.eval_mode():
         whole, features = model.forward(IMAGES, "a"), model.features(IMAGES, "a")
         assert torch.equal(whole, model.head(features, "a"))
     assert {level.dtype for level in features} == {torch.bfloat16 if precision == "bf16" else torch.float32}
@@ -38,9 +38,9 @@ def test_it_says_what_the_runtime_that_trains_says(precision: str) -> None:
     optimizer = build_optimizer(model, TASKS, optim)
     runtime = LocalRuntime(model, optimizer, optim=optim, train=train, precision=precision, total_steps=1)
     alone = InferenceModel(model, precision)
-    with runtime.evaluating():
+    with runtime.eval_mode():
         trained = runtime.forward(IMAGES, "a")
-    with alone.evaluating():
+    with alone.eval_mode():
         assert torch.equal(alone.forward(IMAGES, "a"), trained)
 
 
@@ -48,7 +48,7 @@ def test_it_says_what_the_runtime_that_trains_says(precision: str) -> None:
 def test_evaluating_leaves_mode_and_gradients_as_they_were(training: bool) -> None:
     model = InferenceModel(build(), "fp32")
     model.model.train(training)
-    with contextlib.suppress(KeyError), model.evaluating():
+    with contextlib.suppress(KeyError), model.eval_mode():
         assert not model.model.training
         assert not torch.is_grad_enabled()
         raise KeyError

@@ -57,7 +57,7 @@ def test_skipped_step_changes_nothing_but_the_schedule(bad: float) -> None:
     assert runtime.gradients_finite()
     runtime.model.backbone.conv.weight.grad[0, 0, 0, 0] = bad
     assert not runtime.gradients_finite()
-    runtime.skip()
+    runtime.skip_step()
     assert runtime.steps_done == 1
     assert runtime.lr() < rate
     assert all(parameter.grad is None for parameter in runtime.model.parameters())
@@ -70,7 +70,7 @@ def test_skipped_step_changes_nothing_but_the_schedule(bad: float) -> None:
 
 def test_alone_a_rank_agrees_with_itself() -> None:
     flags = torch.tensor([0.0, 1.0])
-    assert torch.equal(make().agree(flags), torch.tensor([0.0, 1.0]))
+    assert torch.equal(make().all_reduce_max(flags), torch.tensor([0.0, 1.0]))
 
 
 def test_evaluating_judges_the_average_and_restores_mode_and_weights() -> None:
@@ -82,7 +82,7 @@ def test_evaluating_judges_the_average_and_restores_mode_and_weights() -> None:
         runtime.step()
     own = runtime.model.backbone.conv.weight.detach().clone()
     assert runtime.average is not None
-    with runtime.evaluating():
+    with runtime.eval_mode():
         assert not runtime.model.training
         assert not torch.is_grad_enabled()
         assert torch.equal(runtime.model.backbone.conv.weight, runtime.average.shadow["backbone.conv.weight"])

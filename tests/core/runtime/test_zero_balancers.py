@@ -97,7 +97,7 @@ def test_measured_gradients_are_refused_before_training(recipe_file: Path) -> No
     plugins.register(balancing, Plugin("umbel", "0", "balancers"))
     overrides = (*SETTINGS, "train.balancer.name=gradient_norm", "deepspeed.zero_optimization.stage=1")
     recipe = load_recipe(str(recipe_file), overrides, plugins).typed
-    with pytest.raises(ConfigError, match=r"measures gradients on the trunk.*use loss_scale or uncertainty"):
+    with pytest.raises(ConfigError, match=r"measures gradients on the backbone.*use loss_scale or uncertainty"):
         build_runtime(recipe, *build(recipe, plugins, pretrained=False), 8)
 
 

@@ -12,7 +12,7 @@ from umbel.contract.errors import ConfigError
 from umbel.contract.task_config import TaskConfig
 from umbel.schedule.build import check_plan, make_plan
 from umbel.schedule.config import ScheduleConfig
-from umbel.schedule.epochs import passes, passes_text, steps_per_epoch
+from umbel.schedule.epochs import epochs_seen, passes_text, steps_per_epoch
 from umbel.schedule.plan import Plan
 from umbel.schedule.window import weight_at
 
@@ -158,7 +158,7 @@ def test_epochs_and_passes() -> None:
     batches = {"a": 2.5, "b": 10.0}
     plan = plan_of("composite", config(), config(every=2), batches=(2.5, 10))
     assert steps_per_epoch(plan, batches) == 20
-    assert passes(plan, batches, 20) == {"a": 8.0, "b": 1.0}
+    assert epochs_seen(plan, batches, 20) == {"a": 8.0, "b": 1.0}
     assert passes_text(plan, batches, 20) == "seen a 8.00 times, b 1.00 times; per epoch of b: a 8.00 times"
     turns = plan_of("round_robin", config(), config(), config(), batches=(1, 1, 3))
     assert steps_per_epoch(turns, {"a": 1, "b": 1, "c": 3}) == 9

@@ -1,4 +1,4 @@
-"""The contract passes a good trunk, and names the fault of every broken one."""
+"""The contract passes a good backbone, and names the fault of every broken one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from umbel.contract.types import FeatureSpec
 from umbel.testing import BackboneContract, ContractFault
-from umbel.testing.trunk import Pyramid, PyramidOptions
+from umbel.testing.pyramid import Pyramid, PyramidOptions
 
 
 class TestPyramid(BackboneContract):
@@ -59,7 +59,7 @@ class Unstaged(Pyramid):
         (Unstaged, "stages_name_every_parameter", "stage_of_parameters.* differ in stages"),
     ],
 )
-def test_a_broken_trunk_is_told_its_fault(broken: type[Pyramid], test: str, fault: str) -> None:
+def test_a_broken_backbone_is_named(broken: type[Pyramid], test: str, fault: str) -> None:
     class Contract(BackboneContract):
         backbone = broken
 

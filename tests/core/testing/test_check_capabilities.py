@@ -13,8 +13,8 @@ from torch import Tensor
 
 from umbel import ConfigError, Size, View
 from umbel.testing import ContractFault
-from umbel.testing.bench import Bench
 from umbel.testing.check_predictions import can_merge, has_geometry
+from umbel.testing.fixture import TaskFixture
 
 
 class HalfOfCoco(Shade):
@@ -28,12 +28,12 @@ class DrawsOnNothing(Shade):
 
 
 class NeedsMore(Shade):
-    def narrow(self, prediction: Any, confidence: float | None, classes: frozenset[str], most: int) -> Any:
+    def filter(self, prediction: Any, confidence: float | None, classes: frozenset[str], most: int) -> Any:
         return prediction
 
 
 class Misspells(Shade):
-    def learned_options(self) -> dict[str, Any]:
+    def infered_options(self) -> dict[str, Any]:
         return {}
 
 
@@ -58,14 +58,14 @@ class RefusesViews(Shade):
         return first
 
 
-def bench(kind: type[Shade], folder: Path, *, ideal: bool = True) -> Bench:
+def fixture(kind: type[Shade], folder: Path, *, ideal: bool = True) -> TaskFixture:
     class Contract(ShadeContract):
         task = kind
 
         def ideal(self, *given: Any) -> Any:
             return super().ideal(*given) if ideal else None
 
-    return Bench(Contract(), folder)
+    return TaskFixture(Contract(), folder)
 
 
 @pytest.mark.parametrize(
@@ -73,35 +73,35 @@ def bench(kind: type[Shade], folder: Path, *, ideal: bool = True) -> Bench:
     [
         (HalfOfCoco, r"HalfOfCoco has to_coco\(\) without coco_categories\(\): umbel.MakesCoco takes both"),
         (DrawsOnNothing, r"DrawsOnNothing.draw\(prediction\) is called as draw\(image, prediction\), see umbel.Draws"),
-        (NeedsMore, r"is called as narrow\(prediction, confidence, classes\), see umbel.Narrows"),
-        (Misspells, r"Misspells.learned_options is never called: did you mean learnt_options\(\)\?"),
+        (NeedsMore, r"is called as filter\(prediction, confidence, classes\), see umbel.Filters"),
+        (Misspells, r"Misspells.infered_options is never called: did you mean inferred_options\(\)\?"),
     ],
 )
 def test_fault_is_named(kind: type[Shade], fault: str, tmp_path: Path) -> None:
-    made = bench(kind, tmp_path)
+    made = fixture(kind, tmp_path)
     with pytest.raises(ContractFault, match=fault):
         made.contract.test_capabilities_are_whole(made)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("kind", [Shade, Able, TakesMore])
 def test_good_ones_pass(kind: type[Shade], tmp_path: Path) -> None:
-    made = bench(kind, tmp_path)
+    made = fixture(kind, tmp_path)
     made.contract.test_capabilities_are_whole(made)  # type: ignore[attr-defined]
 
 
 def test_geometry_is_seen_in_predictions(tmp_path: Path) -> None:
     for name in ("ideal", "decoded", "kept", "kept-ideal"):
         (tmp_path / name).mkdir()
-    assert has_geometry(bench(Shade, tmp_path / "ideal"))
-    assert has_geometry(bench(Shade, tmp_path / "decoded", ideal=False))
-    assert not has_geometry(bench(KeepsViews, tmp_path / "kept", ideal=False))
-    forgets = bench(KeepsViews, tmp_path / "kept-ideal")
+    assert has_geometry(fixture(Shade, tmp_path / "ideal"))
+    assert has_geometry(fixture(Shade, tmp_path / "decoded", ideal=False))
+    assert not has_geometry(fixture(KeepsViews, tmp_path / "kept", ideal=False))
+    forgets = fixture(KeepsViews, tmp_path / "kept-ideal")
     with pytest.raises(ContractFault, match="does not bring"):
         forgets.contract.test_restores_flipped_and_scaled_views(forgets)  # type: ignore[attr-defined]
 
 
 def test_geometry_without_an_ideal_is_asked_for(tmp_path: Path) -> None:
-    made = bench(Shade, tmp_path, ideal=False)
+    made = fixture(Shade, tmp_path, ideal=False)
     with pytest.raises(ContractFault, match=r"restore\(\) of Shade changes predictions: give ideal\(\)"):
         made.contract.test_restores_flipped_and_scaled_views(made)  # type: ignore[attr-defined]
 
@@ -109,5 +109,5 @@ def test_geometry_without_an_ideal_is_asked_for(tmp_path: Path) -> None:
 def test_task_that_refuses_views_merges_none(tmp_path: Path) -> None:
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
-    assert can_merge(bench(Shade, tmp_path / "one"))
-    assert not can_merge(bench(RefusesViews, tmp_path / "two"))
+    assert can_merge(fixture(Shade, tmp_path / "one"))
+    assert not can_merge(fixture(RefusesViews, tmp_path / "two"))

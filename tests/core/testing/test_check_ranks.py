@@ -16,7 +16,7 @@ from torchmetrics import Metric
 
 from umbel import Losses, Reporter, Sample, View
 from umbel.testing import ContractFault
-from umbel.testing.bench import Bench
+from umbel.testing.fixture import TaskFixture
 
 
 class Ranking(Reporter):
@@ -137,7 +137,7 @@ def test_a_task_that_ranks_cannot_share_is_told_why(broken: type[Shade], test: s
 
     contract = Contract()
     with pytest.raises(ContractFault, match=fault) as caught:
-        getattr(contract, f"test_{test}")(Bench(contract, tmp_path))
+        getattr(contract, f"test_{test}")(TaskFixture(contract, tmp_path))
     assert "\n" not in str(caught.value).strip()
     assert not dist.is_initialized()  # it was pretended, and no longer is
 
@@ -152,4 +152,4 @@ def test_a_reporter_that_keeps_to_itself_passes(tmp_path: Path) -> None:
     class Contract(ShadeContract):
         task = Quiet
 
-    Contract().test_no_rank_waits_for_another(Bench(Contract(), tmp_path))
+    Contract().test_no_rank_waits_for_another(TaskFixture(Contract(), tmp_path))

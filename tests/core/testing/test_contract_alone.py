@@ -16,8 +16,8 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from umbel.testing import ContractFault
-from umbel.testing.bench import Bench
 from umbel.testing.check_predictions import _main_score, check_metric_direction, prediction_of
+from umbel.testing.fixture import TaskFixture
 
 WITHOUT_PYTEST = """
 import sys
@@ -26,7 +26,7 @@ import umbel.testing
 help(umbel.testing.TaskContract)
 help(umbel.testing.BackboneContract)
 try:
-    umbel.testing.TaskContract().bench(None)
+    umbel.testing.TaskContract().fixture(None)
 except umbel.UmbelError as error:
     print(error)
 """
@@ -82,15 +82,15 @@ def direction(task_class: type[Shade], seed: int, folder: Path, monkeypatch: pyt
     class Contract(ShadeContract):
         task = task_class
 
-    new_model = Bench.new_model
+    new_model = TaskFixture.new_model
 
-    def other_weights(self: Bench, *given: Any, seed: int = 0, **named: Any) -> Any:
+    def other_weights(self: TaskFixture, *given: Any, seed: int = 0, **named: Any) -> Any:
         return new_model(self, *given, seed=1000 * offset + seed, **named)
 
     offset = seed
-    monkeypatch.setattr(Bench, "new_model", other_weights)
-    check_metric_direction(Bench(Contract(), folder))
-    monkeypatch.setattr(Bench, "new_model", new_model)
+    monkeypatch.setattr(TaskFixture, "new_model", other_weights)
+    check_metric_direction(TaskFixture(Contract(), folder))
+    monkeypatch.setattr(TaskFixture, "new_model", new_model)
 
 
 def test_luck_fails_no_right_metric(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,12 +105,12 @@ def test_an_untrained_model_is_lucky_at_times(tmp_path: Path) -> None:
     class Contract(ShadeContract):
         task = CoarseTask
 
-    bench = Bench(Contract(), tmp_path)
-    targets = [sample.target for sample in bench.samples("val")]
+    fixture = TaskFixture(Contract(), tmp_path)
+    targets = [sample.target for sample in fixture.samples("val")]
     scores = set()
     for seed in range(24):
-        predictions = [prediction_of(bench, sample, ideal=False, seed=seed) for sample in bench.samples("val")]
-        scores.add(_main_score(bench.task, predictions, targets))
+        predictions = [prediction_of(fixture, sample, ideal=False, seed=seed) for sample in fixture.samples("val")]
+        scores.add(_main_score(fixture.task, predictions, targets))
     assert scores == {0.0, 1.0}
 
 

@@ -17,7 +17,7 @@ from torchmetrics import Metric
 
 from umbel import FeatureSpec, Losses, Sample, Size, Task, View, option
 from umbel.testing import ContractFault
-from umbel.testing.bench import Bench
+from umbel.testing.fixture import TaskFixture
 
 
 class TestShade(ShadeContract):
@@ -107,7 +107,7 @@ class Detached(Shade):
         return Losses(super().loss(output, targets).total.detach())
 
 
-class NotConnectedToTheTrunk(Shade):
+class NotConnectedToTheBackbone(Shade):
     def head(self, features: FeatureSpec) -> nn.Module:
         class Cut(ShadeHead):
             def forward(self, features: tuple[Tensor, ...]) -> Tensor:
@@ -272,7 +272,7 @@ BROKEN = [
     (FixedChannels, "head_reads_the_feature_spec", "does not read features.channels"),
     (UnusedParameter, "loss_reaches_every_parameter", "no gradient reaches spare.weight, spare.bias"),
     (Detached, "loss_reaches_every_parameter", "total loss has no gradient"),
-    (NotConnectedToTheTrunk, "loss_reaches_every_parameter", "no gradient reaches the backbone"),
+    (NotConnectedToTheBackbone, "loss_reaches_every_parameter", "no gradient reaches the backbone"),
     (NanWhenEmpty, "empty_targets", "total loss is nan on empty targets"),
     (NeverLearns, "overfits_one_batch", r"60 steps on one batch take the loss from 1 to 1 only"),
     (ForgetsToUnflip, "restores_flipped_and_scaled_views", r"does not bring a mirrored view of \(64, 96\)"),
@@ -301,7 +301,7 @@ def test_a_broken_task_is_told_its_fault(broken: type[Shade], test: str, fault: 
 
     contract = Contract()
     with pytest.raises(ContractFault, match=fault) as caught:
-        getattr(contract, f"test_{test}")(Bench(contract, tmp_path))
+        getattr(contract, f"test_{test}")(TaskFixture(contract, tmp_path))
     assert "\n" not in str(caught.value).strip() or test == "head_reads_the_feature_spec"
 
 
@@ -310,7 +310,7 @@ def test_a_class_that_is_not_whole_is_named(tmp_path: Path) -> None:
         task = Half
 
     with pytest.raises(ContractFault, match="Half does not implement loss"):
-        Bench(Contract(), tmp_path).task  # noqa: B018
+        TaskFixture(Contract(), tmp_path).task  # noqa: B018
 
 
 def test_missing_options_are_named(tmp_path: Path) -> None:
@@ -319,7 +319,7 @@ def test_missing_options_are_named(tmp_path: Path) -> None:
             return {"nosie": 3}
 
     with pytest.raises(ContractFault, match="'nosie' not in 'ShadeOptions'"):
-        Bench(Contract(), tmp_path).task  # noqa: B018
+        TaskFixture(Contract(), tmp_path).task  # noqa: B018
 
 
 def test_symmetric_data_is_refused(tmp_path: Path) -> None:
@@ -334,4 +334,4 @@ def test_symmetric_data_is_refused(tmp_path: Path) -> None:
 
     contract = Contract()
     with pytest.raises(ContractFault, match="make it asymmetric"):
-        contract.test_restores_flipped_and_scaled_views(Bench(contract, tmp_path))
+        contract.test_restores_flipped_and_scaled_views(TaskFixture(contract, tmp_path))

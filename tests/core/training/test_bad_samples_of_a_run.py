@@ -13,7 +13,7 @@ from toys import BrightDataset
 from umbel.contract.errors import DataError
 from umbel.contract.types import Sample
 from umbel.training.run import Run
-from umbel.training.runtime_state import capture
+from umbel.training.runtime_state import runtime_state_dict
 
 Launch = Callable[..., Run]
 BUDGET = "train.bad_samples=0.5"
@@ -31,7 +31,11 @@ def spoil(monkeypatch: pytest.MonkeyPatch, split: str) -> None:
 
 
 def tensors(run: Run) -> dict[str, torch.Tensor]:
-    return {f"{stem}/{name}": value for stem, named in capture(run.runtime)[0].items() for name, value in named.items()}
+    return {
+        f"{stem}/{name}": value
+        for stem, named in runtime_state_dict(run.runtime)[0].items()
+        for name, value in named.items()
+    }
 
 
 def test_resumed_run_with_bad_samples_is_bit_equal(launch: Launch, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -132,7 +132,7 @@ def test_loss_scale_trains_as_written_out(open_run: Callable[..., Run]) -> None:
     run = open_run(*PLAIN, "train.balancer.name=loss_scale", "train.balancer.options.decay=0.6")
     inverse = Inverse(0.6)
 
-    def after(step: int, losses: dict[str, Tensor], trunk: list[Tensor]) -> None:
+    def after(step: int, losses: dict[str, Tensor], backbone: list[Tensor]) -> None:
         inverse.see({name: float(loss.detach()) for name, loss in losses.items()})
 
     assert_trains_like(run, plain_training(run, inverse.weigh, {}, after))
@@ -145,11 +145,11 @@ def test_gradient_norm_trains_as_written_out(open_run: Callable[..., Run]) -> No
     run = open_run(*PLAIN, "train.balancer.name=gradient_norm", "train.balancer.options.every=3")
     inverse = Inverse(0.5)
 
-    def after(step: int, losses: dict[str, Tensor], trunk: list[Tensor]) -> None:
+    def after(step: int, losses: dict[str, Tensor], backbone: list[Tensor]) -> None:
         if step % 3 == 0:
             norms = {}
             for name, loss in losses.items():
-                gradients = torch.autograd.grad(loss, trunk, retain_graph=True)
+                gradients = torch.autograd.grad(loss, backbone, retain_graph=True)
                 norms[name] = math.sqrt(sum(float(gradient.square().sum()) for gradient in gradients))
             inverse.see(norms)
 
@@ -173,7 +173,7 @@ def test_uncertainty_trains_as_written_out(open_run: Callable[..., Run]) -> None
 def test_measuring_leaves_gradients_alone(open_run: Callable[..., Run]) -> None:
     run = open_run(*PLAIN)
     (batch,) = CompositeLoader(run.tasks, run.data.train, seed=0, start=0, stop=1)
-    placed = run.runtime.place(batch["first"])
+    placed = run.runtime.to_device(batch["first"])
     loss = run.tasks["first"].loss(run.runtime.forward(placed.images, "first"), placed.targets).total
     norm = gradient_norm(loss, run.runtime.model.backbone)
     assert all(parameter.grad is None for parameter in run.runtime.model.parameters())
@@ -237,9 +237,9 @@ def test_wrong_name_or_option_is_named(open_run: Callable[..., Run]) -> None:
         open_run("train.balancer.name=loss_scale", "train.balancer.options.decay=2")
 
 
-def test_frozen_trunk_has_no_gradients_to_measure(open_run: Callable[..., Run]) -> None:
+def test_frozen_backbone_has_no_gradients_to_measure(open_run: Callable[..., Run]) -> None:
     run = open_run("train.balancer.name=gradient_norm")
     run.runtime.model.backbone.requires_grad_(False)
     (batch,) = CompositeLoader(run.tasks, run.data.train, seed=0, start=0, stop=1)
-    with pytest.raises(ConfigError, match="no part of the trunk is trained"):
+    with pytest.raises(ConfigError, match="no part of the backbone is trained"):
         Engine(run.runtime, run.tasks).train_step(batch, WEIGHTS)

@@ -51,10 +51,10 @@ def plain_training(run: Run, batches: Iterable[dict[str, Batch]]) -> tuple[nn.Mo
     """The sum of the weighted losses, one backward, one clipped AdamW step; nothing of umbel but the layers."""
     model = copy.deepcopy(run.runtime.model)
     model.train()
-    heads, trunk = model.heads, model.backbone
+    heads, backbone = model.heads, model.backbone
     optimizer = torch.optim.AdamW(
         [
-            {"params": [*trunk.parameters(), *heads["first"].parameters()], "scale": 1.0},
+            {"params": [*backbone.parameters(), *heads["first"].parameters()], "scale": 1.0},
             {"params": heads["second"].parameters(), "scale": 2.0},
         ],
         lr=0.0,
@@ -70,7 +70,7 @@ def plain_training(run: Run, batches: Iterable[dict[str, Batch]]) -> tuple[nn.Mo
         total = torch.zeros(())
         for name, weight in (("first", 0.3), ("second", 1.7)):
             pixels = (composite[name].images / 255 - 0.5) / 0.25
-            output = heads[name]((torch.relu(trunk.norm(trunk.conv(pixels))),))
+            output = heads[name]((torch.relu(backbone.norm(backbone.conv(pixels))),))
             total = total + weight * F.mse_loss(output, composite[name].targets)
         optimizer.zero_grad()
         total.backward()
@@ -98,7 +98,7 @@ def test_twenty_steps_equal_a_plain_loop(prepared: Run) -> None:
     assert moved > 0.1
 
 
-def test_gradients_of_both_tasks_arrive_in_the_trunk(prepared: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gradients_of_both_tasks_arrive_in_the_backbone(prepared: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     runtime = prepared.runtime
     seen: list[Tensor] = []
 

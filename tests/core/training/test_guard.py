@@ -26,7 +26,7 @@ from umbel.training.guard import Guard
 from umbel.training.observers.jsonl import JsonlObserver
 from umbel.training.prepare import prepare
 from umbel.training.run import Run
-from umbel.training.runtime_state import capture
+from umbel.training.runtime_state import runtime_state_dict
 from umbel.training.session import train
 
 WEIGHTS = {"first": 1.0, "second": 1.0}
@@ -90,7 +90,7 @@ def poisoned(batch: dict[str, Batch], task: str) -> dict[str, Batch]:
 
 
 def everything(run: Run) -> dict[str, Tensor]:
-    tensors, _ = capture(run.runtime)
+    tensors, _ = runtime_state_dict(run.runtime)
     return {f"{stem}/{name}": value.clone() for stem, named in tensors.items() for name, value in named.items()}
 
 
@@ -163,11 +163,13 @@ def test_good_step_costs_one_agreement_and_a_bad_one_is_agreed_by_all(
         calls.append(flags)
         return flags
 
-    monkeypatch.setattr(run.runtime, "agree", record)
+    monkeypatch.setattr(run.runtime, "all_reduce_max", record)
     (batch,) = batches(run)
     Engine(run.runtime, run.tasks).train_step(batch, WEIGHTS)
     assert [tuple(flags.shape) for flags in calls] == [(3,)]
-    monkeypatch.setattr(run.runtime, "agree", lambda flags: torch.ones_like(flags) * torch.tensor([0.0, 1.0, 1.0]))
+    monkeypatch.setattr(
+        run.runtime, "all_reduce_max", lambda flags: torch.ones_like(flags) * torch.tensor([0.0, 1.0, 1.0])
+    )
     before = everything(run)
     with pytest.raises(TrainingError, match="the loss of task 'second' is not finite on another rank"):
         Engine(run.runtime, run.tasks).train_step(batch, WEIGHTS)

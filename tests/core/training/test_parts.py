@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 
 import pytest
 
-from umbel.data.bad_samples import BadSample, BadSamples
+from umbel.data.bad_samples import CorruptSample, CorruptSamples
 from umbel.schedule.config import EarlyStopConfig
 from umbel.schedule.early_stop import EarlyStop
 from umbel.schedule.window import Window
@@ -22,13 +22,13 @@ class Scored:
 
 def fresh() -> Parts:
     stop = EarlyStop(EarlyStopConfig(mode="any", patience=1), {"road": Window()})
-    return Parts(Guard("skip"), BadSamples({"road": 3}), BestScores({"road": Scored()}), stop)  # type: ignore[dict-item]
+    return Parts(Guard("skip"), CorruptSamples({"road": 3}), BestScores({"road": Scored()}), stop)  # type: ignore[dict-item]
 
 
 def used() -> Parts:
     parts = fresh()
     parts.guard.skipped, parts.guard.in_a_row = 3, 2
-    parts.bad_samples.note([BadSample("road", 4, "4.png is cut short")])
+    parts.bad_samples.note([CorruptSample("road", 4, "4.png is cut short")])
     parts.best.update({"road/miou": 0.5, "score": 0.5}, 7)
     parts.early_stop.update({"road": 0.5}, 7)
     parts.early_stop.update({"road": 0.4}, 8)

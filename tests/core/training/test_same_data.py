@@ -129,18 +129,20 @@ def test_held_out_share_is_remembered_as_a_whole(files: Path, tmp_path: Path) ->
 def test_accepting_changes_is_said_to_a_resumed_run_only(recipe_file: Path) -> None:
     from click.testing import CliRunner
 
-    from umbel.cli.train import train as verb
+    from umbel.cli.train import train as command
 
-    result = CliRunner().invoke(verb, [str(recipe_file), "--accept-changes"])
+    result = CliRunner().invoke(command, [str(recipe_file), "--accept-changes"])
     assert isinstance(result.exception, ConfigError)
     assert "--accept-changes says how to resume" in str(result.exception)
 
 
 def test_other_ranks_learn_of_a_refusal() -> None:
-    def agree(flags: torch.Tensor) -> torch.Tensor:
+    def all_reduce_max(flags: torch.Tensor) -> torch.Tensor:
         return torch.ones_like(flags)  # rank 0 has refused
 
-    follower: Any = SimpleNamespace(leads=False, runtime=SimpleNamespace(agree=agree), directory=Path("out"))
+    follower: Any = SimpleNamespace(
+        is_main_process=False, runtime=SimpleNamespace(all_reduce_max=all_reduce_max), directory=Path("out")
+    )
     with pytest.raises(CheckpointError, match="other data, as rank 0 says"):
         check_data(follower, accept=False)
 

@@ -19,7 +19,7 @@ from umbel.model.model import build_model
 from umbel.model.weights import load_weights
 from umbel.runtime.local import LocalRuntime
 from umbel.runtime.optim import build_optimizer
-from umbel.training.runtime_state import capture, restore
+from umbel.training.runtime_state import load_runtime_state_dict, runtime_state_dict
 
 
 class ScaledHead(nn.Module):
@@ -58,12 +58,12 @@ def step(runtime: LocalRuntime, number: int) -> None:
 
 
 def saved(runtime: LocalRuntime, root: Path) -> Path:
-    tensors, state = capture(runtime)
+    tensors, state = runtime_state_dict(runtime)
     return write_checkpoint(root, runtime.steps_done, tensors, state)
 
 
 def everything(runtime: LocalRuntime) -> dict[str, Tensor]:
-    tensors, state = capture(runtime)
+    tensors, state = runtime_state_dict(runtime)
     flat = {f"{stem}/{name}": value for stem, named in tensors.items() for name, value in named.items()}
     return {**flat, "steps": torch.tensor(state["steps_done"]), "lr": torch.tensor(runtime.lr())}
 
@@ -80,7 +80,7 @@ def test_restored_runtime_goes_on_to_the_bit(tmp_path: Path, ema: float) -> None
     for number in range(3):
         step(runtime, number)
     other = make(ema, seed=5)
-    restore(other, open_checkpoint(saved(runtime, tmp_path)))
+    load_runtime_state_dict(other, open_checkpoint(saved(runtime, tmp_path)))
     assert differing(runtime, other) == []
     for mine, theirs in zip(runtime.model.parameters(), other.model.parameters(), strict=True):
         state, restored = runtime.optimizer.state[mine], other.optimizer.state[theirs]
@@ -98,7 +98,7 @@ def test_comparison_sees_what_is_lost(tmp_path: Path, lost: str) -> None:
     runtime, other = make(), make(seed=5)
     for number in range(3):
         step(runtime, number)
-    restore(other, open_checkpoint(saved(runtime, tmp_path)))
+    load_runtime_state_dict(other, open_checkpoint(saved(runtime, tmp_path)))
     assert other.average is not None
     if lost == "optimizer":
         other.optimizer.state.clear()
@@ -118,7 +118,7 @@ def test_comparison_sees_what_is_lost(tmp_path: Path, lost: str) -> None:
 def test_captured_state_is_what_trainers_need_and_no_more() -> None:
     runtime = make(ema=0.0)
     step(runtime, 0)
-    tensors, state = capture(runtime)
+    tensors, state = runtime_state_dict(runtime)
     assert set(tensors) == {"model", "optimizer"}
     assert state == {"steps_done": 1, "precision": "fp32"}
     assert "heads.a.scale/exp_avg" in tensors["optimizer"]
@@ -128,8 +128,8 @@ def test_captured_state_is_what_trainers_need_and_no_more() -> None:
 def test_checkpoint_without_an_average_says_what_to_do(tmp_path: Path) -> None:
     runtime = make(ema=0.0)
     step(runtime, 0)
-    with pytest.raises(CheckpointError, match=r"has no averaged weights \(set train\.ema_decay=0\)"):
-        restore(make(), open_checkpoint(saved(runtime, tmp_path)))
+    with pytest.raises(CheckpointError, match=r"has no EMA weights \(set train\.ema_decay=0\)"):
+        load_runtime_state_dict(make(), open_checkpoint(saved(runtime, tmp_path)))
 
 
 def test_weights_that_do_not_fit_are_listed_and_nothing_is_loaded() -> None:

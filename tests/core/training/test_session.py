@@ -22,7 +22,7 @@ from umbel.contract.types import Losses
 from umbel.registry.plugins import Plugin, Plugins
 from umbel.training.prepare import prepare
 from umbel.training.run import Run
-from umbel.training.runtime_state import capture
+from umbel.training.runtime_state import runtime_state_dict
 from umbel.training.session import train
 
 Launch = Callable[..., Run]
@@ -31,7 +31,7 @@ Metrics = Callable[[Run], list[dict[str, Any]]]
 
 def state(run: Run) -> dict[str, Tensor]:
     """Weights, optimizer state, average and counters of a finished run."""
-    tensors, counters = capture(run.runtime)
+    tensors, counters = runtime_state_dict(run.runtime)
     flat = {f"{stem}/{name}": value.clone() for stem, named in tensors.items() for name, value in named.items()}
     return {**flat, **{name: torch.tensor(value) for name, value in counters.items() if isinstance(value, int)}}
 
@@ -95,10 +95,10 @@ def test_comparison_of_resumed_runs_sees_what_is_lost(
 ) -> None:
     from umbel.training import resume as resume_module
 
-    restore = resume_module.restore
+    load = resume_module.load_runtime_state_dict
 
     def forgetful(runtime: Any, checkpoint: Any) -> None:
-        restore(runtime, checkpoint)
+        load(runtime, checkpoint)
         if lost == "optimizer":
             runtime.optimizer.state.clear()
         elif lost == "average":
@@ -108,7 +108,7 @@ def test_comparison_of_resumed_runs_sees_what_is_lost(
             runtime.steps_done -= 1
 
     launch("broken", *SETTINGS, stop=7)
-    monkeypatch.setattr(resume_module, "restore", forgetful)
+    monkeypatch.setattr(resume_module, "load_runtime_state_dict", forgetful)
     assert not equal(launch("broken", *SETTINGS, resume=True), unbroken)
 
 

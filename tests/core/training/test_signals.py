@@ -26,7 +26,7 @@ class Rank:
     def __init__(self, others: float = 0.0) -> None:
         self.others = torch.tensor([others])
 
-    def agree(self, flags: torch.Tensor) -> torch.Tensor:
+    def all_reduce_max(self, flags: torch.Tensor) -> torch.Tensor:
         return torch.maximum(flags, self.others)
 
 

@@ -60,7 +60,7 @@ def test_drawing_marks_the_bottom_and_leaves_the_rest(make_classification):
 
 def test_with_class_names_nothing_asks_for_the_data(make_classification):
     task = make_classification(root="/nowhere", class_map={"anything": "a"})
-    assert task.learnt_options() == {"class_names": list("abcdef")}
+    assert task.inferred_options() == {"class_names": list("abcdef")}
     head = task.head(SPEC).eval()
     [view] = task.views((40, 60))
     prediction = task.merge(iter(task.decode(head((torch.randn(1, 8, 2, 2),)), view)))
@@ -69,10 +69,10 @@ def test_with_class_names_nothing_asks_for_the_data(make_classification):
     task.metric().update([prediction], [0])
 
 
-def test_learnt_options_make_the_same_task(make_classification, cls_root):
+def test_inferred_options_make_the_same_task(make_classification, cls_root):
     changes = {"truck": "lorry"}
     first = make_classification(class_names=[], class_map=changes)
-    again = make_classification(class_map=changes, **first.learnt_options())
+    again = make_classification(class_map=changes, **first.inferred_options())
     assert again.class_names == ["car", "lorry"]
     assert again.dataset("train").records == first.dataset("train").records
 

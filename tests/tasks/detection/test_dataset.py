@@ -173,7 +173,7 @@ def test_classes_are_known_without_data_when_the_recipe_names_them(make_task):
 
 def test_what_was_learnt_from_the_data_replaces_it(coco_folder, make_task):
     task = make_task(coco_folder([]))
-    learnt = task.learnt_options()
+    learnt = task.inferred_options()
     assert learnt == {"class_names": ["yield", "stop"], "category_ids": [-3, 12]}
     assert make_task("absent", **learnt).categories == task.categories
     assert len(make_task(task.options.root, **learnt).dataset("val")) == 1

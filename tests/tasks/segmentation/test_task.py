@@ -70,7 +70,7 @@ def test_json_holds_size_and_shares(make_segmentation):
 
 def test_with_class_names_nothing_asks_for_the_data(make_segmentation):
     task = make_segmentation(root="/nowhere", class_map={"anything": "sky"}, class_weights=[1.0, 2.0, 3.0])
-    assert task.learnt_options() == {"class_names": ["sky", "road", "tree"]}
+    assert task.inferred_options() == {"class_names": ["sky", "road", "tree"]}
     head = task.head(SPEC).eval()
     [view] = task.views((40, 60))
     [decoded] = task.decode(head(pyramid(torch.zeros(1, 3, 64, 64))), view)
@@ -82,9 +82,9 @@ def test_with_class_names_nothing_asks_for_the_data(make_segmentation):
     assert metric.compute()["pixel_accuracy"] == 1
 
 
-def test_learnt_options_make_the_same_task(make_segmentation, seg_root):
+def test_inferred_options_make_the_same_task(make_segmentation, seg_root):
     changes = {"tree": "plant", "road": None}
-    learnt = make_segmentation(class_names=[], class_map=changes).learnt_options()
+    learnt = make_segmentation(class_names=[], class_map=changes).inferred_options()
     assert learnt == {"class_names": ["sky", "plant"]}
     again = make_segmentation(class_map=changes, **learnt)
     first = make_segmentation(class_names=[], class_map=changes)

@@ -186,16 +186,19 @@ FAULTS = [
     of_task("figures", RAISED, reporter=gives(BrokenReporter()), method="reporter().figures"),
     of_task("draw", r"returned ndarray of float64 \(2, 2\)", draw=gives(np.zeros((2, 2)))),
     of_task("to_json", "returned Tensor", to_json=gives(torch.zeros(2))),
-    of_task("narrow", RAISED, narrow=boom),
-    of_task("class_list", "returned str 'abc'", class_list=gives("abc")),
+    of_task("filter", RAISED, filter=boom),
+    of_task("prediction_classes", "returned str 'abc'", prediction_classes=gives("abc")),
     of_task("to_mask", r"returned ndarray of float64 \(2, 2\)", to_mask=gives(np.zeros((2, 2)))),
     of_task("to_coco", "returned dict", to_coco=gives({}), coco_categories=gives([])),
     of_task("coco_categories", "returned int 3", to_coco=gives([]), coco_categories=gives(3), method="coco_categories"),
     of_task("strata", "returned 1 classes for 12 samples", strata=gives(["a"]), overrides=("tasks.first.holdout=0.3",)),
     of_task(
-        "learnt_options", "'colour', which BrightOptions does not have", learnt_options=gives({"colour": 1}), call=train
+        "inferred_options",
+        "'colour', which BrightOptions does not have",
+        inferred_options=gives({"colour": 1}),
+        call=train,
     ),
-    of_task("learnt-type", "'count' as Tensor", learnt_options=gives({"count": torch.ones(1)}), call=train),
+    of_task("inferred-type", "'count' as Tensor", inferred_options=gives({"count": torch.ones(1)}), call=train),
     of_task(
         "describe_data",
         "returned int 3",
@@ -204,11 +207,16 @@ FAULTS = [
     ),
     of_task("export", "returned None", export=gives(None), call=lambda run: ExportGraph(run.runtime.model, run.tasks)),
     of_task("export_spec", "returned list", export_spec=gives([]), call=lambda run: run.tasks["first"].export_spec()),
-    of_task("tta_rows", RAISED, tta_rows=boom, call=lambda run: run.tasks["first"].tta_rows()),
-    of_task("alike", RAISED, alike=boom, call=lambda run: run.tasks["first"].alike(1, 1, 0.1)),
-    Fault("trunk-init", "backbone", {"__init__": boom}, RAISED),
+    of_task("tta_variants", RAISED, tta_variants=boom, call=lambda run: run.tasks["first"].tta_variants()),
+    of_task(
+        "predictions_close",
+        RAISED,
+        predictions_close=boom,
+        call=lambda run: run.tasks["first"].predictions_close(1, 1, 0.1),
+    ),
+    Fault("backbone-init", "backbone", {"__init__": boom}, RAISED),
     Fault("spec", "backbone", {"__init__": lambda self, options: nn.Module.__init__(self)}, "spec is None"),
-    Fault("trunk-forward", "backbone", {"forward": boom}, RAISED),
+    Fault("backbone-forward", "backbone", {"forward": boom}, RAISED),
     Fault("levels", "backbone", {"forward": lambda self, images, task: images}, "returned Tensor of float32"),
     Fault(
         "strides",
@@ -220,11 +228,11 @@ FAULTS = [
     Fault("load_pretrained", "backbone", {"load_pretrained": boom}, RAISED),
     Fault("stages", "backbone", {"stage_of_parameters": gives({})}, "no stage for conv.weight"),
     Fault(
-        "trunk_key",
+        "feature_key",
         "backbone",
-        {"trunk_key": gives(3)},
+        {"feature_key": gives(3)},
         "returned int 3",
-        lambda run: run.runtime.model.backbone.trunk_key("first"),
+        lambda run: run.runtime.model.backbone.feature_key("first"),
     ),
     Fault(
         "keep_tasks",
@@ -325,7 +333,7 @@ def test_there_are_forty() -> None:
     assert len(FAULTS) >= 40
     shown = {(fault.role, fault.shown.partition("(")[0]) for fault in FAULTS}
     rest = {("task", "inspect"), ("balancer", "balanced")} | {
-        ("backbone", name) for name in ("learnt_options", "for_export", "complete_state")
+        ("backbone", name) for name in ("inferred_options", "for_export", "complete_state")
     }
     every = {("task", name) for name in TASK} | {("backbone", name) for name in BACKBONE}
     assert (every | {("balancer", name) for name in BALANCER}) - shown <= rest

@@ -21,8 +21,8 @@ from umbel.config.load import load_recipe
 from umbel.contract.errors import ConfigError, PluginError, StopRequestedError
 from umbel.contract.hooks import hookimpl
 from umbel.registry.calls.owner import owner_of
-from umbel.registry.make import recognise, remake
-from umbel.registry.plugins import Offer, Plugin, Plugins
+from umbel.registry.make import detect, remake
+from umbel.registry.plugins import Plugin, Plugins, Registration
 from umbel.runtime.build import build
 from umbel.training.run import Run
 
@@ -54,7 +54,7 @@ def test_class_is_what_it_was(task: Task[Any]) -> None:
     assert isinstance(task, BrightTask)
     assert type(task).loss is Moody.loss
     assert type(task).restore is Task.restore
-    assert not hasattr(task, "narrow")
+    assert not hasattr(task, "filter")
     assert task.loss.__doc__ == Moody.loss.__doc__
     assert owner_of(task).method("loss") == "Moody.loss() of kind 'bright', moody 2"
 
@@ -122,13 +122,13 @@ def test_copy_of_a_model_is_guarded_and_calls_itself(recipe_file: Path, new_plug
 
 class Blind(BrightTask):
     @classmethod
-    def recognise(cls, folder: Path) -> Any:
+    def detect(cls, folder: Path) -> Any:
         return (folder / "absent").read_text()
 
 
-def test_kind_that_cannot_recognise_a_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(PluginError, match=r"kind 'blind'.*Blind\.recognise\(\) of .*blinds 4 raised FileNotFoundError"):
-        recognise(Offer("task", "blind", Blind, Plugin("blinds", "4", "main")), tmp_path)
+def test_kind_that_cannot_detect_a_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(PluginError, match=r"kind 'blind'.*Blind\.detect\(\) of .*blinds 4 raised FileNotFoundError"):
+        detect(Registration("task", "blind", Blind, Plugin("blinds", "4", "main")), tmp_path)
 
 
 class FullDisk:

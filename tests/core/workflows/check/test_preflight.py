@@ -33,9 +33,9 @@ def test_report_counts_and_tries_every_task(
         ("first", 12, 12, 4, (4, 3, 32, 48)),
         ("second", 7, 7, 3, (3, 3, 16, 16)),
     ]
-    trunk = 8 * 3 * 8 * 8 + 8 + 2 * 8
-    assert report.backbone_parameters == trunk
-    assert report.parameters == trunk + 2 * (8 + 1)
+    backbone = 8 * 3 * 8 * 8 + 8 + 2 * 8
+    assert report.backbone_parameters == backbone
+    assert report.parameters == backbone + 2 * (8 + 1)
     assert (report.total_steps, report.images_per_step, report.precision) == (12, 7, "fp32")
     assert all(task.loss >= 0 and task.seconds > 0 and task.peak_mib > 0 for task in report.tasks)
 

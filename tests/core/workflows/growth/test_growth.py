@@ -14,7 +14,7 @@ from torch import Tensor
 from toys import BrightDataset, BrightOptions
 
 from umbel.checkpoint.read import find_checkpoint
-from umbel.predict.api import Trained, load
+from umbel.predict.api import TrainedModel, load
 from umbel.workflows.growth.gate import judge
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -48,11 +48,11 @@ def trained(cli: Cli, recipe_file: Path) -> Path:
     return Path("run")
 
 
-def outputs(trained: Trained, name: str) -> Tensor:
+def outputs(trained: TrainedModel, name: str) -> Tensor:
     """Raw outputs of a task on a few images, as `evaluate` computes them."""
     data = BrightDataset("look", BrightOptions(5), (32, 64))
     images = torch.from_numpy(np.stack([data[index].image for index in range(5)])).permute(0, 3, 1, 2).contiguous()
-    with trained.runtime.evaluating():
+    with trained.runtime.eval_mode():
         out: Tensor = trained.runtime.forward(images, name)
     return out
 
@@ -138,7 +138,7 @@ def test_names_of_tasks_are_no_names_of_parts(cli: Cli, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("model", "mode"), [("test_efficientnet", "frozen"), ("test_efficientnet", "adapter"), ("test_convnext", "adapter")]
 )
-def test_trunks_of_timm_grow(cli: Cli, recipe_file: Path, model: str, mode: str) -> None:
+def test_backbones_of_timm_grow(cli: Cli, recipe_file: Path, model: str, mode: str) -> None:
     """Batch statistics of each task, and layers of all sorts that carry adapters."""
     if mode == "adapter":
         pytest.importorskip("peft")
@@ -152,7 +152,7 @@ def test_trunks_of_timm_grow(cli: Cli, recipe_file: Path, model: str, mode: str)
     before, grown = load("run"), load("grown")
     for name in ("first", "second"):
         assert torch.equal(outputs(before, name), outputs(grown, name))
-    # another recipe's trunk starts from the run's
+    # another recipe's backbone starts from the run's
     start = ("backbone.options.weights=run", "tasks.second=null", "optim.lr=0", "train.steps=1")
     code, _, err = cli("train", "timm.yaml", "--out", "started", *sizes, *start)
     assert code == 0, err
@@ -217,10 +217,10 @@ def test_recipe_that_repeats_the_old_tasks_adds_only_the_new(cli: Cli, trained: 
     assert list(load("grown").tasks) == ["first", "second", "third"]
 
 
-@pytest.mark.parametrize("verb", ["extract", "drop-task"])
-def test_smaller_bundle_answers_as_the_whole_did(cli: Cli, trained: Path, verb: str) -> None:
-    arguments = ("--tasks", "second") if verb == "extract" else ("first",)
-    code, out, err = cli(verb, "run", *arguments, "--out", "small")
+@pytest.mark.parametrize("command", ["extract", "drop-task"])
+def test_smaller_bundle_answers_as_the_whole_did(cli: Cli, trained: Path, command: str) -> None:
+    arguments = ("--tasks", "second") if command == "extract" else ("first",)
+    code, out, err = cli(command, "run", *arguments, "--out", "small")
     assert code == 0, err
     assert out.startswith("small: second; ")
     whole, small = load("run"), load("small")
@@ -256,7 +256,7 @@ def test_balancer_of_the_run_does_not_stand_in_the_way(cli: Cli, recipe_file: Pa
         (["add-task", "nowhere", "third.yaml", "--out", "x"], 2, "nowhere"),
         (["add-task", ".", "third.yaml", "--out", "x"], 3, "is not a run"),
         (["add-task", "run", "third.yaml", "--out", "run"], 2, "already holds a run"),
-        (["add-task", "run", "wide.yaml", "--out", "x"], 2, "backbone.options.width: differs from the trunk"),
+        (["add-task", "run", "wide.yaml", "--out", "x"], 2, "backbone.options.width: differs from the backbone"),
         (["add-task", "run", "third.yaml", "--mode", "half", "--out", "x"], 2, "'half' is not one of"),
         (["add-task", "run", "third.yaml", "--out", "x", "growth.max_drop=-1"], 2, "max_drop is -1"),
         (["add-task", "run", "third.yaml", "--out", "x", "tasks.third.kind=brigth"], 2, "did you mean 'bright'"),

@@ -207,7 +207,7 @@ def test_the_folders_say_what_trains_and_what_validates(case: str, tmp_path: Pat
     make(tmp_path / "set")
     (tmp_path / "set/README.roboflow.txt").write_text("x")
     start = start_task("", tmp_path / "set", None, plugins)
-    assert (start.guess.layout, start.guess.holdout, start.counts) == (layout, 0.0, {"train": 4, "val": 2})
+    assert (start.detected.layout, start.detected.holdout, start.counts) == (layout, 0.0, {"train": 4, "val": 2})
     assert "insects" not in start.classes
 
 
@@ -215,7 +215,7 @@ def test_the_folders_say_what_trains_and_what_validates(case: str, tmp_path: Pat
 def test_class_folders(names: tuple[str, ...], val: str, tmp_path: Path, plugins: Plugins) -> None:
     classes(*names)(tmp_path / "set")
     start = start_task("", tmp_path / "set", None, plugins)
-    assert (start.guess.holdout, start.counts) == (0.0, {"train": 6, "val": 6})
+    assert (start.detected.holdout, start.counts) == (0.0, {"train": 6, "val": 6})
 
 
 def test_a_labelled_test_split_validates_and_it_is_said(
@@ -242,7 +242,7 @@ def test_an_unlabelled_test_split_is_none(tmp_path: Path, plugins: Plugins) -> N
     file.write_text(json.dumps({**json.loads(file.read_text()), "annotations": []}))
     for name in ("flat", "one", "table", "coco"):
         start = start_task("", tmp_path / name, None, plugins)
-        assert (start.guess.holdout, sum(start.counts.values())) == (0.2, 6), name
+        assert (start.detected.holdout, sum(start.counts.values())) == (0.2, 6), name
 
 
 @pytest.mark.parametrize(

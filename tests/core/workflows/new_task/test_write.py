@@ -62,7 +62,7 @@ def test_names_that_a_recipe_cannot_write_are_refused(name: str) -> None:
         check_name(name)
 
 
-def test_the_verb_says_its_errors_in_one_line(
+def test_the_command_says_its_errors_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -147,39 +147,39 @@ def test_size_text():
 
 
 @pytest.fixture
-def verb(distribute, recipe_file):
+def command(distribute, recipe_file):
     distribute("toy-tasks")
     from umbel.cli.plan import plan
 
     return lambda *arguments: CliRunner().invoke(plan, [str(recipe_file), *arguments], catch_exceptions=False)
 
 
-def test_verb_prints_tables(verb):
-    result = verb("--gpus", "2", "--memory", "1G")
+def test_command_prints_tables(command):
+    result = command("--gpus", "2", "--memory", "1G")
     assert result.exit_code == 0
     for expected in ("ZeRO 3", "first", "second", "Use ZeRO 0", "12 images a step", "Assumptions"):
         assert expected in result.stdout
 
 
-def test_verb_names_what_is_refused(verb):
-    text = verb(
+def test_command_names_what_is_refused(command):
+    text = command(
         "--gpus", "2", "--memory", "1G", "deepspeed.zero_optimization={stage: 1, offload_optimizer: {device: cpu}}"
     )
     assert "Use ZeRO 1" in text.stdout
     assert "ZeRO 2 is refused: it loses gradients when a step has several backwards" in text.stdout
 
 
-def test_verb_prints_json_and_exits_1_when_nothing_fits(verb):
-    result = verb("--memory", "1M", "--json")
+def test_command_prints_json_and_exits_1_when_nothing_fits(command):
+    result = command("--memory", "1M", "--json")
     assert result.exit_code == 1
     content = json.loads(result.stdout)
     assert content["stage"] is None
     assert [stage["stage"] for stage in content["stages"]] == [0, 1, 2, 3]
     assert all(stage["total"] > 2**20 for stage in content["stages"])
-    assert "Nothing fits" in verb("--memory", "1M").stdout
+    assert "Nothing fits" in command("--memory", "1M").stdout
 
 
-def test_verb_refuses_what_is_no_size(verb):
-    result = verb("--memory", "much")
+def test_command_refuses_what_is_no_size(command):
+    result = command("--memory", "much")
     assert result.exit_code == 2
     assert "is not a size" in result.output

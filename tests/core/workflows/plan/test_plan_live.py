@@ -22,14 +22,14 @@ from omegaconf import OmegaConf
 from toys import ToyPlugin
 from umbel.runtime.optim import build_optimizer
 from umbel.registry.plugins import Plugin, Plugins
-from umbel.runtime.ranks import join, launched
+from umbel.runtime.ranks import init_process_group, ranks_from_env
 from umbel.config.check import build_recipe
 from umbel.training.prepare import build
 from umbel.runtime.deepspeed import DeepSpeedRuntime
 
 torch.set_num_threads(1)
-ranks = launched()
-join(ranks, torch.device("cpu"), 120)
+ranks = ranks_from_env()
+init_process_group(ranks, torch.device("cpu"), 120)
 plugins = Plugins()
 plugins.register(ToyPlugin(), Plugin("toy-tasks", "1.0", "toys"))
 task = {"kind": "bright", "batch_size": 2, "input_size": [16, 16]}
@@ -73,7 +73,7 @@ def measure(stage):
     return {"trained": trained, "live": live() - before}
 
 found = [measure(stage) for stage in (0, 1, 2, 3)]
-if ranks.leads:
+if ranks.is_main_process:
     print(json.dumps(found))
 torch.distributed.barrier()
 torch.distributed.destroy_process_group()

@@ -72,7 +72,7 @@ def test_class_names_order_what_results(three, make_task):
 def test_what_was_learnt_is_enough_without_data_and_fits_the_data(three, make_task):
     changes = {"stop": "halt", "crossing": None}
     task = make_task(three, class_map=changes)
-    learnt = task.learnt_options()
+    learnt = task.inferred_options()
     assert make_task("absent", class_map=changes, **learnt).categories == task.categories
     assert found(make_task(three, class_map=changes, **learnt)) == found(task)
 

@@ -91,7 +91,7 @@ def test_train_and_test_share_the_45_classes_in_their_order(signs, make_task):
     ]
     assert train[0].target.boxes_N4[0].tolist() == [3.5, 4, 20, 24]
     assert train.records[0].image_id == 5
-    learnt = task.learnt_options()
+    learnt = task.inferred_options()
     assert make_task("absent", **learnt).categories == task.categories
     assert make_task(task.options.root, **learnt).dataset("train")[0].target.classes_N.tolist() == [44, 0]
 

@@ -115,7 +115,7 @@ def test_lists_and_folders_of_other_names(lists, make_task):
 
 
 def test_learnt_classes_suffice_when_only_one_split_is_there(lists, make_task):
-    learnt = make_task(lists, class_map={"stop": "halt"}).learnt_options()
+    learnt = make_task(lists, class_map={"stop": "halt"}).inferred_options()
     assert learnt == {"class_names": ["halt", "yield"], "category_ids": [1, 2]}
     assert make_task("absent", class_map={"stop": "halt"}, **learnt).categories.names == ("halt", "yield")
     (lists / "ImageSets" / "Main" / "train.txt").rename(lists / "gone.txt")

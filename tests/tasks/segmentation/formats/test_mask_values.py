@@ -44,7 +44,7 @@ def test_0_and_255_are_the_two_classes(make_segmentation, tmp_path):
     assert task.class_names == ["ground", "lesion"]
     assert np.bincount(targets(task)).tolist() == [12 + 4 + 6, 8 + 6]
     assert targets(task, "val").tolist() == [0, 1] * 6
-    learnt = task.learnt_options()
+    learnt = task.inferred_options()
     assert learnt == {"class_names": ["ground", "lesion"], "label_values": {0: "ground", 255: "lesion"}}
     again = make_segmentation(**learnt)
     (tmp_path / "classes.txt").unlink()
@@ -63,7 +63,7 @@ def test_one_pixel_of_class_1_anywhere_keeps_255_unlabelled(make_segmentation, t
     stored = np.concatenate([m.ravel() for m in masks])
     found = np.concatenate([targets(task), targets(task, "val")])
     assert np.array_equal(found, stored)
-    assert "label_values" not in task.learnt_options()
+    assert "label_values" not in task.inferred_options()
 
 
 def test_the_recipe_may_say_that_255_is_unlabelled(make_segmentation, tmp_path):

@@ -1,4 +1,4 @@
-"""The timm trunk: levels, counts, drop path, errors, checkpointing."""
+"""The timm backbone: levels, counts, drop path, errors, checkpointing."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_checkpointing_saves_fewer_activations():
     assert saved(grad_checkpointing=True) < 0.7 * saved()
 
 
-def test_freeze_keeps_the_trunk_and_trains_the_level_norms():
+def test_freeze_keeps_the_backbone_and_trains_the_level_norms():
     backbone = build("test_convnext", freeze=True, drop_path=0.5).train()
     before = copy.deepcopy(backbone.trunk.state_dict())
     levels = backbone(images(), "a")

@@ -1,4 +1,4 @@
-"""umbel's own verbs: a module each, imported when the verb is used, so that listing them is quick."""
+"""umbel's own commands: a module each, imported when the command is used, so that listing them is quick."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-VERBS = {
+COMMANDS = {
     "add-task": "Add tasks to a trained RUN, and train them.",
     "check": "Push one batch of every task through, or read all data.",
     "compare": "Train tasks together and alone, and say which gain.",
-    "completion": "Print what makes a SHELL complete verbs and options.",
+    "completion": "Print what makes a SHELL complete commands and options.",
     "drop-task": "Write a trained RUN without some of its tasks.",
     "evaluate": "Score a trained RUN on its validation data.",
     "export": "Write a trained RUN as one graph, or for a model hub.",
@@ -33,8 +33,8 @@ HINT = (
 )
 
 
-class Verbs(click.Group):
-    """umbel's verbs and those of plugins; one that is not there may be of a plugin that is not installed."""
+class Commands(click.Group):
+    """umbel's commands and those of plugins; one that is not there may be of a plugin that is not installed."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -47,8 +47,8 @@ class Verbs(click.Group):
             raise click.UsageError(f"{error.format_message()} {HINT}", ctx) from None
 
 
-class Verb(click.Command):
-    """Stands in the list of verbs for the command `umbel.cli.NAME:NAME`, and makes way for it when it is called.
+class LazyCommand(click.Command):
+    """Stands in the list for the command `umbel.cli.NAME:NAME`, which is imported when it is called.
 
     Args:
         name: as it is typed.

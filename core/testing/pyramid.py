@@ -1,4 +1,5 @@
-"""The trunk that tasks are tested on: four convolutions, levels of strides 4, 8, 16 and 32, built in milliseconds."""
+"""The backbone that tasks are tested on: four convolutions, levels of strides 4, 8, 16 and 32, built in
+milliseconds."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ STRIDES = (4, 8, 16, 32)
 
 @dataclass
 class PyramidOptions:
-    """Options of the trunk."""
+    """Options of the backbone."""
 
     widths: list[int] = option([8, 12, 16, 20], "channels of the levels of strides 4, 8, 16 and 32")
 

@@ -239,7 +239,7 @@ def test_a_file_of_the_user_is_refused_by_name_and_stays(cli: Cli, run: Path, la
 
 @pytest.mark.parametrize("name", [ESCAPES, "\udcff\udc9b"], ids=["escapes", "not UTF-8"])
 @pytest.mark.parametrize("verb", [("submit", "RUN", "{0}"), ("score", "{0}/x.json", "RUN")], ids=lambda verb: verb[0])
-def test_no_verb_prints_what_acts_on_a_terminal(cli: Cli, run: Path, verb: tuple[str, ...], name: str) -> None:
+def test_no_command_prints_what_acts_on_a_terminal(cli: Cli, run: Path, verb: tuple[str, ...], name: str) -> None:
     umbel.write_image(Path(name) / f"{name}.jpg", np.zeros((16, 16, 3), np.uint8))
     _, out, err = cli(*(part.format(name).replace("RUN", str(run)) for part in verb))
     shown = (out + err).replace("\n", "")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from command_line import exit_code
-from generators import undivided
+from generators import unsplit
 
 from umbel.config.build import build_tasks
 from umbel.config.load import load_recipe
@@ -25,9 +25,9 @@ SMALL = [
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Three folders and their recipe."""
-    undivided.class_tree(tmp_path / "vehicles")
-    undivided.masks(tmp_path / "road")
-    undivided.coco(tmp_path / "signs")
+    unsplit.class_tree(tmp_path / "vehicles")
+    unsplit.masks(tmp_path / "road")
+    unsplit.coco(tmp_path / "signs")
     monkeypatch.chdir(tmp_path)
     folders = [part for name in ("vehicles", "road", "signs") for part in ("--task", name)]
     assert exit_code("init", *folders, "--model", "convnext_atto", "--weights", "none", "--yes") == 0

@@ -10,13 +10,13 @@ from omegaconf import DictConfig, OmegaConf
 from umbel.config.literals import literal
 from umbel.config.redact import Secrets
 from umbel.contract.backbone import Backbone
-from umbel.contract.defaults import learnt_options_of
+from umbel.contract.defaults import inferred_options_of
 from umbel.contract.errors import ConfigError
 from umbel.contract.task import Task
 
 
-def write_learnt_options(tree: DictConfig, tasks: Mapping[str, Task[Any]]) -> None:
-    """Put the learnt options of tasks into a recipe's tree; interpolations of the recipe stay unresolved.
+def write_inferred_options(tree: DictConfig, tasks: Mapping[str, Task[Any]]) -> None:
+    """Put the inferred options of tasks into a recipe's tree; interpolations of the recipe stay unresolved.
 
     Every text is literal, but for what the task's own options take from the environment: that stays an interpolation.
 
@@ -29,7 +29,7 @@ def write_learnt_options(tree: DictConfig, tasks: Mapping[str, Task[Any]]) -> No
     """
     for name, task in tasks.items():
         secrets = Secrets.of(tree)
-        for key, value in learnt_options_of(task).items():
+        for key, value in inferred_options_of(task).items():
             where = f"tasks.{name}.options.{key}"
             try:
                 OmegaConf.update(tree, where, secrets.as_recipe(value), merge=False, force_add=True)
@@ -38,7 +38,7 @@ def write_learnt_options(tree: DictConfig, tasks: Mapping[str, Task[Any]]) -> No
                 raise
 
 
-def write_learnt_backbone(tree: DictConfig, backbone: Backbone) -> None:
+def write_inferred_backbone(tree: DictConfig, backbone: Backbone) -> None:
     """The same of a backbone."""
-    for key, value in backbone.learnt_options().items():
+    for key, value in backbone.inferred_options().items():
         OmegaConf.update(tree, f"backbone.options.{key}", literal(value), merge=False, force_add=True)

@@ -7,7 +7,7 @@ from dataclasses import fields
 import pytest
 
 from umbel import TaskConfig, TtaConfig
-from umbel.contract.defaults import tta_rows_of
+from umbel.contract.defaults import tta_variants_of
 from umbel.tasks.classification.options import ClassificationOptions
 from umbel.tasks.classification.task import Classification
 from umbel.tasks.detection.options import DetectionOptions
@@ -24,7 +24,7 @@ PAIRS = [
 
 def rows_of(task_class, options_class, tta):
     config = TaskConfig(kind="k", input_size=(64, 64), tta=tta)
-    return tta_rows_of(task_class("t", config, options_class(root="absent", class_names=["a", "b"])))
+    return tta_variants_of(task_class("t", config, options_class(root="absent", class_names=["a", "b"])))
 
 
 @pytest.mark.parametrize(("task_class", "options_class"), PAIRS[:2])

@@ -19,7 +19,7 @@ Cli = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_run(tmp_path_factory.mktemp("verb") / "run")
+    return make_run(tmp_path_factory.mktemp("command") / "run")
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What the checks of a task work on: the task, samples of small data, and a model on the test trunk."""
+"""What the checks of a task work on: the task, samples of small data, and a model on the test backbone."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from umbel.data.datasets import dataset_length
 from umbel.evaluate.inference import image_tensor
 from umbel.model.model import MultiTaskModel, build_model
 from umbel.testing.fault import ContractFault, expect
-from umbel.testing.trunk import Pyramid, PyramidOptions
+from umbel.testing.pyramid import Pyramid, PyramidOptions
 
 NAME = "contract"
 
@@ -47,7 +47,7 @@ class Contract(Protocol):
     def oracle(self, task: Task[Any], predictions: list[Any], targets: list[Any]) -> dict[str, float] | None: ...
 
 
-class Bench:
+class TaskFixture:
     """A task of the contract's class and everything around it, each made when first asked for.
 
     Args:
@@ -108,13 +108,13 @@ class Bench:
     def new_model(
         self, task: Task[Any] | None = None, widths: list[int] | None = None, seed: int = 0
     ) -> MultiTaskModel:
-        """The task's head on the test trunk, its weights a function of the seed."""
+        """The task's head on the test backbone, its weights a function of the seed."""
         torch.manual_seed(seed)
-        trunk = Pyramid(PyramidOptions(widths) if widths else PyramidOptions())
-        return build_model(trunk, {NAME: task or self.task}, seed)
+        backbone = Pyramid(PyramidOptions(widths) if widths else PyramidOptions())
+        return build_model(backbone, {NAME: task or self.task}, seed)
 
     def output(self, model: MultiTaskModel, view: View, sample: Sample) -> Any:
         """Raw output of a model in evaluation mode for one view of a sample."""
-        image = view.apply(image_tensor(sample.image, torch.device("cpu")), model.fill)[None]
+        image = view.apply(image_tensor(sample.image, torch.device("cpu")), model.pad_color)[None]
         with torch.no_grad():
             return model.eval()(image, NAME)

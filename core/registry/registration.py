@@ -1,4 +1,4 @@
-"""What a plugin is and what it offers: where it comes from, and the class behind a name."""
+"""What a plugin is and what it registers: where it comes from, and the class behind a name."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Plugin:
 
 
 @dataclass(frozen=True)
-class Offer:
-    """A task kind, backbone, balancer or recipe that a plugin offers."""
+class Registration:
+    """A task kind, backbone, balancer or recipe that a plugin registers."""
 
     role: str  # "task", "backbone", "balancer" or "recipe"
     name: str
@@ -37,7 +37,7 @@ class Offer:
     plugin: Plugin
 
     def load(self) -> type[Any]:
-        """The class itself, imported now if it was offered by name.
+        """The class itself, imported now if it was registered by name.
 
         Raises:
             PluginError: if it does not import, or is not a class with a dataclass `Options`.

@@ -1,4 +1,4 @@
-"""Three tasks on one image: one pass of the trunk for all, against three runs of one task each.
+"""Three tasks on one image: one pass of the backbone for all, against three runs of one task each.
 
 The model is a ConvNeXt-tiny with the light heads that `umbel init` writes, at 256 x 256, with random weights.
 """
@@ -18,7 +18,7 @@ from umbel.contract.types import Size
 from umbel.registry.plugins import Plugins
 from umbel.runtime.build import build, build_runtime
 
-TRUNK, SIZE = "convnext_tiny", (256, 256)
+BACKBONE, SIZE = "convnext_tiny", (256, 256)
 NAMES = [f"class{number}" for number in range(10)]
 TASKS = {
     "road": {"kind": "segmentation", "options": {"width": 64, "aux_weight": 0.0}},
@@ -27,7 +27,7 @@ TASKS = {
 }
 
 
-def build_model(trunk: str, size: Size) -> umbel.Trained:
+def build_model(backbone: str, size: Size) -> umbel.TrainedModel:
     plugins = Plugins.discover()
     common = {"batch_size": 1, "input_size": list(size)}
     tasks = {
@@ -36,15 +36,15 @@ def build_model(trunk: str, size: Size) -> umbel.Trained:
     }
     tree = {
         "tasks": tasks,
-        "backbone": {"name": "timm", "options": {"model": trunk}},
+        "backbone": {"name": "timm", "options": {"model": backbone}},
         "train": {"steps": 1, "precision": "fp32"},
     }
     recipe = build_recipe(OmegaConf.create(tree), plugins, "benchmark")
     built, model = build(recipe, plugins, pretrained=False)
-    return umbel.Trained(recipe, built, build_runtime(recipe, built, model, 1))
+    return umbel.TrainedModel(recipe, built, build_runtime(recipe, built, model, 1))
 
 
-def asking(model: umbel.Trained, image: np.ndarray, tasks: tuple[str | None, ...]) -> Callable[[], None]:
+def asking(model: umbel.TrainedModel, image: np.ndarray, tasks: tuple[str | None, ...]) -> Callable[[], None]:
     """Predictions for one image; None asks for all tasks at once."""
 
     def run() -> None:
@@ -56,14 +56,14 @@ def asking(model: umbel.Trained, image: np.ndarray, tasks: tuple[str | None, ...
 
 def main() -> None:
     quick = arguments(__doc__).quick
-    trunk, size = ("convnext_atto", (64, 64)) if quick else (TRUNK, SIZE)
-    model = build_model(trunk, size)
+    backbone, size = ("convnext_atto", (64, 64)) if quick else (BACKBONE, SIZE)
+    model = build_model(backbone, size)
     image = np.random.default_rng(0).integers(0, 256, (*size, 3)).astype(np.uint8)
     runs = {"at once": asking(model, image, (None,)), "one after another": asking(model, image, tuple(TASKS))}
     times = side_by_side(runs, 2 if quick else 15, warm_up=2)
     rows = [(f"three tasks {name}", milliseconds(value)) for name, value in medians(times).items()]
     claim = Claim("three tasks at once / one after another", ratio(times, *runs), 0.5)
-    publish("predict_shared_trunk", ("prediction of one image", "ms"), rows, [claim])
+    publish("predict_shared_backbone", ("prediction of one image", "ms"), rows, [claim])
 
 
 if __name__ == "__main__":
