@@ -1,4 +1,4 @@
-"""The way back from the logits of test views to one label map. SPEC 8.1.
+"""The way back from the logits of test views to one label map, as mmsegmentation 1.2.2 averages them.
 
 Legend: K classes, h and w pixels of a view, H and W pixels of the original image.
 """

@@ -40,8 +40,8 @@ class Seen:
 
 
 def test_folders(tmp_path: Path) -> None:
-    assert defaults.recognised(Able, tmp_path) == DetectedDataset(tmp_path.name, 64, 2, 1.0, {})
-    assert defaults.recognised(Shade, tmp_path) is None
+    assert defaults.detected_in(Able, tmp_path) == DetectedDataset(tmp_path.name, 64, 2, 1.0, {})
+    assert defaults.detected_in(Shade, tmp_path) is None
 
 
 def test_samples(able: Task[Any], plain: Task[Any], data: Any) -> None:
