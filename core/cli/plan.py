@@ -8,6 +8,7 @@ import click
 
 from umbel.cli.found import found_plugins
 from umbel.cli.targets import RECIPE, look_early
+from umbel.model.peaks import DEVICES
 
 if TYPE_CHECKING:
     from umbel.workflows.plan.plan import Plan
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
     help="Share of the memory left for driver, workspaces and fragmentation.",
 )
 @click.option("--half-weights", is_flag=True, help="What bf16 weights with fp32 masters would need.")
+@click.option(
+    "--device",
+    type=click.Choice(DEVICES, case_sensitive=False),
+    help="Seconds a step at 30, 40 and 50 % of this GPU's peak.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; sizes in bytes.")
 def plan(
     *,
@@ -37,9 +43,10 @@ def plan(
     memory: str,
     headroom: float,
     half_weights: bool,
+    device: str | None,
     as_json: bool,
 ) -> None:
-    """Predict memory and traffic of RECIPE at each ZeRO stage, and what fits; exit code 1 if nothing does.
+    """Predict memory, traffic and work of RECIPE at each ZeRO stage, and what fits; exit code 1 if nothing does.
 
     Nothing is trained and no GPU is needed: the model is built without weights.
     """
@@ -47,6 +54,7 @@ def plan(
 
     look_early(recipe, overrides)
     from umbel.config.load import load_recipe
+    from umbel.model.peaks import named_peak
     from umbel.workflows.plan.fit import Cluster
     from umbel.workflows.plan.plan import make_plan
     from umbel.workflows.plan.units import parse_size
@@ -57,7 +65,9 @@ def plan(
         raise click.BadParameter(str(error), param_hint="--memory") from None
     found = found_plugins()
     typed = load_recipe(recipe, overrides, found).typed
-    made = make_plan(typed, found, Cluster(gpus, nodes, size, headroom), half_weights)
+    made = make_plan(
+        typed, found, Cluster(gpus, nodes, size, headroom), half_weights, named_peak(device) if device else None
+    )
     click.echo(json.dumps(made.to_json(), indent=1) if as_json else plan_text(made))
     if made.stage is None:
         raise click.exceptions.Exit(1)
@@ -123,6 +133,30 @@ def plan_text(plan: Plan) -> str:
             "",
             verdict,
             *refusals,
+            "",
+            *work_lines(plan),
+            "",
             "Assumptions: " + ";\n  ".join(plan.assumptions) + ".",
         ]
     )  # fmt: skip
+
+
+def work_lines(plan: Plan) -> list[str]:
+    """What a step computes on one device, and how long the named one takes for it."""
+    from umbel.io.text import text_table
+
+    def tera(*counts: int) -> tuple[str, ...]:
+        return tuple(f"{count / 1e12:.3g}" for count in counts)
+
+    parts = [
+        (task.backbone_forward, task.backbone_backward, task.head_forward, task.head_backward, task.total)
+        for task in plan.flops
+    ]
+    rows = [(task.task, *tera(*counts)) for task, counts in zip(plan.flops, parts, strict=True)]
+    rows.append(("all", *tera(*(sum(column) for column in zip(*parts, strict=True)))))
+    columns = ("TFLOP a step", "backbone forward", "backward", "head and loss forward", "backward", "total")
+    lines = [text_table(columns, rows)]
+    if time := plan.step_time:
+        seconds = ", ".join(f"{value:.3g} s at {share} %" for share, value in time.seconds.items())
+        lines.append(f"A step on {time.device} (peak {time.peak / 1e12:g} TFLOP/s in {time.precision}): {seconds}")
+    return lines

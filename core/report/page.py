@@ -11,6 +11,7 @@ from umbel.report.numbers import short
 from umbel.report.panels import panel, table
 from umbel.report.run_report import RunReport
 from umbel.report.timing import timing_panel
+from umbel.report.work import work_panel
 
 
 def run_page(report: RunReport) -> str:
@@ -99,7 +100,7 @@ def _training(report: RunReport) -> Markup:
         size = "×".join(map(str, task["input_size"]))
         rows.append([name, task["train"], task["val"], size, task.get("images"), seen, seen / max(1, task["train"])])
     columns = ["task", "training images", "validation images", "input", "images a step", "images seen", "epochs"]
-    shown = [timing_panel(record)]
+    shown = [timing_panel(record), work_panel(record)]
     if rows:
         shown.append(panel(TableFigure("Data", columns, rows)))
     if history.lr.x:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -29,6 +30,8 @@ from umbel.report.collect import FigureCollector
 from umbel.report.data import describe_data
 from umbel.report.environment import describe_environment, describe_plugins
 
+log = logging.getLogger(__name__)
+
 _FIGURES = ("figures", "data")
 
 _TOLD = ("state", "faults", "environment", "plugins")  # text for people; the rest is names of the recipe, and numbers
@@ -48,6 +51,8 @@ class Record:
         tasks: by name: kind, main metric, sizes of its data, input size, images a step.
         seconds: [part, task, seconds] a step, measured over `timed_steps`.
         timed_steps: steps measured.
+        step_flops: floating-point operations of one device in a mean step of these; 0 where the run was on no GPU.
+        step_images: images of all devices in a mean step of these; 0 likewise.
         figures: by task.
         images: evaluated samples behind the figures, by task.
         data: tables about the training data, by task.
@@ -63,6 +68,8 @@ class Record:
     tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
     seconds: list[list[Any]] = field(default_factory=list)
     timed_steps: int = 0
+    step_flops: float = 0.0
+    step_images: float = 0.0
     figures: dict[str, list[Figure]] = field(default_factory=dict)
     images: dict[str, int] = field(default_factory=dict)
     data: dict[str, list[Figure]] = field(default_factory=dict)
@@ -78,6 +85,7 @@ class ReportedRun(RunView, Protocol):
         val_samples: number of validation samples by task name.
         seconds: seconds by part of a step and task, over all steps that were timed.
         timed_steps: how many these were.
+        timed_shares: share of these that each trained task took part in.
         collector: gathers the figures of the report in the last evaluation; None before it.
         plugins: what the run was built with.
         secrets: what the recipe takes from the environment.
@@ -93,6 +101,9 @@ class ReportedRun(RunView, Protocol):
     def timed_steps(self) -> int: ...
 
     @property
+    def timed_shares(self) -> Mapping[str, float]: ...
+
+    @property
     def collector(self) -> FigureCollector | None: ...
 
     @property
@@ -100,6 +111,9 @@ class ReportedRun(RunView, Protocol):
 
     @property
     def secrets(self) -> Secrets: ...
+
+    def count_flops(self) -> float:
+        """Floating-point operations of one device in a mean timed step."""
 
 
 def record_run(run: ReportedRun, error: BaseException | None) -> Record:
@@ -117,6 +131,7 @@ def record_run(run: ReportedRun, error: BaseException | None) -> Record:
         for name, task in run.tasks.items()
     }
     steps = max(1, run.timed_steps)
+    flops, images = _mean_work(run)
     data = {name: describe_data(task) for name, task in run.tasks.items()}
     figures = run.collector.figures() if run.collector is not None and error is None else {}
     return Record(
@@ -127,6 +142,8 @@ def record_run(run: ReportedRun, error: BaseException | None) -> Record:
         tasks=tasks,
         seconds=[[part, task, seconds / steps] for (part, task), seconds in run.seconds.items()],
         timed_steps=run.timed_steps,
+        step_flops=flops,
+        step_images=images,
         figures=figures,
         data=data,
         images=dict(run.collector.images) if run.collector is not None else {},
@@ -134,6 +151,18 @@ def record_run(run: ReportedRun, error: BaseException | None) -> Record:
         environment=describe_environment(run.device, run.precision),
         plugins=describe_plugins(run.plugins),
     )
+
+
+def _mean_work(run: ReportedRun) -> tuple[float, float]:
+    """Operations of a device, and images of all, in a mean timed step of a run on GPUs; zeros where it was on none."""
+    if run.device.type != "cuda" or not run.timed_steps:
+        return 0.0, 0.0
+    images = sum(share * run.images_per_step[name] for name, share in run.timed_shares.items())
+    try:
+        return run.count_flops(), images
+    except Exception as error:  # a head may do what only works on data
+        log.warning("report: what a step computes was not counted: %s: %s", type(error).__name__, error)
+        return 0.0, images
 
 
 def write_record(path: Path, record: Record, secrets: Secrets) -> None:

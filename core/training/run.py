@@ -28,6 +28,7 @@ from umbel.training.notify import Observers
 from umbel.training.parts import Parts
 from umbel.training.saving import Saver
 from umbel.training.step_clock import StepClock
+from umbel.training.work import mean_step_flops, participation
 
 
 @dataclass(frozen=True)
@@ -177,6 +178,16 @@ class Run:
     @property
     def timed_steps(self) -> int:
         return self.clock.steps
+
+    @property
+    def timed_shares(self) -> dict[str, float]:
+        """Share of the timed steps that each trained task took part in."""
+        start = self.steps_done - self.timed_steps
+        return participation(self.schedule.plan, self.data.train, start, self.steps_done)
+
+    def count_flops(self) -> float:
+        """Operations of one device in a mean timed step, counted on a model without data."""
+        return mean_step_flops(self.recipe, self.plugins, self.timed_shares)
 
     def recipe_text(self) -> str:
         """The recipe as it was written, in YAML."""

@@ -1,4 +1,4 @@
-"""A recipe's plan: model built without data, activations probed, every stage worked out on a cluster."""
+"""A recipe's plan: model built without data, activations and operations counted, every stage worked out on a cluster."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ from typing import Any
 from umbel.config.deepspeed import engine_config, wanted_precision
 from umbel.config.schema import Recipe
 from umbel.contract.errors import ConfigError
+from umbel.model.flops import TaskFlops
 from umbel.model.model import MultiTaskModel
+from umbel.model.peaks import DevicePeak
 from umbel.registry.plugins import Plugins
+from umbel.runtime.empty import build_empty
 from umbel.workflows.plan.fit import Cluster, StagePlan, plan_stages, recommended
-from umbel.workflows.plan.probe import LOSS_FACTOR, TaskActivations, build_empty, probe_activations
+from umbel.workflows.plan.probe import LOSS_FACTOR, TaskActivations, probe_activations
 from umbel.workflows.plan.states import Sharding, Weights
+from umbel.workflows.plan.step_time import StepTime, count_step, step_time
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,8 @@ class Plan:
         cluster: what there is to train on.
         elements: parameters of the backbone, under "", and of each head by task.
         activations: of each task.
+        flops: operations of each task in a step, on one device.
+        step_time: seconds of a step with all tasks on the device that was named, None where none was.
         stages: ZeRO 0 to 3.
         stage: the recommended one, None where nothing fits.
         images_per_step: of all tasks and ranks.
@@ -33,6 +39,8 @@ class Plan:
     cluster: Cluster
     elements: dict[str, int]
     activations: list[TaskActivations]
+    flops: list[TaskFlops]
+    step_time: StepTime | None
     stages: list[StagePlan]
     stage: int | None
     images_per_step: int
@@ -46,27 +54,34 @@ class Plan:
             stage["states"]["total"] = plan.states.total
         for task, row in zip(self.activations, content["activations"], strict=True):
             row["peak"] = task.peak(task.batch_size)
+        for counted, row in zip(self.flops, content["flops"], strict=True):
+            row["total"] = counted.total
         return content
 
 
-def make_plan(recipe: Recipe, plugins: Plugins, cluster: Cluster, half_weights: bool = False) -> Plan:
-    """Plan a recipe for a cluster.
+def make_plan(
+    recipe: Recipe, plugins: Plugins, cluster: Cluster, half_weights: bool = False, device: DevicePeak | None = None
+) -> Plan:
+    """Plan a recipe for a cluster; what a grown recipe keeps frozen is not trained and not planned.
 
     Args:
         recipe: the typed recipe; its `deepspeed:` block counts, its stage does not: all are worked out.
         plugins: where kinds and backbones are looked up.
         cluster: devices, nodes and memory.
         half_weights: weights and gradients in bf16 with fp32 masters, as DeepSpeed can; umbel trains with fp32 weights.
+        device: what the time of a step is worked out for.
 
     Raises:
         ConfigError: for a cluster whose nodes do not share the devices evenly, and whatever building the recipe raises.
     """
     if cluster.gpus % cluster.nodes:
         raise ConfigError(f"{cluster.gpus} GPUs cannot be shared evenly by {cluster.nodes} nodes")
-    tasks, model, fake = build_empty(recipe, plugins)
+    built, model, fake = build_empty(recipe, plugins)
+    tasks = {name: task for name, task in built.items() if name not in recipe.growth.frozen_tasks}
     wanted = wanted_precision(recipe)
     bf16 = half_weights or wanted != "fp32"
     activations = probe_activations(recipe, tasks, model, fake, bf16)
+    flops = count_step(recipe, tasks, model, fake, activations)
     sharding = _sharding(recipe, cluster.gpus, half_weights)
     elements = _by_owner(model)
     stages = plan_stages(
@@ -79,6 +94,8 @@ def make_plan(recipe: Recipe, plugins: Plugins, cluster: Cluster, half_weights: 
         cluster=cluster,
         elements=elements,
         activations=activations,
+        flops=flops,
+        step_time=step_time(flops, device, "bf16" if bf16 else "fp32") if device else None,
         stages=stages,
         stage=best.stage if best else None,
         images_per_step=images,
@@ -125,6 +142,8 @@ def _assumptions(
         + (" (train.precision is auto, and GPUs have it)" if bf16 and wanted == "auto" else ""),
         "activations are live bytes of one forward and backward, counted without data; casts follow autocast on a CPU",
         f"communication buffers of {sharding.bucket:,} elements",
+        "of operations, convolutions, matrix products and attention count, a multiply-add as two; frozen parts have no "
+        "backward, and what a backward recomputes counts",
         "ring collectives; between nodes, what a node sends when rings enter and leave it once",
     ]
     return lines + ([labels] if unmeasured else [])

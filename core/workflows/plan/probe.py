@@ -11,15 +11,14 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._pytree import tree_leaves, tree_map
 
-from umbel.config.build import build_tasks
 from umbel.config.schema import Recipe
 from umbel.contract.errors import ConfigError, DataError, UmbelError
 from umbel.contract.task import Task
 from umbel.data.datasets import load_datasets
 from umbel.data.loader import CompositeLoader
-from umbel.model.model import MultiTaskModel, build_model
-from umbel.registry.make import make
-from umbel.registry.plugins import Plugins
+from umbel.model.flops import flop_counter
+from umbel.model.model import MultiTaskModel
+from umbel.runtime.empty import empty_images, without_data
 from umbel.runtime.live_bytes import LiveBytes
 
 LOSS_FACTOR = 3  # times the raw output in fp32: what a loss is taken to need where there are no labels to run it on
@@ -27,7 +26,10 @@ LOSS_FACTOR = 3  # times the raw output in fp32: what a loss is taken to need wh
 
 @dataclass(frozen=True)
 class TaskActivations:
-    """Peak bytes of a task's activations as a line in the batch size: `fixed` plus `per_image` an image."""
+    """Peak bytes of a task's activations as a line in the batch size: `fixed` plus `per_image` an image.
+
+    The operations of its loss on a batch are counted on the way, forward and backward; 0 where it was not measured.
+    """
 
     task: str
     batch_size: int
@@ -35,28 +37,10 @@ class TaskActivations:
     fixed: float
     per_image: float
     loss_measured: bool
+    loss_flops: tuple[int, int]
 
     def peak(self, batch_size: int) -> int:
         return round(self.fixed + self.per_image * batch_size)
-
-
-def build_empty(recipe: Recipe, plugins: Plugins) -> tuple[dict[str, Task[Any]], MultiTaskModel, FakeTensorMode]:
-    """Tasks and model of a recipe whose weights have shapes and no data; the mode is to be on where they are used."""
-    with torch.device("meta"):
-        tasks = build_tasks(recipe, plugins)
-        registration = plugins.find("backbone", recipe.backbone.name, "backbone.name")
-        backbone = make(registration, recipe.backbone.options, name=registration.name, where="backbone.name")
-        model = build_model(backbone, tasks, recipe.train.seed)
-    if recipe.train.channels_last:
-        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    fake = FakeTensorMode(allow_non_fake_inputs=True)
-    with fake:
-        model.to_empty(device="cpu")
-        for parameter in model.parameters():
-            if parameter.requires_grad:
-                parameter.grad = torch.empty_like(parameter)
-    model.train()
-    return tasks, model, fake
 
 
 def probe_activations(
@@ -73,7 +57,7 @@ def probe_activations(
         kept, peak, outputs = _pass(recipe, task, model, fake=fake, bf16=bf16, count=count)
         kept_twice, peak_twice, _ = _pass(recipe, task, model, fake=fake, bf16=bf16, count=2 * count)
         loss = _measured_loss(recipe, task, outputs)
-        needed = LOSS_FACTOR * sum(4 * leaf.numel() for leaf in _floats(outputs)) if loss is None else loss
+        needed = LOSS_FACTOR * sum(4 * leaf.numel() for leaf in _floats(outputs)) if loss is None else loss.peak
         low, high = max(peak, kept + needed), max(peak_twice, kept_twice + 2 * needed)
         slope = (high - low) / count
         size = (task.config.input_size[0], task.config.input_size[1])
@@ -85,6 +69,7 @@ def probe_activations(
                 fixed=low - slope * count,
                 per_image=slope,
                 loss_measured=loss is not None,
+                loss_flops=(loss.forward, loss.backward) if loss is not None else (0, 0),
             )
         )
     return probes
@@ -94,11 +79,10 @@ def _pass(
     recipe: Recipe, task: Task[Any], model: MultiTaskModel, *, fake: FakeTensorMode, bf16: bool, count: int
 ) -> tuple[int, int, Any]:
     """Bytes kept after the forward, peak of forward and backward, and the raw output."""
-    layout = torch.channels_last if recipe.train.channels_last else torch.contiguous_format
     known = [*model.parameters(), *model.buffers(), *(p.grad for p in model.parameters() if p.grad is not None)]
     try:
         with fake, LiveBytes(known) as live:
-            images = torch.empty((count, 3, *task.config.input_size), dtype=torch.uint8).to(memory_format=layout)
+            images = empty_images(recipe, task, count)
             with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
                 outputs = model(images, task.name)
             kept = live.now
@@ -107,16 +91,21 @@ def _pass(
     except UmbelError:
         raise
     except Exception as error:  # a head may do what only works on data
-        raise ConfigError(
-            f"task '{task.name}' cannot run without data: {str(error).splitlines()[0] if str(error) else error!r}",
-            where=f"tasks.{task.name}",
-            hint="`umbel check` measures it on real data",
-        ) from None
+        raise without_data(task.name, error) from None
     return kept, live.peak, tree_map(lambda leaf: leaf.detach() if isinstance(leaf, Tensor) else leaf, outputs)
 
 
-def _measured_loss(recipe: Recipe, task: Task[Any], outputs: Any) -> int | None:
-    """Peak bytes of the task's loss and its backward on real labels; None where its data cannot be read."""
+@dataclass(frozen=True)
+class _Loss:
+    """Peak bytes of a loss and its backward, and the operations of each."""
+
+    peak: int
+    forward: int
+    backward: int
+
+
+def _measured_loss(recipe: Recipe, task: Task[Any], outputs: Any) -> _Loss | None:
+    """The task's loss and its backward on real labels; None where its data cannot be read."""
     try:
         loader = CompositeLoader(
             {task.name: task}, load_datasets({task.name: task}, "train"), seed=recipe.train.seed, start=0, stop=1
@@ -125,11 +114,13 @@ def _measured_loss(recipe: Recipe, task: Task[Any], outputs: Any) -> int | None:
     except (DataError, ConfigError, OSError):
         return None
     real = tree_map(_random_like, outputs)
-    with LiveBytes(tree for tree in tree_leaves((real, batch.targets)) if isinstance(tree, Tensor)) as live:
+    known = [leaf for leaf in tree_leaves((real, batch.targets)) if isinstance(leaf, Tensor)]
+    with flop_counter() as counter, LiveBytes(known) as live:
         total = task.loss(real, batch.targets).total
+        forward = counter.get_total_flops()
         if total.requires_grad:
             total.backward()  # type: ignore[no-untyped-call]
-    return int(live.peak)
+    return _Loss(int(live.peak), forward, counter.get_total_flops() - forward)
 
 
 def _random_like(leaf: Any) -> Any:
