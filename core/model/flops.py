@@ -84,36 +84,16 @@ def _backward(outputs: list[Tensor]) -> None:
         torch.autograd.backward(roots, [torch.empty_like(root) for root in roots])
 
 
-def _convolution_backward(
-    grad: _Shape,
-    images: _Shape,
-    weight: _Shape,
-    bias: Any,
-    stride: Any,
-    padding: Any,
-    dilation: Any,
-    transposed: bool,
-    output_padding: Any,
-    groups: int,
-    output_mask: list[bool],
-    out_shape: Any,
-) -> int:
+def _convolution_backward(grad: _Shape, images: _Shape, weight: _Shape, *rest: Any, out_shape: Any) -> int:
     """Either gradient takes as many products as the forward; torch 2.14 forgets the groups in that of the weight."""
-    return sum(output_mask[:2]) * conv_flop_count(images, weight, grad, transposed)
+    _bias, _stride, _padding, _dilation, transposed, _output_padding, _groups, wanted = rest
+    return int(sum(wanted[:2]) * conv_flop_count(images, weight, grad, transposed))
 
 
 def _attention(
-    query: _Shape,
-    key: _Shape,
-    value: _Shape,
-    dropout: float = 0.0,
-    causal: bool = False,
-    *,
-    out_shape: Any,
-    attn_mask: Any = None,
-    scale: Any = None,
+    query: _Shape, key: _Shape, value: _Shape, *rest: Any, out_shape: Any, attn_mask: Any = None, scale: Any = None
 ) -> int:
-    return int(sdpa_flop_count(query, key, value))
+    return int(sdpa_flop_count(query, key, value))  # type: ignore[no-untyped-call]
 
 
 def _attention_backward(
@@ -121,13 +101,9 @@ def _attention_backward(
     query: _Shape,
     key: _Shape,
     value: _Shape,
-    out: Any,
-    logsumexp: Any,
-    dropout: float,
-    causal: bool,
-    *,
+    *rest: Any,
     out_shape: Any,
     attn_mask: Any = None,
     scale: Any = None,
 ) -> int:
-    return int(sdpa_backward_flop_count(grad, query, key, value))
+    return int(sdpa_backward_flop_count(grad, query, key, value))  # type: ignore[no-untyped-call]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from umbel.cli import main
+from umbel.model.peaks import named_peak
 from umbel.workflows.plan.states import Sharding, Weights, model_states
 from umbel.workflows.plan.traffic import step_traffic
 
@@ -46,11 +47,31 @@ def test_the_plan_prints_what_the_page_says(page: str, capsys: pytest.CaptureFix
         f"tasks.{task}.options.class_names=[{','.join(str(n + 1) for n in range(count))}]"
         for task, count in classes.items()
     ]
-    main(["plan", "traffic", "--gpus", "6", "--memory", "80G", *overrides])
+    assert "umbel plan traffic --gpus 6 --memory 80G --device A100 " in command
+    main(["plan", "traffic", "--gpus", "6", "--memory", "80G", "--device", "A100", *overrides])
     printed = capsys.readouterr().out
     for row in re.findall(r"^\| (road|cars|signs) \| (\d) \| (\S+ GiB)", page, re.MULTILINE):
         assert re.search(rf"^{row[0]} +{row[1]} +\S+ +{re.escape(row[2])} ", printed, re.MULTILINE), row
     assert "Use ZeRO 0: 13.17 GiB of 72.00 GiB" in printed
+    work = re.findall(r"^\| (road|cars|signs|all) (\|(?: [\d.]+ \|){5})$", page, re.MULTILINE)
+    assert [task for task, _ in work] == ["road", "cars", "signs", "all"]
+    for task, numbers in work:
+        columns = r" +".join(re.escape(number) for number in re.findall(r"[\d.]+", numbers))
+        assert re.search(rf"^{task} +{columns}$", printed, re.MULTILINE), (task, numbers)
+    (a100,) = re.findall(r"^\| A100 \| (\d+) TFLOP/s \| (.*) s \| (.*) s \| (.*) s \|$", page, re.MULTILINE)
+    peak, *seconds = a100
+    shown = ", ".join(f"{value} s at {share} %" for value, share in zip(seconds, (30, 40, 50), strict=True))
+    assert f"A step on A100 (peak {peak} TFLOP/s in bf16): {shown}" in printed
+
+
+def test_seconds_a_step_are_those_of_the_table_of_peaks(page: str) -> None:
+    rows = re.findall(r"^\| ([AHL]\d+)[^|]*\| (\d+) TFLOP/s \| (.*) s \| (.*) s \| (.*) s \|$", page, re.MULTILINE)
+    assert [row[0] for row in rows] == ["A100", "H100", "L4"]
+    (total,) = re.findall(r"^\| all \|.* ([\d.]+) \|$", page, re.MULTILINE)
+    for device, peak, *seconds in rows:
+        assert named_peak(device).bf16 == float(peak)
+        for text, share in zip(seconds, (0.3, 0.4, 0.5), strict=True):
+            assert float(text) == pytest.approx(float(total) / (share * float(peak)), rel=3e-3)
 
 
 def test_the_tables_are_those_of_the_arithmetic(page: str) -> None:

@@ -1,4 +1,4 @@
-"""A recipe's plan: model built without data, activations and operations counted, every stage worked out on a cluster."""
+"""A recipe's plan: model built without data, bytes and operations counted, every stage worked out on a cluster."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def count_step(
     fake: FakeTensorMode,
     activations: Sequence[TaskActivations],
 ) -> list[TaskFlops]:
-    """Operations of every task in a step it takes part in; those of its loss, where labels were read, are its head's."""
+    """Operations of every task in a step that it takes part in; a loss whose labels were read counts with the head."""
     counted = []
     for probe in activations:
         flops = step_flops(recipe, tasks[probe.task], model, fake)

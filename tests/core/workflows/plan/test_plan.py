@@ -10,11 +10,14 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
+from toys import BrightTask
 
+from umbel import Losses
 from umbel.config.load import load_recipe
 from umbel.contract.errors import ConfigError
 from umbel.io.text import size_text
 from umbel.model.model import MultiTaskModel
+from umbel.model.peaks import named_peak
 from umbel.registry.plugins import Plugins
 from umbel.runtime.build import build
 from umbel.runtime.live_bytes import LiveBytes
@@ -44,7 +47,7 @@ def planned(recipe_file: Path, new_plugins: Callable[[], Plugins]) -> Callable[.
     def go(cluster: Cluster, *overrides: str) -> object:
         plugins = new_plugins()
         recipe = load_recipe(str(recipe_file), overrides, plugins).typed
-        return make_plan(recipe, plugins, cluster)
+        return make_plan(recipe, plugins, cluster, device=named_peak("A100"))
 
     return go
 
@@ -124,6 +127,53 @@ def test_what_the_plan_refuses_training_refuses_too(planned, recipe_file, new_pl
             load_recipe(str(recipe_file), (block,), new_plugins())
 
 
+def test_operations_by_hand(planned):
+    plan = planned(Cluster(1, 1, GIB, 0.1), "train.accumulate=3")
+    for task, batch, pixels in (("first", 4, 64 * 96), ("second", 2, 32 * 32)):
+        found = next(row for row in plan.flops if row.task == task)
+        convolution = 2 * batch * pixels * 3 * 64  # 8 x 8 of stride 8: each pixel meets each channel once
+        assert (found.backbone_forward, found.backbone_backward) == (3 * convolution, 3 * convolution)
+        linear = 2 * batch * 64
+        assert (found.head_forward, found.head_backward) == (3 * linear, 3 * 2 * linear)
+    total = sum(row.total for row in plan.flops)
+    assert plan.step_time.peak == 19.5e12
+    assert plan.step_time.precision == "fp32"
+    for share, seconds in plan.step_time.seconds.items():
+        assert seconds * 19.5e12 * share / 100 == pytest.approx(total)
+    assert list(plan.step_time.seconds) == [30, 40, 50]
+
+
+def test_bf16_has_a_peak_of_its_own(planned):
+    times = [planned(Cluster(1, 1, GIB, 0.1), f"train.precision={name}").step_time for name in ("fp32", "bf16", "auto")]
+    assert [time.precision for time in times] == ["fp32", "bf16", "bf16"]
+    assert times[0].seconds[50] / times[1].seconds[50] == pytest.approx(312 / 19.5)
+
+
+def test_a_loss_that_multiplies_counts_with_its_head(planned, monkeypatch):
+    plain = planned(Cluster(1, 1, GIB, 0.1)).flops[0]
+    original = BrightTask.loss
+
+    def multiplies(self, outputs, targets):
+        losses = original(self, outputs, targets)
+        return Losses(losses.total + (outputs[:, None] @ outputs[None]).sum(), losses.parts)
+
+    monkeypatch.setattr(BrightTask, "loss", multiplies)
+    heavier = planned(Cluster(1, 1, GIB, 0.1)).flops[0]
+    assert heavier.head_forward - plain.head_forward == 2 * 4 * 4
+    assert heavier.head_backward - plain.head_backward == 2 * 2 * 4 * 4
+    assert heavier.backbone_forward == plain.backbone_forward
+
+
+def test_what_a_grown_recipe_freezes_is_not_trained_nor_planned(planned):
+    whole = planned(Cluster(1, 1, GIB, 0.1))
+    grown = planned(Cluster(1, 1, GIB, 0.1), "growth.mode=frozen", "growth.kept=[first]")
+    assert [row.task for row in grown.flops] == [row.task for row in grown.activations] == ["second"]
+    assert grown.flops[0].backbone_backward == 0
+    assert grown.flops[0].backbone_forward == whole.flops[1].backbone_forward
+    assert grown.elements == {"": 0, "first": 0, "second": 65}
+    assert grown.images_per_step == 2
+
+
 def test_unread_labels_are_said(planned, tmp_path, recipe_file):
     recipe_file.write_text(recipe_file.read_text().replace("kind: bright", "kind: bright, options: {count: 0}", 1))
     plan = planned(Cluster(1, 1, GIB, 0.1))
@@ -161,6 +211,16 @@ def test_command_prints_tables(command):
         assert expected in result.stdout
 
 
+def test_command_prints_the_work_of_a_step(command):
+    text = command("--memory", "1G", "--device", "h100").stdout
+    assert "TFLOP a step" in text
+    total = 2 * (2 * (4 * 64 * 96 + 2 * 32 * 32) * 3 * 64) + 3 * 2 * (4 + 2) * 64
+    assert f"A step on H100 (peak 67 TFLOP/s in fp32): {total / 67e12 / 0.3:.3g} s at 30 %" in text
+    assert f"{total / 1e12:.3g}" in text
+    assert "A step on" not in command("--memory", "1G").stdout
+    assert command("--device", "abacus").exit_code == 2
+
+
 def test_command_names_what_is_refused(command):
     text = command(
         "--gpus", "2", "--memory", "1G", "deepspeed.zero_optimization={stage: 1, offload_optimizer: {device: cpu}}"
@@ -170,9 +230,13 @@ def test_command_names_what_is_refused(command):
 
 
 def test_command_prints_json_and_exits_1_when_nothing_fits(command):
-    result = command("--memory", "1M", "--json")
+    result = command("--memory", "1M", "--json", "--device", "L4")
     assert result.exit_code == 1
     content = json.loads(result.stdout)
+    assert [row["task"] for row in content["flops"]] == ["first", "second"]
+    assert content["flops"][1]["total"] == 2 * 2 * 2 * 32 * 32 * 3 * 64 + 3 * 2 * 2 * 64
+    assert content["step_time"]["device"] == "L4"
+    assert list(content["step_time"]["seconds"]) == ["30", "40", "50"]
     assert content["stage"] is None
     assert [stage["stage"] for stage in content["stages"]] == [0, 1, 2, 3]
     assert all(stage["total"] > 2**20 for stage in content["stages"])
