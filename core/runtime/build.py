@@ -54,16 +54,21 @@ def build(
     model = build_model(backbone, tasks, recipe.train.seed, balancer)
     if init_weights is not None:
         init_weights(model)
-    growth = recipe.growth
-    if growth.mode in (FROZEN, ADAPTER):
-        adapter = (growth.rank, growth.alpha) if growth.mode == ADAPTER else None
-        freeze_existing(model, growth.frozen_tasks, adapter, recipe.train.seed)
+    freeze_kept(model, recipe)
     if loaded:
         log.info("backbone: %s; %s", backbone.summary(), loaded)
     model.to(choose_device(recipe.train.device, ranks_from_env()))
     if recipe.train.channels_last:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return tasks, model
+
+
+def freeze_kept(model: MultiTaskModel, recipe: Recipe) -> None:
+    """Freeze what a grown recipe keeps as it was, and give it the adapters that its mode asks for."""
+    growth = recipe.growth
+    if growth.mode in (FROZEN, ADAPTER):
+        adapter = (growth.rank, growth.alpha) if growth.mode == ADAPTER else None
+        freeze_existing(model, growth.frozen_tasks, adapter, recipe.train.seed)
 
 
 def build_runtime(

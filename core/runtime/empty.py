@@ -9,15 +9,14 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from umbel.config.build import build_tasks
-from umbel.config.growth import ADAPTER, FROZEN
 from umbel.config.schema import Recipe
 from umbel.contract.errors import ConfigError, UmbelError
 from umbel.contract.task import Task
 from umbel.model.flops import TaskFlops, pass_flops
-from umbel.model.grow import freeze_existing
 from umbel.model.model import MultiTaskModel, build_model
 from umbel.registry.make import make
 from umbel.registry.plugins import Plugins
+from umbel.runtime.build import freeze_kept
 
 
 def build_empty(recipe: Recipe, plugins: Plugins) -> tuple[dict[str, Task[Any]], MultiTaskModel, FakeTensorMode]:
@@ -27,10 +26,7 @@ def build_empty(recipe: Recipe, plugins: Plugins) -> tuple[dict[str, Task[Any]],
         registration = plugins.find("backbone", recipe.backbone.name, "backbone.name")
         backbone = make(registration, recipe.backbone.options, name=registration.name, where="backbone.name")
         model = build_model(backbone, tasks, recipe.train.seed)
-        growth = recipe.growth
-        if growth.mode in (FROZEN, ADAPTER):
-            adapter = (growth.rank, growth.alpha) if growth.mode == ADAPTER else None
-            freeze_existing(model, growth.frozen_tasks, adapter, recipe.train.seed)
+        freeze_kept(model, recipe)
     if recipe.train.channels_last:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     fake = FakeTensorMode(allow_non_fake_inputs=True)
