@@ -1,6 +1,7 @@
 """The YOLOv5 loss: boxes by CIoU, objectness and classes by binary cross-entropy.
 
-Legend: B images, A anchors a level, H and W cells, F = 5 + classes fields, T labels, M matches, L levels.
+Legend: B images, A anchors a level, H and W cells, F = 5 + classes fields, T labels, C candidates, K classes, L
+levels. No shape depends on a value, so that the host never waits for the device.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits as bce
 
 from umbel import Losses, Size
-from umbel.tasks.detection.model.assign import Matches, match
+from umbel.tasks.detection.model.assign import Candidates, match
 from umbel.tasks.detection.model.boxes import overlap
 from umbel.tasks.detection.model.head import STRIDES
 
@@ -58,40 +59,63 @@ def detection_loss(
     box = obj = cls = rows_T6.new_zeros(())
     for level, raw in enumerate(maps):
         raw = raw.float()
-        classes = raw.shape[-1] - 5
-        grid = (raw.shape[2], raw.shape[3])
-        matches = match(rows_T6, grid, anchors_LA2[level] / STRIDES[level], anchor_t)
         objectness_BAHW = torch.zeros_like(raw[..., 4])
-        if len(matches.image_M):
-            fields_MF = raw[matches.image_M, matches.anchor_M, matches.row_M, matches.column_M]
-            iou_M = overlap(_predicted_boxes(fields_MF, matches), matches.boxes_M4, iou_kind)
-            box = box + (1 - iou_M).mean()
-            objectness_BAHW = _scatter_last(objectness_BAHW, matches, iou_M.detach().clamp(min=0))
-            if classes > 1:
-                wanted_MC = torch.full_like(fields_MF[:, 5:], 0.5 * label_smoothing)
-                wanted_MC.scatter_(1, matches.class_M[:, None], 1 - 0.5 * label_smoothing)
-                cls = cls + bce(fields_MF[:, 5:], wanted_MC)
+        if len(rows_T6):
+            grid = (raw.shape[2], raw.shape[3])
+            candidates = match(rows_T6, grid, anchors_LA2[level] / STRIDES[level], anchor_t)
+            matched_C = candidates.matched_C
+            cell_C = _cells(candidates, raw.shape)
+            fields_CF = raw.flatten(0, 3)[cell_C].masked_fill(~matched_C[:, None], 0.0)
+            iou_C = overlap(_predicted_boxes(fields_CF, candidates), _wanted_boxes(candidates), iou_kind)
+            box = box + _mean(1 - iou_C, matched_C)
+            objectness_BAHW = _write_last(objectness_BAHW, cell_C, matched_C, iou_C.detach().clamp(min=0))
+            if raw.shape[-1] > 5 + 1:
+                cls = cls + _mean(_class_loss(fields_CF[:, 5:], candidates.class_C, label_smoothing), matched_C)
         obj = obj + BALANCE[level] * bce(raw[..., 4], objectness_BAHW)
     box, obj, cls = gains.box * box, gains.obj * obj, gains.cls * cls
     total = (box + obj + cls) * maps[0].shape[0]
     return Losses(total, {"box": box.detach(), "obj": obj.detach(), "cls": cls.detach()})
 
 
-def _predicted_boxes(fields_MF: Tensor, matches: Matches) -> Tensor:
-    """(M, 4) cxcywh relative to the cell, in grid units."""
-    activated_M4 = fields_MF[:, :4].sigmoid()
-    sizes_M2 = (2 * activated_M4[:, 2:]).square() * matches.anchors_M2
-    return torch.cat((2 * activated_M4[:, :2] - 0.5, sizes_M2), dim=1)
+def _cells(candidates: Candidates, shape: Sequence[int]) -> Tensor:
+    """(C,) index of each candidate's cell among all of maps of this shape (B, A, H, W, F)."""
+    _, anchors, height, width, _ = shape
+    return (
+        (candidates.image_C * anchors + candidates.anchor_C) * height + candidates.row_C
+    ) * width + candidates.column_C
 
 
-def _scatter_last(empty_BAHW: Tensor, matches: Matches, values_M: Tensor) -> Tensor:
-    """The map with values written at the matches; of several for one cell the last counts, on every device."""
-    _, anchors, height, width = empty_BAHW.shape
-    cell_M = ((matches.image_M * anchors + matches.anchor_M) * height + matches.row_M) * width + matches.column_M
-    order_M = torch.arange(len(cell_M), device=cell_M.device)
-    last = torch.full((empty_BAHW.numel(),), -1, dtype=torch.int64, device=cell_M.device)
-    last.scatter_reduce_(0, cell_M, order_M, reduce="amax")
-    winner_M = last[cell_M] == order_M
-    written = empty_BAHW.flatten().clone()
-    written[cell_M[winner_M]] = values_M[winner_M].to(written.dtype)
-    return written.view_as(empty_BAHW)
+def _predicted_boxes(fields_CF: Tensor, candidates: Candidates) -> Tensor:
+    """(C, 4) cxcywh relative to the cell, in grid units."""
+    activated_C4 = fields_CF[:, :4].sigmoid()
+    sizes_C2 = (2 * activated_C4[:, 2:]).square() * candidates.anchors_C2
+    return torch.cat((2 * activated_C4[:, :2] - 0.5, sizes_C2), dim=1)
+
+
+def _wanted_boxes(candidates: Candidates) -> Tensor:
+    """(C, 4) boxes of the labels; where they do not count a box of side 1, whose overlap is always a number."""
+    return candidates.boxes_C4.masked_fill(~candidates.matched_C[:, None], 1.0)
+
+
+def _class_loss(logits_CK: Tensor, class_C: Tensor, smoothing: float) -> Tensor:
+    """(C,) binary cross-entropy, the mean over the classes."""
+    wanted_CK = torch.full_like(logits_CK, 0.5 * smoothing)
+    wanted_CK.scatter_(1, class_C[:, None], 1 - 0.5 * smoothing)
+    return bce(logits_CK, wanted_CK, reduction="none").mean(1)
+
+
+def _mean(values_C: Tensor, matched_C: Tensor) -> Tensor:
+    """Mean of the values that count; 0 where there is none."""
+    return values_C.masked_fill(~matched_C, 0.0).sum() / matched_C.sum().clamp(min=1)
+
+
+def _write_last(empty_BAHW: Tensor, cell_C: Tensor, matched_C: Tensor, values_C: Tensor) -> Tensor:
+    """The map with the values that count in their cells; of several for one cell the last, on every device."""
+    spare = empty_BAHW.numel()  # a cell more, for what does not count
+    order_C = torch.arange(len(cell_C), device=cell_C.device)
+    last = order_C.new_full((spare + 1,), -1)
+    last.scatter_reduce_(0, cell_C.masked_fill(~matched_C, spare), order_C, reduce="amax")
+    wins_C = matched_C & (last[cell_C] == order_C)
+    written = empty_BAHW.new_zeros(spare + 1)
+    written[cell_C.masked_fill(~wins_C, spare)] = values_C.to(written.dtype)
+    return written[:spare].view_as(empty_BAHW)
