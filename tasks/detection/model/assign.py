@@ -1,6 +1,6 @@
 """Which cells and anchors answer for which labels: the rule of YOLOv5 7.0, without a result whose size depends on it.
 
-Legend: T labels, A anchors, C = 5 * A * T candidates. Grid units: 1 is one cell of the level.
+Legend: B images, H and W cells, T labels, A anchors, C = 5 * A * T candidates. Grid units: 1 is one cell of the level.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-HALF = 0.5  # of a cell: a centre in the half next to a neighbour is that neighbour's too
+HALF = 0.5  # of a cell: a centre in the half beside a neighbour is the neighbour's too
 
 
 @dataclass(frozen=True)
@@ -22,17 +22,14 @@ class Candidates:
 
     Args:
         matched_C: bool; whether the cell has to predict the label.
-        image_C, anchor_C, row_C, column_C: int64, the cell.
+        cell_C: int64 index of the cell among all of the level, which are (B, A, H, W).
         class_C: int64 class index of the label.
         boxes_C4: centre relative to the cell's corner, width, height; grid units.
         anchors_C2: width and height of the anchor; grid units.
     """
 
     matched_C: Tensor
-    image_C: Tensor
-    anchor_C: Tensor
-    row_C: Tensor
-    column_C: Tensor
+    cell_C: Tensor
     class_C: Tensor
     boxes_C4: Tensor
     anchors_C2: Tensor
@@ -60,32 +57,19 @@ def match(rows_T6: Tensor, grid: tuple[int, int], anchors_A2: Tensor, threshold:
     ratio_AT2 = sizes_T2 / anchors_A2[:, None]
     fits_AT = torch.maximum(ratio_AT2, 1 / ratio_AT2).amax(2) < threshold
 
-    near_5T = torch.stack(  # own cell, left, upper, right, lower
-        (torch.ones_like(x_T, dtype=torch.bool), _near(x_T), _near(y_T), _near(width - x_T), _near(height - y_T))
-    )
+    edges_4T = torch.stack((x_T, y_T, width - x_T, height - y_T))  # how far the left, upper, right and lower edge are
+    near_4T = (edges_4T % 1 < HALF) & (edges_4T > 1)
+    near_5T = torch.cat((torch.ones_like(near_4T[:1]), near_4T))
     column_5T = torch.stack((x_T, x_T - HALF, x_T, x_T + HALF, x_T)).long().clamp(0, width - 1)  # towards zero
     row_5T = torch.stack((y_T, y_T, y_T - HALF, y_T, y_T + HALF)).long().clamp(0, height - 1)
-    boxes_5T4 = torch.cat(
-        (torch.stack((x_T - column_5T, y_T - row_5T), dim=2), sizes_T2.expand(5, labels, 2)),
-        dim=2,  # relative to the clamped cell
-    )
-
-    def spread(values: Tensor) -> Tensor:
-        """(1 or 5, 1 or A, 1 or T, ...) to (C, ...)."""
-        return values.expand(5, anchors, labels, *values.shape[3:]).flatten(0, 2)
-
+    map_AT = image_T * anchors + torch.arange(anchors, device=rows_T6.device)[:, None]
+    cell_5AT = map_AT * (height * width) + (row_5T * width + column_5T)[:, None]
+    corner_5T2 = torch.stack((x_T - column_5T, y_T - row_5T), dim=2)  # relative to the clamped cell
+    boxes_5T4 = torch.cat((corner_5T2, sizes_T2.expand(5, labels, 2)), dim=2)
     return Candidates(
         matched_C=(near_5T[:, None] & fits_AT).flatten(),
-        image_C=spread(image_T[None, None]),
-        anchor_C=spread(torch.arange(anchors, device=rows_T6.device)[None, :, None]),
-        row_C=spread(row_5T[:, None]),
-        column_C=spread(column_5T[:, None]),
-        class_C=spread(class_T[None, None]),
-        boxes_C4=spread(boxes_5T4[:, None]),
-        anchors_C2=spread(anchors_A2[None, :, None]),
+        cell_C=cell_5AT.flatten(),
+        class_C=class_T.repeat(5 * anchors),
+        boxes_C4=boxes_5T4[:, None].expand(5, anchors, labels, 4).flatten(0, 2),
+        anchors_C2=anchors_A2[None, :, None].expand(5, anchors, labels, 2).flatten(0, 2),
     )
-
-
-def _near(distance_T: Tensor) -> Tensor:
-    """Whether centres at these distances from the grid's edge lie in the half of their cell that faces it."""
-    return (distance_T % 1 < HALF) & (distance_T > 1)

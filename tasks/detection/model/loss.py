@@ -59,63 +59,43 @@ def detection_loss(
     box = obj = cls = rows_T6.new_zeros(())
     for level, raw in enumerate(maps):
         raw = raw.float()
+        classes = raw.shape[-1] - 5
         objectness_BAHW = torch.zeros_like(raw[..., 4])
         if len(rows_T6):
             grid = (raw.shape[2], raw.shape[3])
             candidates = match(rows_T6, grid, anchors_LA2[level] / STRIDES[level], anchor_t)
-            matched_C = candidates.matched_C
-            cell_C = _cells(candidates, raw.shape)
-            fields_CF = raw.flatten(0, 3)[cell_C].masked_fill(~matched_C[:, None], 0.0)
-            iou_C = overlap(_predicted_boxes(fields_CF, candidates), _wanted_boxes(candidates), iou_kind)
-            box = box + _mean(1 - iou_C, matched_C)
-            objectness_BAHW = _write_last(objectness_BAHW, cell_C, matched_C, iou_C.detach().clamp(min=0))
-            if raw.shape[-1] > 5 + 1:
-                cls = cls + _mean(_class_loss(fields_CF[:, 5:], candidates.class_C, label_smoothing), matched_C)
+            left_out_C1 = ~candidates.matched_C[:, None]
+            share_C = candidates.matched_C / candidates.matched_C.sum().clamp(min=1)  # of each in a mean
+            fields_CF = raw.flatten(0, 3)[candidates.cell_C].masked_fill(left_out_C1, 0.0)
+            wanted_C4 = candidates.boxes_C4.masked_fill(left_out_C1, 1.0)  # a box whose overlap is always a number
+            iou_C = overlap(_predicted_boxes(fields_CF, candidates.anchors_C2), wanted_C4, iou_kind)
+            box = box + ((1 - iou_C) * share_C).sum()
+            objectness_BAHW = _write_last(objectness_BAHW, candidates, iou_C.detach().clamp(min=0))
+            if classes > 1:
+                wanted_CK = torch.full_like(fields_CF[:, 5:], 0.5 * label_smoothing)
+                wanted_CK.scatter_(1, candidates.class_C[:, None], 1 - 0.5 * label_smoothing)
+                weight_C1 = share_C[:, None] / classes
+                cls = cls + bce(fields_CF[:, 5:], wanted_CK, weight=weight_C1, reduction="sum")
         obj = obj + BALANCE[level] * bce(raw[..., 4], objectness_BAHW)
     box, obj, cls = gains.box * box, gains.obj * obj, gains.cls * cls
     total = (box + obj + cls) * maps[0].shape[0]
     return Losses(total, {"box": box.detach(), "obj": obj.detach(), "cls": cls.detach()})
 
 
-def _cells(candidates: Candidates, shape: Sequence[int]) -> Tensor:
-    """(C,) index of each candidate's cell among all of maps of this shape (B, A, H, W, F)."""
-    _, anchors, height, width, _ = shape
-    return (
-        (candidates.image_C * anchors + candidates.anchor_C) * height + candidates.row_C
-    ) * width + candidates.column_C
-
-
-def _predicted_boxes(fields_CF: Tensor, candidates: Candidates) -> Tensor:
+def _predicted_boxes(fields_CF: Tensor, anchors_C2: Tensor) -> Tensor:
     """(C, 4) cxcywh relative to the cell, in grid units."""
     activated_C4 = fields_CF[:, :4].sigmoid()
-    sizes_C2 = (2 * activated_C4[:, 2:]).square() * candidates.anchors_C2
+    sizes_C2 = (2 * activated_C4[:, 2:]).square() * anchors_C2
     return torch.cat((2 * activated_C4[:, :2] - 0.5, sizes_C2), dim=1)
 
 
-def _wanted_boxes(candidates: Candidates) -> Tensor:
-    """(C, 4) boxes of the labels; where they do not count a box of side 1, whose overlap is always a number."""
-    return candidates.boxes_C4.masked_fill(~candidates.matched_C[:, None], 1.0)
-
-
-def _class_loss(logits_CK: Tensor, class_C: Tensor, smoothing: float) -> Tensor:
-    """(C,) binary cross-entropy, the mean over the classes."""
-    wanted_CK = torch.full_like(logits_CK, 0.5 * smoothing)
-    wanted_CK.scatter_(1, class_C[:, None], 1 - 0.5 * smoothing)
-    return bce(logits_CK, wanted_CK, reduction="none").mean(1)
-
-
-def _mean(values_C: Tensor, matched_C: Tensor) -> Tensor:
-    """Mean of the values that count; 0 where there is none."""
-    return values_C.masked_fill(~matched_C, 0.0).sum() / matched_C.sum().clamp(min=1)
-
-
-def _write_last(empty_BAHW: Tensor, cell_C: Tensor, matched_C: Tensor, values_C: Tensor) -> Tensor:
-    """The map with the values that count in their cells; of several for one cell the last, on every device."""
-    spare = empty_BAHW.numel()  # a cell more, for what does not count
+def _write_last(empty_BAHW: Tensor, candidates: Candidates, values_C: Tensor) -> Tensor:
+    """The map with values written at the matches; of several for one cell the last counts, on every device."""
+    spare = empty_BAHW.numel()  # one cell more, for what is left out
+    cell_C = candidates.cell_C.masked_fill(~candidates.matched_C, spare)
     order_C = torch.arange(len(cell_C), device=cell_C.device)
     last = order_C.new_full((spare + 1,), -1)
-    last.scatter_reduce_(0, cell_C.masked_fill(~matched_C, spare), order_C, reduce="amax")
-    wins_C = matched_C & (last[cell_C] == order_C)
+    last.scatter_reduce_(0, cell_C, order_C, reduce="amax")
     written = empty_BAHW.new_zeros(spare + 1)
-    written[cell_C.masked_fill(~wins_C, spare)] = values_C.to(written.dtype)
+    written[cell_C.masked_fill(last[cell_C] != order_C, spare)] = values_C.to(written.dtype)
     return written[:spare].view_as(empty_BAHW)

@@ -80,7 +80,7 @@ def test_candidates_that_count_are_the_matches_in_order(rows: Tensor, threshold:
     found = match(rows, (8, 12), sizes, threshold)
     expected = sparse_matches(rows, (8, 12), sizes, threshold)
     assert len(found.matched_C) == 5 * 3 * len(rows)
-    cells = (found.image_C, found.anchor_C, found.row_C, found.column_C)
+    cells = torch.unravel_index(found.cell_C, (IMAGES, 3, 8, 12))
     for ours, plain in zip((*cells, found.class_C), (*expected.cells, expected.classes_M), strict=True):
         assert torch.equal(ours[found.matched_C], plain)
     assert torch.equal(found.boxes_C4[found.matched_C], expected.boxes_M4)

@@ -49,9 +49,7 @@ def test_matched_rows_equal_the_reference(golden, wave, anchors, close):
         for level, expected in enumerate(case["levels"]):
             found = match(rows, tuple(case["grids_ny_nx"][level]), anchors[level] / (8 << level), 4.0)
             counts = found.matched_C
-            image, anchor, row, column = (
-                x[counts] for x in (found.image_C, found.anchor_C, found.row_C, found.column_C)
-            )
+            image, anchor, row, column = torch.unravel_index(found.cell_C[counts], maps[level].shape[:4])
             boxes, sizes = found.boxes_C4[counts], found.anchors_C2[counts]
             cells = torch.stack((image, anchor, row, column), dim=1)
             assert (len(cells), len(cells.unique(dim=0))) == (expected["n"], expected["unique_cells"])
@@ -124,7 +122,7 @@ def naive_matches(row, grid, anchors, threshold):
 def test_matches_equal_the_rule_in_loops(rows):
     grid, sizes = (8, 16), [(1.0, 1.5), (2.0, 4.0), (4.0, 3.0)]
     found = match(torch.tensor(rows, dtype=torch.float32).view(-1, 6), grid, torch.tensor(sizes), 4.0)
-    cells = torch.stack((found.image_C, found.anchor_C, found.row_C, found.column_C, found.class_C), dim=1)
+    cells = torch.stack((*torch.unravel_index(found.cell_C, (3, 3, *grid)), found.class_C), dim=1)
     cells = torch.cat((cells, found.boxes_C4, found.anchors_C2), dim=1)[found.matched_C]
     expected = [cell for row in rows for cell in naive_matches(row, grid, sizes, 4.0)]
     assert sorted(map(tuple, cells.tolist())) == sorted(expected)
