@@ -40,6 +40,7 @@ from .contract.defaults import (
     json_of as json_of,
     inferred_options_of as inferred_options_of,
 )
+from .contract.device_constant import DeviceConstant as DeviceConstant
 from .contract.errors import (
     BusyError as BusyError,
     CheckpointError as CheckpointError,

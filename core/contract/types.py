@@ -152,7 +152,8 @@ class View:
         if (height, width) == self.size:
             return out
         padded = out.new_empty((3, height, width))
-        padded[:] = out.new_tensor([round(value) for value in pad_color])[:, None, None]
+        for channel, value in zip(padded, pad_color, strict=True):  # a tensor of them would be a copy to the device
+            channel.fill_(round(value))
         padded[:, : self.size[0], : self.size[1]] = out
         return padded
 

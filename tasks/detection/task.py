@@ -17,6 +17,7 @@ from umbel import (
     ConfigError,
     DataError,
     DetectedDataset,
+    DeviceConstant,
     FeatureSpec,
     Losses,
     Sample,
@@ -170,7 +171,7 @@ class Detection(Task[DetectionOptions]):
         losses = detection_loss(
             output,
             targets["rows"],
-            self._anchors(output[0].device),
+            self._anchors.on(output[0].device),
             gains,
             label_smoothing=options.label_smoothing,
             anchor_t=options.anchor_t,
@@ -182,21 +183,18 @@ class Detection(Task[DetectionOptions]):
         """Detections of each image after NMS, in pixels of the padded view; an exported head's output is decoded."""
         options = self.options
         if not isinstance(output, Tensor):
-            output = decode_maps(output, self._anchors(output[0].device))
-        return [
-            select_detections(
-                predictions,
-                view.canvas or view.size,
-                conf=options.conf,
-                iou=options.nms_iou,
-                multi_label=options.multi_label,
-                limit=options.max_detections,
-            )
-            for predictions in output
-        ]
+            output = decode_maps(output, self._anchors.on(output[0].device))
+        return select_detections(
+            output,
+            view.canvas or view.size,
+            conf=options.conf,
+            iou=options.nms_iou,
+            multi_label=options.multi_label,
+            limit=options.max_detections,
+        )
 
     def export(self, head: nn.Module) -> DecodedHead:
-        return DecodedHead(head, self._anchors(torch.device("cpu")))
+        return DecodedHead(head, self._anchors.on(torch.device("cpu")))
 
     def predictions_close(self, one: Detections, other: Detections, tolerance: float) -> bool:
         return same_boxes(one, other, tolerance)
@@ -269,10 +267,11 @@ class Detection(Task[DetectionOptions]):
     def _augment(self) -> DetectionAugment:
         return DetectionAugment(self.options, self.config.input_size)
 
-    def _anchors(self, device: torch.device) -> Tensor:
+    @cached_property
+    def _anchors(self) -> DeviceConstant:
         """(L, A, 2) pixels."""
-        anchors = torch.tensor(self.options.anchors or COCO_ANCHORS, dtype=torch.float32, device=device)
-        return anchors.view(len(STRIDES), ANCHORS_PER_LEVEL, 2)
+        anchors = torch.tensor(self.options.anchors or COCO_ANCHORS, dtype=torch.float32)
+        return DeviceConstant(anchors.view(len(STRIDES), ANCHORS_PER_LEVEL, 2))
 
     @cached_property
     def _format(self) -> Format:

@@ -16,6 +16,7 @@ from umbel import (
     HOLDOUT,
     ConfigError,
     DetectedDataset,
+    DeviceConstant,
     FeatureSpec,
     Losses,
     Sample,
@@ -84,7 +85,7 @@ class Segmentation(Task[SegmentationOptions]):
         return names
 
     @cached_property
-    def class_weights(self) -> Tensor | None:
+    def class_weights(self) -> DeviceConstant | None:
         """(K,) float32, or None when all classes count alike."""
         weights = self.options.class_weights
         if not weights:
@@ -95,7 +96,7 @@ class Segmentation(Task[SegmentationOptions]):
                 where=f"tasks.{self.name}.options.class_weights",
                 hint=f"the classes are {', '.join(self.class_names)}",
             )
-        return torch.tensor(weights, dtype=torch.float32)
+        return DeviceConstant(torch.tensor(weights, dtype=torch.float32))
 
     @cached_property
     def augmenter(self) -> Augmenter:
@@ -158,9 +159,7 @@ class Segmentation(Task[SegmentationOptions]):
         return SegmentationHead(features, len(self.class_names), self.options)
 
     def loss(self, output: Tensor | tuple[Tensor, Tensor], targets: Tensor) -> Losses:
-        weights = self.class_weights
-        if weights is not None:
-            weights = weights.to(targets.device)
+        weights = None if self.class_weights is None else self.class_weights.on(targets.device)
         return segmentation_loss(output, targets, self.options.ignore_index, self.options.aux_weight, weights)
 
     def views(self, size: Size) -> list[View]:

@@ -1,6 +1,7 @@
 """The YOLOv5 loss: boxes by CIoU, objectness and classes by binary cross-entropy.
 
-Legend: B images, A anchors a level, H and W cells, F = 5 + classes fields, T labels, M matches, L levels.
+Legend: B images, A anchors a level, H and W cells, F = 5 + classes fields, T labels, C candidates, K classes, L
+levels. No shape depends on a value, so that the host never waits for the device.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits as bce
 
 from umbel import Losses, Size
-from umbel.tasks.detection.model.assign import Matches, match
+from umbel.tasks.detection.model.assign import Candidates, match
 from umbel.tasks.detection.model.boxes import overlap
 from umbel.tasks.detection.model.head import STRIDES
 
@@ -59,39 +60,42 @@ def detection_loss(
     for level, raw in enumerate(maps):
         raw = raw.float()
         classes = raw.shape[-1] - 5
-        grid = (raw.shape[2], raw.shape[3])
-        matches = match(rows_T6, grid, anchors_LA2[level] / STRIDES[level], anchor_t)
         objectness_BAHW = torch.zeros_like(raw[..., 4])
-        if len(matches.image_M):
-            fields_MF = raw[matches.image_M, matches.anchor_M, matches.row_M, matches.column_M]
-            iou_M = overlap(_predicted_boxes(fields_MF, matches), matches.boxes_M4, iou_kind)
-            box = box + (1 - iou_M).mean()
-            objectness_BAHW = _scatter_last(objectness_BAHW, matches, iou_M.detach().clamp(min=0))
+        if len(rows_T6):
+            grid = (raw.shape[2], raw.shape[3])
+            candidates = match(rows_T6, grid, anchors_LA2[level] / STRIDES[level], anchor_t)
+            left_out_C1 = ~candidates.matched_C[:, None]
+            share_C = candidates.matched_C / candidates.matched_C.sum().clamp(min=1)  # of each in a mean
+            fields_CF = raw.flatten(0, 3)[candidates.cell_C].masked_fill(left_out_C1, 0.0)
+            wanted_C4 = candidates.boxes_C4.masked_fill(left_out_C1, 1.0)  # a box whose overlap is always a number
+            iou_C = overlap(_predicted_boxes(fields_CF, candidates.anchors_C2), wanted_C4, iou_kind)
+            box = box + ((1 - iou_C) * share_C).sum()
+            objectness_BAHW = _write_last(objectness_BAHW, candidates, iou_C.detach().clamp(min=0))
             if classes > 1:
-                wanted_MC = torch.full_like(fields_MF[:, 5:], 0.5 * label_smoothing)
-                wanted_MC.scatter_(1, matches.class_M[:, None], 1 - 0.5 * label_smoothing)
-                cls = cls + bce(fields_MF[:, 5:], wanted_MC)
+                wanted_CK = torch.full_like(fields_CF[:, 5:], 0.5 * label_smoothing)
+                wanted_CK.scatter_(1, candidates.class_C[:, None], 1 - 0.5 * label_smoothing)
+                weight_C1 = share_C[:, None] / classes
+                cls = cls + bce(fields_CF[:, 5:], wanted_CK, weight=weight_C1, reduction="sum")
         obj = obj + BALANCE[level] * bce(raw[..., 4], objectness_BAHW)
     box, obj, cls = gains.box * box, gains.obj * obj, gains.cls * cls
     total = (box + obj + cls) * maps[0].shape[0]
     return Losses(total, {"box": box.detach(), "obj": obj.detach(), "cls": cls.detach()})
 
 
-def _predicted_boxes(fields_MF: Tensor, matches: Matches) -> Tensor:
-    """(M, 4) cxcywh relative to the cell, in grid units."""
-    activated_M4 = fields_MF[:, :4].sigmoid()
-    sizes_M2 = (2 * activated_M4[:, 2:]).square() * matches.anchors_M2
-    return torch.cat((2 * activated_M4[:, :2] - 0.5, sizes_M2), dim=1)
+def _predicted_boxes(fields_CF: Tensor, anchors_C2: Tensor) -> Tensor:
+    """(C, 4) cxcywh relative to the cell, in grid units."""
+    activated_C4 = fields_CF[:, :4].sigmoid()
+    sizes_C2 = (2 * activated_C4[:, 2:]).square() * anchors_C2
+    return torch.cat((2 * activated_C4[:, :2] - 0.5, sizes_C2), dim=1)
 
 
-def _scatter_last(empty_BAHW: Tensor, matches: Matches, values_M: Tensor) -> Tensor:
+def _write_last(empty_BAHW: Tensor, candidates: Candidates, values_C: Tensor) -> Tensor:
     """The map with values written at the matches; of several for one cell the last counts, on every device."""
-    _, anchors, height, width = empty_BAHW.shape
-    cell_M = ((matches.image_M * anchors + matches.anchor_M) * height + matches.row_M) * width + matches.column_M
-    order_M = torch.arange(len(cell_M), device=cell_M.device)
-    last = torch.full((empty_BAHW.numel(),), -1, dtype=torch.int64, device=cell_M.device)
-    last.scatter_reduce_(0, cell_M, order_M, reduce="amax")
-    winner_M = last[cell_M] == order_M
-    written = empty_BAHW.flatten().clone()
-    written[cell_M[winner_M]] = values_M[winner_M].to(written.dtype)
-    return written.view_as(empty_BAHW)
+    spare = empty_BAHW.numel()  # one cell more, for what is left out
+    cell_C = candidates.cell_C.masked_fill(~candidates.matched_C, spare)
+    order_C = torch.arange(len(cell_C), device=cell_C.device)
+    last = order_C.new_full((spare + 1,), -1)
+    last.scatter_reduce_(0, cell_C, order_C, reduce="amax")
+    written = empty_BAHW.new_zeros(spare + 1)
+    written[cell_C.masked_fill(last[cell_C] != order_C, spare)] = values_C.to(written.dtype)
+    return written[:spare].view_as(empty_BAHW)

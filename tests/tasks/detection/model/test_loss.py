@@ -48,14 +48,17 @@ def test_matched_rows_equal_the_reference(golden, wave, anchors, close):
         maps, rows = inputs(case, wave)
         for level, expected in enumerate(case["levels"]):
             found = match(rows, tuple(case["grids_ny_nx"][level]), anchors[level] / (8 << level), 4.0)
-            cells = torch.stack((found.image_M, found.anchor_M, found.row_M, found.column_M), dim=1)
+            counts = found.matched_C
+            image, anchor, row, column = torch.unravel_index(found.cell_C[counts], maps[level].shape[:4])
+            boxes, sizes = found.boxes_C4[counts], found.anchors_C2[counts]
+            cells = torch.stack((image, anchor, row, column), dim=1)
             assert (len(cells), len(cells.unique(dim=0))) == (expected["n"], expected["unique_cells"])
             if not expected.get(ROWS):
                 continue
-            fields = maps[level][found.image_M, found.anchor_M, found.row_M, found.column_M].sigmoid()
-            predicted = torch.cat((2 * fields[:, :2] - 0.5, (2 * fields[:, 2:4]) ** 2 * found.anchors_M2), dim=1)
-            iou = overlap(predicted, found.boxes_M4)[:, None]
-            table = torch.cat((cells, found.class_M[:, None], found.boxes_M4, found.anchors_M2, iou), dim=1)
+            fields = maps[level][image, anchor, row, column].sigmoid()
+            predicted = torch.cat((2 * fields[:, :2] - 0.5, (2 * fields[:, 2:4]) ** 2 * sizes), dim=1)
+            iou = overlap(predicted, boxes)[:, None]
+            table = torch.cat((cells, found.class_C[counts, None], boxes, sizes, iou), dim=1)
             close(in_order(table.tolist()), in_order(expected[ROWS]))
 
 
@@ -119,8 +122,8 @@ def naive_matches(row, grid, anchors, threshold):
 def test_matches_equal_the_rule_in_loops(rows):
     grid, sizes = (8, 16), [(1.0, 1.5), (2.0, 4.0), (4.0, 3.0)]
     found = match(torch.tensor(rows, dtype=torch.float32).view(-1, 6), grid, torch.tensor(sizes), 4.0)
-    cells = torch.stack((found.image_M, found.anchor_M, found.row_M, found.column_M, found.class_M), dim=1)
-    cells = torch.cat((cells, found.boxes_M4, found.anchors_M2), dim=1)
+    cells = torch.stack((*torch.unravel_index(found.cell_C, (3, 3, *grid)), found.class_C), dim=1)
+    cells = torch.cat((cells, found.boxes_C4, found.anchors_C2), dim=1)[found.matched_C]
     expected = [cell for row in rows for cell in naive_matches(row, grid, sizes, 4.0)]
     assert sorted(map(tuple, cells.tolist())) == sorted(expected)
 

@@ -13,8 +13,8 @@ def test_detections_equal_the_reference(golden):
     for name, case in content["cases"].items():
         kw = case["kw"]
         assert set(kw) <= {"conf_thres", "iou_thres", "multi_label", "max_det"}, name
-        found = select_detections(
-            torch.tensor(content["pred"]),
+        (found,) = select_detections(
+            torch.tensor(content["pred"])[None],
             (100, 100),
             conf=kw["conf_thres"],
             iou=kw["iou_thres"],
@@ -67,14 +67,28 @@ def test_limit_and_broken_numbers():
     rows = torch.tensor([[10.0 * i, 5.0, 4.0, 4.0, 0.5 + i / 100, 1.0] for i in range(20)])
     rows[3, 0] = float("nan")
     rows[4, 4] = float("nan")
-    found = select_detections(rows, (10, 300), limit=7)
+    (found,) = select_detections(rows[None], (10, 300), limit=7)
     assert len(found.scores_N) == 7
     assert found.scores_N.tolist() == sorted(found.scores_N.tolist(), reverse=True)
-    everything = select_detections(rows, (10, 300))
+    (everything,) = select_detections(rows[None], (10, 300))
     assert len(everything.scores_N) == 18
 
 
 def test_no_candidates_is_an_empty_result():
-    found = select_detections(torch.zeros((5, 8)), (10, 10))
+    (found,) = select_detections(torch.zeros((1, 5, 8)), (10, 10))
     assert found.boxes_N4.shape == (0, 4)
     assert found.classes_N.dtype == torch.int64
+
+
+def test_images_of_a_batch_are_as_each_alone():
+    generator = torch.Generator().manual_seed(0)
+    batch = torch.rand((4, 40, 8), generator=generator) * torch.tensor([100.0, 100, 30, 30, 1, 1, 1, 1])
+    batch[1, :, 4] = 0  # nothing in the second image
+    together = select_detections(batch, (100, 100), conf=0.2)
+    alone = [select_detections(one[None], (100, 100), conf=0.2)[0] for one in batch]
+    assert [len(found.scores_N) for found in together][1] == 0
+    assert all(len(found.scores_N) for found in (together[0], *together[2:]))
+    for one, other in zip(together, alone, strict=True):
+        assert torch.equal(one.boxes_N4, other.boxes_N4)
+        assert torch.equal(one.scores_N, other.scores_N)
+        assert torch.equal(one.classes_N, other.classes_N)
