@@ -73,6 +73,23 @@ def test_dense_equals_sparse(data, seed, classes, scale, smoothing, anchor_t, io
         assert torch.equal(one.grad != 0, other.grad != 0)  # the same cells and fields learn
 
 
+def test_cells_without_a_match_do_not_matter_whatever_they_hold() -> None:
+    rows = torch.tensor([[0, 1, 0.52, 0.52, 0.3, 0.3], [2, 0, 0.3, 0.7, 0.4, 0.2]])
+    options = {"label_smoothing": 0.1, "anchor_t": 4.0, "iou_kind": "ciou"}
+    maps = []
+    for grid, anchors, stride in zip(GRIDS, ANCHORS, (8, 16, 32), strict=True):
+        level = torch.full((IMAGES, 3, *grid, 7), float("nan"))
+        level[..., 4] = 0.5
+        level[sparse_matches(rows, grid, anchors / stride, 4.0).cells] = 0.5
+        maps.append(level.requires_grad_())
+    found = detection_loss(maps, rows, ANCHORS, Gains(), **options)
+    found.total.backward()
+    assert found.total.item() == pytest.approx(
+        sparse_detection_loss(maps, rows, ANCHORS, Gains(), **options)["total"].item()
+    )
+    assert all(level.grad.isfinite().all() for level in maps)
+
+
 @settings(max_examples=60, deadline=None)
 @given(labels(4), st.sampled_from([1.5, 4.0]))
 def test_candidates_that_count_are_the_matches_in_order(rows: Tensor, threshold: float) -> None:
