@@ -37,6 +37,8 @@ class Contract(Protocol):
     overfit_to: ClassVar[float]
     overfit_lr: ClassVar[float]
     ideal_score: ClassVar[float]
+    waits_of_a_step: ClassVar[int]
+    waits_of_a_view: ClassVar[int]
 
     def write_data(self, folder: Path) -> dict[str, Any]: ...
 

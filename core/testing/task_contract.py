@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from umbel.contract.task import Task
 from umbel.contract.types import Sample, Size, View
-from umbel.testing import check_capabilities, check_data, check_predictions, check_ranks, check_training
+from umbel.testing import check_capabilities, check_data, check_gpu, check_predictions, check_ranks, check_training
 from umbel.testing.fault import expect
 from umbel.testing.fixture import TaskFixture
 from umbel.testing.runner import pytest
@@ -23,6 +23,9 @@ class TaskContract:
         overfit_steps, overfit_to, overfit_lr: on one batch, the loss must fall below this share of its start in so many
             steps of AdamW.
         ideal_score: what the main metric gives for ideal predictions at least.
+        waits_of_a_step: how often the host may wait for a GPU in a training step; the guard before the weights does so
+            once.
+        waits_of_a_view: how often in the prediction of a view: forward, decode and restore.
     """
 
     task: ClassVar[type[Task[Any]]]
@@ -32,6 +35,8 @@ class TaskContract:
     overfit_to: ClassVar[float] = 0.5
     overfit_lr: ClassVar[float] = 3e-3
     ideal_score: ClassVar[float] = 0.9
+    waits_of_a_step: ClassVar[int] = 1
+    waits_of_a_view: ClassVar[int] = 2
 
     def write_data(self, folder: Path) -> dict[str, Any]:
         """Write a few training and validation samples into an empty folder; return the options that read them."""
@@ -144,6 +149,9 @@ class TaskContract:
 
     def test_checkpoint_brings_the_head_back(self, fixture: TaskFixture) -> None:
         check_training.check_checkpoint(fixture)
+
+    def test_runs_on_a_pretended_gpu(self, fixture: TaskFixture) -> None:
+        check_gpu.check_gpu(fixture)
 
     def test_export_keeps_the_predictions(self, fixture: TaskFixture) -> None:
         check_training.check_export(fixture)

@@ -103,11 +103,11 @@ class Shade(Task[ShadeOptions]):
     def loss(self, output: Tensor, targets: Tensor) -> Losses:
         shades = interpolate(output.float(), size=targets.shape[-2:], mode="bilinear")[:, 0]
         valid = torch.isfinite(targets)
-        error = (shades - targets.nan_to_num())[valid].square().sum() / valid.sum().clamp(min=1)
+        error = ((shades - targets.nan_to_num()) * valid).square().sum() / valid.sum().clamp(min=1)
         return Losses(error, {"square": error.detach()})
 
     def decode(self, output: Tensor, view: View) -> list[Tensor]:
-        full = interpolate(output.float(), size=view.canvas or view.size, mode="bilinear")
+        full = interpolate(output.float(), size=view.canvas or view.size, mode="bilinear").cpu()
         return [shade[0, : view.size[0], : view.size[1]] for shade in full]
 
     def restore(self, prediction: Tensor, view: View, size: Size) -> Tensor:

@@ -216,16 +216,16 @@ class Keypoints(Task[KeypointsOptions]):
         height, width = logits.shape[-2:]
         probabilities = logits.flatten(2).softmax(-1)
         best = probabilities.argmax(-1)
-        rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-        rows, columns = rows.flatten().to(best.device), columns.flatten().to(best.device)
+        cells = torch.arange(height * width, device=best.device)
+        rows, columns = cells // width, cells % width
         near = (rows - rows[best][..., None]).abs().le(2) & (columns - columns[best][..., None]).abs().le(2)
         weights = probabilities * near
         weights = weights / weights.sum(-1, keepdim=True)
         frame = view.canvas or view.size
         x = ((weights * columns).sum(-1) + 0.5) * frame[1] / width
         y = ((weights * rows).sum(-1) + 0.5) * frame[0] / height
-        xy, scores = torch.stack([x, y], -1).cpu(), (probabilities * near).sum(-1).cpu()
-        return [Points(xy[index], scores[index]) for index in range(len(xy))]
+        found = torch.stack([x, y, (probabilities * near).sum(-1)], -1).cpu()  # one copy: each waits for the device
+        return [Points(of_image[:, :2], of_image[:, 2]) for of_image in found]
 
     def views(self, size: Size) -> list[View]:
         tta, (height, width) = self.config.tta, self.config.input_size
