@@ -60,7 +60,8 @@ def umbel_run_started(run: RunView) -> None:
 
 @hookspec
 def umbel_step_finished(run: RunView, step: int, losses: Mapping[str, Losses], lr: float) -> None:
-    """Observer: an optimizer step is done; `step` counts from 1. Reading a loss value may synchronise the device."""
+    """Observer: an optimizer step is done; `step` counts from 1. `losses` lie on the host; the first observer to read
+    one waits for the device, once for all values and all observers."""
 
 
 @hookspec

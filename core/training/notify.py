@@ -8,6 +8,7 @@ from typing import Any
 
 from umbel.contract.run_view import RunView
 from umbel.contract.types import Losses
+from umbel.training.fetched import FetchedLosses
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +28,8 @@ class Observers:
         self._tell(lambda: self.hook.umbel_run_started(run=run))
 
     def step_finished(self, run: RunView, step: int, losses: Mapping[str, Losses], lr: float) -> None:
-        self._tell(lambda: self.hook.umbel_step_finished(run=run, step=step, losses=losses, lr=lr))
+        fetched = FetchedLosses(losses)
+        self._tell(lambda: self.hook.umbel_step_finished(run=run, step=step, losses=fetched, lr=lr))
 
     def evaluated(self, run: RunView, step: int, scores: Mapping[str, float]) -> None:
         self._tell(lambda: self.hook.umbel_evaluated(run=run, step=step, scores=scores))
