@@ -62,8 +62,8 @@ def _check_prediction(
     for sample in samples:
         image, restored = image_tensor(sample.image, runtime.device), []
         for view in task.views(sample.size):
-            shown = show([image], view, runtime.model.pad_color)
             with gpu.recorded() as waits, _faults_of("forward(), decode() or restore()"):
+                shown = show([image], view, runtime.model.pad_color)
                 (decoded,) = task.decode(runtime.forward(shown, NAME), view)
                 restored.append(task.restore(decoded, view, sample.size))
             _check_waits("a view of a prediction", waits, "waits_of_a_view", most)

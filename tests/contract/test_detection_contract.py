@@ -18,8 +18,6 @@ from umbel.testing import TaskContract
 class TestDetection(TaskContract):
     task = Detection
     overfit_steps = 120
-    waits_of_a_step = 18  # matching looks at values, level by level
-    waits_of_a_view = 11  # non-maximum suppression does, class by class
 
     def write_data(self, folder: Path) -> dict[str, Any]:
         for split in ("train", "val"):

@@ -16,7 +16,7 @@ from umbel.cli import main
 from umbel.recipes.streets.dataset import Counts, render_dataset
 
 pytestmark = pytest.mark.slow
-ROOT = TESTS.parent
+ROOT = Path(__file__).resolve().parents[2]
 VALIDATION = {"road": 5, "vehicles": 6, "signs": 3, "range": 5, "scene": 3, "corners": 3}
 RECIPE = f"""
 defaults: {ROOT}/plugins/demo_six.yaml

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -37,7 +37,6 @@ from umbel.training.run import Run
 from umbel.training.runtime_state import runtime_state_dict
 from umbel.training.session import train
 
-COUNTED = ("road", "vehicles")  # whose losses do not wait
 BALANCERS = ("fixed", "gradient_norm", "loss_scale", "uncertainty")
 
 
@@ -75,9 +74,8 @@ class Steps:
         self.batches: dict[str, Batch] = next(iter(CompositeLoader(run.tasks, run.data.train, seed=0, start=0, stop=1)))
         run.runtime.model.train()
 
-    def __call__(self, tasks: Sequence[str] = (), **without_data: None) -> dict[str, Losses]:
-        chosen = {name: self.batches[name] for name in tasks or self.batches}
-        return self.engine.train_step({**chosen, **without_data}, dict.fromkeys(chosen, 1.0))
+    def __call__(self, **without_data: None) -> dict[str, Losses]:
+        return self.engine.train_step({**self.batches, **without_data}, dict.fromkeys(self.batches, 1.0))
 
 
 def not_there(gpu: PretendedGpu, run: Run) -> list[str]:
@@ -94,21 +92,21 @@ def test_a_step_waits_once_with_each_balancer(gpu: PretendedGpu, recipe: Path, b
     step = Steps(run)
     step()
     with gpu.recorded() as waits:
-        losses = step(COUNTED)
+        losses = step()
     assert [wait.where.split(":")[0] for wait in waits] == ["guard.py"], waits_text(waits)
     assert all(value.total.is_cuda for value in losses.values())
     assert not_there(gpu, run) == []
 
 
-def test_class_weights_accumulation_and_a_rank_without_data(gpu: PretendedGpu, recipe: Path) -> None:
+def test_class_weights_and_a_rank_without_data(gpu: PretendedGpu, recipe: Path) -> None:
     run = prepared(recipe, "run", "tasks.road.options.class_weights=[1,1,2]", "train.channels_last=false")
     step = Steps(run)
     with patch.object(run.runtime, "all_gather", lambda row: [row, [row[0], 1, 1, 1]]):  # another has them all
         step(road=None, signs=None)
         step()
         with gpu.recorded() as waits:
-            step(COUNTED, vehicles=None)
-    assert [wait for wait in waits if wait.where.split(":")[0] in ("participation.py", "engine.py")] == []
+            step(vehicles=None)
+    assert [wait.where.split(":")[0] for wait in waits] == ["guard.py"], waits_text(waits)
     assert not_there(gpu, run) == []
 
 
@@ -116,16 +114,16 @@ def test_class_weights_accumulation_and_a_rank_without_data(gpu: PretendedGpu, r
 def test_the_guard_turns_a_step_away(gpu: PretendedGpu, recipe: Path, policy: str) -> None:
     run = prepared(recipe, "run", "train.ema_decay=0.9")
     step = Steps(run, policy)
-    step(COUNTED)
+    step()
     before = {name: value.clone() for name, value in run.model.state_dict().items()}
     task = run.tasks["vehicles"]
     poisoned: Callable[..., Losses] = lambda *given: Losses(type(task).loss(task, *given).total * torch.nan)  # noqa: E731
     with patch.object(task, "loss", poisoned):
         if policy == "stop":
             with pytest.raises(TrainingError, match="the loss of task 'vehicles' is nan"):
-                step(COUNTED)
+                step()
         else:
-            step(COUNTED)
+            step()
     for name, value in run.model.state_dict().items():
         assert policy == "stop" or torch.equal(value, before[name]), name
     assert not_there(gpu, run) == []
