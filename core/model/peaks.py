@@ -1,4 +1,4 @@
-"""What GPUs can compute at most, from their makers' data sheets."""
+"""What GPUs can compute at most, as their maker advertises them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class DevicePeak:
         return (self.bf16 if precision == "bf16" else self.fp32) * TERA
 
 
-# NVIDIA's data sheets of each product; rates that are printed "with sparsity" are halved
+# dense rates, halved where NVIDIA prints them "with sparsity"; written from memory, to be held against the data sheets
 PEAKS = (
     DevicePeak("A10", 125, 31.2, r"A10"),
     DevicePeak("A30", 165, 10.3, r"A30"),
@@ -38,9 +38,7 @@ PEAKS = (
     DevicePeak("L4", 121, 30.3, r"L4"),
     DevicePeak("L40S", 362, 91.6, r"L40S"),
     DevicePeak("H100-PCIe", 756, 51, r"H100 PCIe"),
-    DevicePeak("H100-NVL", 835, 60, r"H100 NVL"),
     DevicePeak("H100", 989, 67, r"H100( 80GB HBM3)?"),  # SXM
-    DevicePeak("H200-NVL", 835, 60, r"H200 NVL"),
     DevicePeak("H200", 989, 67, r"H200"),  # SXM
 )
 

@@ -114,7 +114,7 @@ def init_process_group(ranks: Ranks, device: torch.device, timeout: float) -> No
 
 
 def _leave_groups() -> None:
-    """At a clean end: a group's threads that still run when the interpreter goes abort the process (code -6)."""
+    """At a clean end: a group's threads that outlive the interpreter can abort the process (code -6)."""
     if dist.is_initialized():
         dist.destroy_process_group()
 
