@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from umbel.runtime.deepspeed import DeepSpeedRuntime
 from umbel.runtime.optim import build_optimizer
-from umbel.runtime.ranks import init_process_group, ranks_from_env
+from umbel.runtime.ranks import exit_now, init_process_group, ranks_from_env
 from umbel.training.engine import Engine
 
 STAGES = (0, 1, 2, 3)
@@ -67,7 +67,7 @@ def work(quick: bool) -> None:
         claims = [Claim(f"ZeRO {stage} / DDP loop", ratio(times, f"ZeRO {stage}", "DDP loop")) for stage in STAGES]
         publish("zero", ("step, two processes", "median ms"), rows, claims)
     torch.distributed.barrier()
-    torch.distributed.destroy_process_group()
+    exit_now(0)
 
 
 def main() -> None:

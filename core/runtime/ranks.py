@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import sys
+import time
 from dataclasses import dataclass
 from datetime import timedelta
 from types import TracebackType
@@ -14,6 +15,8 @@ import torch.distributed as dist
 from torch import Tensor
 
 from umbel.contract.errors import ConfigError
+
+GRACE = 0.1  # seconds; `exit_now`, by which the command line ends, needs none
 
 
 @dataclass(frozen=True)
@@ -114,9 +117,11 @@ def init_process_group(ranks: Ranks, device: torch.device, timeout: float) -> No
 
 
 def _leave_groups() -> None:
-    """At a clean end: a group's threads that outlive the interpreter can abort the process (code -6)."""
+    """At a clean end: a gloo thread that drops the tensors of the last message while the interpreter shuts down aborts
+    the process (code -6). They get time to do so before; see https://github.com/pytorch/pytorch/issues/190489."""
     if dist.is_initialized():
         dist.destroy_process_group()
+        time.sleep(GRACE)
 
 
 def limit_waiting(timeout: float) -> None:

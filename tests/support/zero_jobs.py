@@ -164,4 +164,7 @@ def main(out: Path) -> None:
 
 
 if __name__ == "__main__":
+    from umbel.runtime.ranks import exit_now
+
     main(Path(sys.argv[1]))
+    exit_now(0)

@@ -243,5 +243,8 @@ def equality(out: Path, cases: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
+    from umbel.runtime.ranks import exit_now
+
     torch.set_num_threads(1)
     equality(Path(sys.argv[1]), sys.argv[2:])
+    exit_now(0)  # as the command line ends: see `_leave_groups` for what an interpreter that shuts down meets

@@ -22,7 +22,7 @@ from omegaconf import OmegaConf
 from toys import ToyPlugin
 from umbel.runtime.optim import build_optimizer
 from umbel.registry.plugins import Plugin, Plugins
-from umbel.runtime.ranks import init_process_group, ranks_from_env
+from umbel.runtime.ranks import exit_now, init_process_group, ranks_from_env
 from umbel.config.check import build_recipe
 from umbel.training.prepare import build
 from umbel.runtime.deepspeed import DeepSpeedRuntime
@@ -76,7 +76,7 @@ found = [measure(stage) for stage in (0, 1, 2, 3)]
 if ranks.is_main_process:
     print(json.dumps(found))
 torch.distributed.barrier()
-torch.distributed.destroy_process_group()
+exit_now(0)
 """
 
 
