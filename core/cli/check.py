@@ -62,8 +62,10 @@ def check(
     from umbel.cli.statistics import echo_statistics
     from umbel.io.text import text_table
     from umbel.workflows.check.preflight import preflight
+    from umbel.workflows.plan.predicted import naming_prediction
 
-    report = preflight(loaded)
+    with naming_prediction(recipe, overrides):
+        report = preflight(loaded)
     header = ("task", "train", "val", "batch", "images", "loss", "steps/epoch", "s/step", "peak MiB")
     rows = [
         (

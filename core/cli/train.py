@@ -62,6 +62,7 @@ def train(
     from umbel.runtime.ranks import ranks_from_env
     from umbel.training.api import train as train_recipe
     from umbel.training.signals import stop_signals
+    from umbel.workflows.plan.predicted import naming_prediction
 
     several = ranks_from_env().world_size > 1
     if quiet:
@@ -69,6 +70,7 @@ def train(
     with (
         run_directory(out, Path("runs"), Path(recipe).stem, several=several) as directory,
         stop_signals(launched=several),  # from here on: to prepare a run may take minutes
+        naming_prediction(recipe, overrides),
     ):
         scores = train_recipe(
             recipe, overrides, out=directory, resume=resume, exact=exact, quiet=quiet, json_lines=json_lines,

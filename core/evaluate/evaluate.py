@@ -20,6 +20,7 @@ from umbel.evaluate.inference import image_tensor, predict
 from umbel.evaluate.metric_states import apart, gather_states
 from umbel.evaluate.score import check_formula, overall_score
 from umbel.io.files import read_json
+from umbel.io.step_shortage import of_evaluation
 from umbel.registry.calls.fault import of_samples
 from umbel.registry.calls.guard import verify
 from umbel.registry.calls.owner import owner_of
@@ -52,9 +53,9 @@ def evaluate(
     check_formula(formula, tasks)
     scores: dict[str, float] = {}
     for name, task in tasks.items():
-        scores |= {
-            f"{name}/{key}": value for key, value in evaluate_task(runtime, task, datasets[name], collector).items()
-        }
+        with of_evaluation(name, task.config):
+            of_task = evaluate_task(runtime, task, datasets[name], collector)
+        scores |= {f"{name}/{key}": value for key, value in of_task.items()}
     mains = {name: task.main_metric for name, task in tasks.items()}
     scores["score"] = overall_score(formula, scores, mains)
     return scores

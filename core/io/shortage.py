@@ -10,7 +10,7 @@ import os
 import re
 import resource
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 from umbel.contract.errors import TrainingError, UmbelError
@@ -39,7 +39,9 @@ class ShortageError(TrainingError):
     """The system has refused memory, open files or processes."""
 
 
-def explain(error: BaseException, where: str = "", lower: str = "", died: str = "") -> ShortageError | None:
+def explain(
+    error: BaseException, where: str = "", lower: str = "", died: str = "", during: str = ""
+) -> ShortageError | None:
     """A ShortageError that says what ran out and what to lower, for an error that means so; else None.
 
     Args:
@@ -47,6 +49,7 @@ def explain(error: BaseException, where: str = "", lower: str = "", died: str = 
         where: task or recipe key, if it is known.
         lower: recipe keys to lower, such as "tasks.road.batch_size".
         died: how the loading processes ended, such as "SIGKILL", if that is known.
+        during: what memory was asked for, such as "the backward of 8 images of 64 x 96".
     """
     text = f"{type(error).__name__}: {error}"
     number = error.errno if isinstance(error, OSError) else None
@@ -72,7 +75,7 @@ def explain(error: BaseException, where: str = "", lower: str = "", died: str = 
     if _SHARED.search(text) and isinstance(error, (RuntimeError, OSError)):
         return _shared_memory(where, workers)
     if is_out_of_memory(error):
-        return _out_of_memory(error, where, lower)
+        return _out_of_memory(error, where, lower, during)
     if number == errno.ENOENT and "No usable temporary directory" in text:
         return ShortageError("no folder for temporary files can be written", where=where, hint="set TMPDIR to one")
     if number == errno.EAGAIN or (isinstance(error, (RuntimeError, OSError)) and _PROCESSES.search(text)):
@@ -86,11 +89,6 @@ def explain(error: BaseException, where: str = "", lower: str = "", died: str = 
     return None
 
 
-def of_step(task: str, batch_size: int) -> AbstractContextManager[None]:
-    """`explained` for forward and backward of a batch of a task."""
-    return explained(f"tasks.{task}", f"tasks.{task}.batch_size ({batch_size} now) or input_size")
-
-
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error of Python, NumPy, torch or OpenCV means that memory does not suffice."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
@@ -102,7 +100,9 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 @contextmanager
-def explained(where: str = "", lower: str = "", died: Callable[[], str] | None = None) -> Iterator[None]:
+def explained(
+    where: str = "", lower: str = "", died: Callable[[], str] | None = None, during: str = ""
+) -> Iterator[None]:
     """Within it an error that means a shortage becomes a ShortageError with the error as its cause; see `explain`."""
     try:
         yield
@@ -111,7 +111,7 @@ def explained(where: str = "", lower: str = "", died: Callable[[], str] | None =
     except Exception as error:
         # a batch of a process that died on its way shows as one of many errors of a connection
         lost = isinstance(error, (RuntimeError, OSError, EOFError)) and died is not None
-        found = explain(error, where, lower, died() if lost and died is not None else "")
+        found = explain(error, where, lower, died() if lost and died is not None else "", during)
         if found is None:
             raise
         raise found from error
@@ -141,7 +141,7 @@ def allow_open_files(workers: int) -> None:
         )
 
 
-def _out_of_memory(error: BaseException, where: str, lower: str) -> ShortageError:
+def _out_of_memory(error: BaseException, where: str, lower: str, during: str) -> ShortageError:
     said = " ".join(str(error).split())
     asked = re.search(r"tried to allocate ([\d.]+ ?\w+)", said, re.I)
     size = asked[1] if asked else ""
@@ -149,13 +149,19 @@ def _out_of_memory(error: BaseException, where: str, lower: str) -> ShortageErro
         size = size_text(float(size.split()[0]))
     elif size.isdigit():
         size = size_text(float(size))
-    device = "the GPU's" if type(error).__name__ == "OutOfMemoryError" else "main"
-    facts = "" if device != "main" else f"; {_memory()}"
-    return ShortageError(
-        f"{device} memory does not suffice{f': {size} more were asked for' if size else ''}{facts}",
-        where=where,
-        hint=f"lower {lower or 'tasks.*.batch_size or input_size'}; `umbel plan` says what a recipe needs",
-    )
+    gpu = type(error).__name__ == "OutOfMemoryError"
+    facts = _gpu_memory(said) if gpu else _memory()
+    advice = f"lower {lower or 'tasks.*.batch_size or input_size'}"
+    if gpu:
+        advice += "; PYTORCH_ALLOC_CONF=expandable_segments:True where much is reserved and not allocated"
+    whose = "the GPU's" if gpu else "main"
+    parts = [
+        f"{whose} memory does not suffice{f' for {during}' if during else ''}",
+        f": {size} more were asked for" if size else "",
+        f"; {facts}" if facts else "",
+    ]
+    hint = f"{advice}; `umbel plan` says what a recipe needs"
+    return ShortageError("".join(parts), where=where, hint=hint, kind="memory")
 
 
 def _shared_memory(where: str, workers: str) -> ShortageError:
@@ -166,8 +172,19 @@ def _shared_memory(where: str, workers: str) -> ShortageError:
     )
 
 
+def _gpu_memory(said: str) -> str:
+    """Of torch's own message: what the device has, what is free, and what lies idle in torch's hands."""
+    patterns = {
+        "it has {}": r"total capacity of ([\d.]+ \w+)",
+        "{} are free": r"of which ([\d.]+ \w+) is free",
+        "{} are reserved and not allocated": r"([\d.]+ \w+) is reserved by PyTorch but unallocated",
+    }
+    found = ((text, re.search(pattern, said)) for text, pattern in patterns.items())
+    return ", ".join(text.format(match[1]) for text, match in found if match)
+
+
 def _memory() -> str:
-    """Free main memory, and the limit of the control group where there is one."""
+    """Free main memory, and the limits of the control group and of the process where there are any."""
     said = []
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
@@ -185,6 +202,9 @@ def _memory() -> str:
             said.append(f"the system has killed {events['oom_kill']} processes for want of memory here")
     except (OSError, ValueError):
         pass
+    limit_here = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit_here != resource.RLIM_INFINITY:
+        said.append(f"this process may have {size_text(limit_here)} of addresses (`ulimit -v`)")
     return ", ".join(said) or "how much memory is free is not known"
 
 

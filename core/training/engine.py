@@ -12,7 +12,7 @@ from torch import Tensor
 from umbel.contract.randomness import keyed_seed
 from umbel.contract.task import Task
 from umbel.contract.types import Batch, Losses
-from umbel.io.shortage import of_step
+from umbel.io.step_shortage import of_step, of_update
 from umbel.registry.calls.fault import of_backward, of_samples
 from umbel.runtime.base import Runtime
 from umbel.schedule.window import weight_at
@@ -103,15 +103,16 @@ class Engine:
         self.guard.before(self.runtime.model)
         losses = {}
         for name in scales:
-            with of_step(name, self.tasks[name].config.batch_size):
-                losses[name] = work(name)
+            losses[name] = work(name)
         if not last:
             self.guard.keep(batches, losses)
             return losses
-        passed = self.guard.passes(self.runtime, batches, losses, work)
-        self.clock.charge("wait")
+        with of_update():
+            passed = self.guard.passes(self.runtime, batches, losses, work)
+            self.clock.charge("wait")
+            if passed:
+                self.runtime.step()
         if passed:
-            self.runtime.step()
             show_step(self.runtime, {name: value.total for name, value in losses.items()}, work.norms, scales)
         self.clock.charge("optimizer")
         return losses
@@ -140,12 +141,13 @@ class TaskPasses:
     def __call__(self, name: str) -> Losses:
         """The losses of a task, detached; nothing of its graph is left."""
         runtime, task, clock = self.engine.runtime, self.engine.tasks[name], self.engine.clock
-        losses = self._losses(name)
+        with of_step(name, task.config, "forward"):
+            losses = self._losses(name)
         clock.charge("forward", name)
-        if self._measure:
-            self.norms[name] = gradient_norm(losses.total, runtime.model.backbone)
         balancer = runtime.model.balancer
-        with runtime.whole(balancer):
+        with of_step(name, task.config, "backward"), runtime.whole(balancer):
+            if self._measure:
+                self.norms[name] = gradient_norm(losses.total, runtime.model.backbone)
             weighted = self.factors[name] * balancer.balanced(name, losses.total)
             with of_backward(task):
                 runtime.backward(weighted)

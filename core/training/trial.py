@@ -26,7 +26,7 @@ from umbel.evaluate.evaluate import compute_scores
 from umbel.evaluate.inference import image_tensor, predict
 from umbel.evaluate.metric_states import apart
 from umbel.evaluate.score import check_formula
-from umbel.io.shortage import of_step
+from umbel.io.step_shortage import of_evaluation, of_step
 from umbel.model.model import MultiTaskModel
 from umbel.registry.calls.fallback import as_method
 from umbel.registry.calls.fault import of_backward, of_samples, returned
@@ -101,8 +101,7 @@ def try_model(model: MultiTaskModel, trial: Trial) -> None:
             task = trial.tasks[name]
             batch = first_batch(task, dataset, recipe.train.seed, substitute=name in trial.substituted)
             strict = recipe.train.non_finite == "stop" and name in trial.plan.at(0)
-            with of_step(name, task.config.batch_size):
-                losses[name] = try_batch(runtime, task, batch, norms=norms, strict=strict)
+            losses[name] = try_batch(runtime, task, batch, norms=norms, strict=strict)
         if isinstance(model.balancer, Observes):
             model.balancer.observe(losses, norms)
         found = {name: try_image(runtime, task, trial.val_data[name]) for name, task in trial.tasks.items()}
@@ -131,11 +130,10 @@ def try_batch(
         The loss, 0-dimensional, detached.
 
     Raises:
-        TrainingError: it is not finite.
+        TrainingError: it is not finite, or memory does not suffice.
     """
-    balancer = runtime.model.balancer
-    placed = runtime.to_device(batch)
-    with of_samples(batch.ids):
+    with of_step(task.name, task.config, "forward"), of_samples(batch.ids):
+        placed = runtime.to_device(batch)
         total = task.loss(runtime.forward(placed.images, task.name), placed.targets).total
         if strict and not torch.isfinite(total):
             raise TrainingError(
@@ -143,14 +141,16 @@ def try_batch(
                 where=f"samples {', '.join(batch.ids[:4])}",
                 hint="check these samples' labels",
             )
-    if balancer.gradient_every and norms is not None:
-        norms[task.name] = gradient_norm(total, runtime.model.backbone)
-    weighted = balancer.balanced(task.name, total)
-    if torch.isfinite(total) and strict and not torch.isfinite(weighted).all():
-        what = f"{float(weighted.detach())} for the loss {float(total.detach())}"
-        raise returned(owner_of(balancer), "balanced", what, "a finite loss", f"task '{task.name}'")
-    with of_backward(task):
-        runtime.backward(weighted)
+    balancer = runtime.model.balancer
+    with of_step(task.name, task.config, "backward"):
+        if balancer.gradient_every and norms is not None:
+            norms[task.name] = gradient_norm(total, runtime.model.backbone)
+        weighted = balancer.balanced(task.name, total)
+        if torch.isfinite(total) and strict and not torch.isfinite(weighted).all():
+            what = f"{float(weighted.detach())} for the loss {float(total.detach())}"
+            raise returned(owner_of(balancer), "balanced", what, "a finite loss", f"task '{task.name}'")
+        with of_backward(task):
+            runtime.backward(weighted)
     runtime.model.zero_grad(set_to_none=True)
     return total.detach()
 
@@ -163,7 +163,7 @@ def try_image(runtime: Inference, task: Task[Any], dataset: Dataset[Sample]) -> 
     """
     stored = read_sample(task, dataset, 0)
     sample = replace(stored, image=stored.image.copy())  # what is drawn into must not be the data set's own
-    with runtime.eval_mode(), of_samples([sample.id]):
+    with of_evaluation(task.name, task.config), runtime.eval_mode(), of_samples([sample.id]):
         image = image_tensor(sample.image, runtime.device)
         (prediction,) = predict(runtime, task, [image])
         metric = task.metric()

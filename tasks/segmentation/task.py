@@ -96,7 +96,7 @@ class Segmentation(Task[SegmentationOptions]):
                 where=f"tasks.{self.name}.options.class_weights",
                 hint=f"the classes are {', '.join(self.class_names)}",
             )
-        return DeviceConstant(torch.tensor(weights, dtype=torch.float32))
+        return DeviceConstant(torch.tensor(weights, dtype=torch.float32, device="cpu"))
 
     @cached_property
     def augmenter(self) -> Augmenter:
