@@ -43,6 +43,10 @@ class Background:
         """Waits until it is done."""
         return self._outcome.result()
 
+    def is_done(self) -> bool:
+        """Whether it has come to its end, good or bad."""
+        return self._outcome.done()
+
     def abandon(self) -> None:
         """Waits while torch computes in the thread, no longer than seconds: the interpreter may end after that."""
         self._checked.wait(_PATIENCE)

@@ -31,3 +31,12 @@ def pointed_at(root: Path, name: str) -> Path:
     target = (root / name).read_text(errors="replace").strip()
     kept = [path for path in checkpoint_folders(root) if path.name.partition(".")[0] == target]
     return kept[0] if kept else root / target
+
+
+def last_checkpoint_text(root: Path) -> str:
+    """Where a run that ends without a save goes on, for people."""
+    folders = checkpoint_folders(root)
+    if not folders:
+        return "no checkpoint was saved"
+    step = int(folders[0].name.removeprefix("step-").partition(".")[0])
+    return f"the checkpoint of step {step} is good: the same command with --resume goes on from it"

@@ -1,7 +1,7 @@
 """The command line: one light module a command; heavy imports happen when the command runs.
 
-Exit codes: 0 ok, 1 findings or failed training, 2 usage or recipe, 3 unreadable input, 70 a defect,
-75 stopped by a signal after a checkpoint: resume it, 130 interrupted.
+Exit codes: 0 ok, 1 findings or failed training, 2 usage or recipe, 3 unreadable input, 69 another rank was lost,
+70 a defect, 75 stopped by a signal after a checkpoint: resume it, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 import click
 
 from umbel.cli.commands import COMMANDS, Commands, LazyCommand
-from umbel.contract.errors import DataError, ElsewhereError, UmbelError
+from umbel.contract.errors import LOST_RANK_CODE, DataError, ElsewhereError, InterruptedRunError, UmbelError
 from umbel.io.output import installed, stdout_lost
 from umbel.io.shortage import explain
 from umbel.io.text import printable
@@ -56,9 +56,9 @@ def _main(given: list[str]) -> None:
             [argument for argument in given if argument != "--debug"], prog_name="umbel", standalone_mode=False
         )
         if several_processes():  # a group that is torn down at interpreter exit may abort the process
-            from umbel.runtime.ranks import exit_now
+            from umbel.runtime.rank_watch import leave_and_exit
 
-            exit_now(code if isinstance(code, int) else 0)
+            leave_and_exit(code if isinstance(code, int) else 0)
         if not code and (lost := stdout_lost()) is not None:
             raise DataError(f"cannot be written: {getattr(lost, 'strerror', None) or lost}", where="stdout")
         if isinstance(code, int):  # what a command's Exit asks for
@@ -76,13 +76,14 @@ def _main(given: list[str]) -> None:
             raise
         message, code = _explain(error)
         rank = f"rank {os.environ.get('RANK', '0')}: " if several_processes() else ""
-        if not isinstance(error, ElsewhereError):
+        if message and not isinstance(error, ElsewhereError):
             line = f"umbel: {rank}{getattr(error, 'label', 'error')}: {' '.join(message.split())}"
             click.echo(printable(line), err=True)
         if rank:
-            from umbel.runtime.ranks import exit_now
+            from umbel.runtime.rank_watch import leave_and_exit
 
-            exit_now(code)
+            agreed = isinstance(error, (ElsewhereError, InterruptedRunError))  # all ranks end so
+            leave_and_exit(code, "" if agreed else message)
         sys.exit(code)
 
 
@@ -109,6 +110,16 @@ def several_processes() -> bool:
     return os.environ.get("WORLD_SIZE", "1") not in ("", "1")
 
 
+def _of_the_lost_rank(error: BaseException) -> str:
+    """What is known of the rank that made a connection fail; "" where another rank says it."""
+    from umbel.runtime.rank_watch import active_watch
+
+    watch = active_watch()
+    if watch is None or watch.first_cause() is None:
+        return f"ended because another rank has ended or does not answer ({str(error).splitlines()[0]})"
+    return watch.line() if watch.speaks() else ""
+
+
 def _explain(error: BaseException) -> tuple[str, int]:
     """The line and the exit code of an error."""
     if isinstance(error, UmbelError):
@@ -123,7 +134,7 @@ def _explain(error: BaseException) -> tuple[str, int]:
         from umbel.contract.errors import is_peer_failure
 
         if is_peer_failure(error):
-            return f"ended because another rank has ended or does not answer ({str(error).splitlines()[0]})", 1
+            return _of_the_lost_rank(error), LOST_RANK_CODE
     lines = str(error).strip().splitlines() or [""]
     text = lines[-1] if "Traceback" in str(error) else " ".join(lines)  # a loader worker's comes with its traceback
     return f"{type(error).__name__}: {text} (a defect in umbel or a plugin; add --debug for the traceback)", 70

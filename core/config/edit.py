@@ -103,7 +103,7 @@ def _recipe_of(tree: Any, model: MultiTaskModel, tasks: Mapping[str, Task[Any]])
 # what may change between two parts of a run without changing what it computes
 _FREE = re.compile(
     r"score|tasks\.\w+\.(workers|tta|tta_variants)"
-    r"|train\.(device|log_every|eval_every|save_every|non_finite|non_finite_limit|bad_samples|timeout"
+    r"|train\.(device|log_every|eval_every|save_every|non_finite|non_finite_limit|bad_samples|timeout|collective_timeout"
     r"|keep_checkpoints|keep_every|save_async|save_failures)"
     r"|deepspeed\.(aio|comms_logger|csv_monitor|dump_state|flops_profiler|memory_breakdown|monitor_config"
     r"|steps_per_print|tensorboard|wall_clock_breakdown|wandb|zero_allow_untested_optimizer"

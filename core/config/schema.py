@@ -80,7 +80,10 @@ class TrainConfig:
         "training samples of a task that may be bad and are replaced by others: a number, or below 1 a fraction; "
         "0 stops at the first",
     )
-    timeout: float = option(1800.0, "seconds a process waits for the others before the job ends")
+    timeout: float = option(
+        1800.0, "seconds a process waits for the others, while they prepare, evaluate or save, before the job ends"
+    )
+    collective_timeout: float = option(300.0, "the same within training steps, where no process has reason to be late")
     non_finite: str = option("stop", "on a loss or gradient that is NaN or infinite: stop the run, or skip the step")
     non_finite_limit: int = option(10, "skipped steps in a row that stop the run all the same")
     schedule: ScheduleConfig = field(
@@ -99,6 +102,7 @@ class TrainConfig:
             check_range("steps", self.steps, 1, 10**8 - 1)
         check_range("accumulate", self.accumulate, 1, 65536)
         check_range("timeout", self.timeout, 1.0, 1e6)
+        check_range("collective_timeout", self.collective_timeout, 1.0, 1e6)
         check_range("eval_every", self.eval_every, 0, 10**9)
         check_range("save_every", self.save_every, 0, 10**9)
         check_range("keep_checkpoints", self.keep_checkpoints, 2, 10**9)

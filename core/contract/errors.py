@@ -88,6 +88,8 @@ def of_task(name: str) -> Iterator[None]:
         raise
 
 
+LOST_RANK_CODE = 69  # exit code of a rank that ends because another one has
+
 _ECHOES = (
     *("gloo", "nccl", "connection closed by peer", "connection reset", "process group"),
     *("store->get", "tcpstore", "timed out waiting"),

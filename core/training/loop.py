@@ -12,6 +12,7 @@ from umbel.contract.errors import InterruptedRunError, StopRequestedError
 from umbel.contract.hooks import FIXED
 from umbel.contract.types import Batch, Losses
 from umbel.data.loader import CompositeLoader
+from umbel.runtime.ranks import limit_waiting
 from umbel.schedule.epochs import passes_text
 from umbel.training.balancing import factors_text
 from umbel.training.engine import Engine
@@ -54,6 +55,7 @@ class Loop:
         self.run = run
         self.request = request
         self.scores: dict[str, float] = {}
+        self._patience = run.recipe.train.timeout  # the ranks have met with it
 
     def run_to_end(self, *, resumed: bool) -> dict[str, float]:
         """Train, save and evaluate.
@@ -129,7 +131,9 @@ class Loop:
     def _after_step(self, step: int, losses: dict[str, Losses], lr: float) -> bool:
         self.run.observers.step_finished(self.run, step, losses, lr)
         due = Due(save=self.run.saver.is_due(step), evaluate=evaluation_is_due(self.run, step))
-        return self._at_boundary(step, due)
+        ended = self._at_boundary(step, due)
+        self._wait_for_others(self.run.recipe.train.collective_timeout)
+        return ended
 
     def _at_boundary(self, step: int, due: Due) -> bool:
         """Between two steps: save, evaluate, stop if a signal asks for it; whether the scores end the run.
@@ -138,6 +142,8 @@ class Loop:
         """
         run, last = self.run, step == self.run.total_steps
         signal, scored = self._signal(), False
+        if due.save or due.evaluate or signal:
+            self._wait_for_others(run.recipe.train.timeout)
         run.parts.minutes.lap()
         if not due.saved and (due.evaluate or due.save or signal):
             run.saver.wait(tolerant=bool(signal) or last)
@@ -155,6 +161,13 @@ class Loop:
         if signal and not (scored and (ended or last)):
             self._stop(signal, step)
         return ended
+
+    def _wait_for_others(self, seconds: float) -> None:
+        """How long from now on, where there are others: from the first step to the last they are never late, but while
+        one prepares, saves or evaluates more than the others."""
+        if self.run.runtime.world_size > 1 and seconds != self._patience:
+            limit_waiting(seconds)
+            self._patience = seconds
 
     def _settled(self, step: int, due: Due, signal: str, *, scored: bool) -> str:
         """The signal that ends the run here, "" for none, once what it leaves is on disk."""

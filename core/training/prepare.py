@@ -21,6 +21,7 @@ from umbel.runtime.base import Runtime
 from umbel.runtime.build import InitWeights, build, build_runtime
 from umbel.runtime.device import choose_device
 from umbel.runtime.malloc import keep_freed_memory
+from umbel.runtime.rank_watch import SILENCE, watch_ranks
 from umbel.runtime.ranks import Ranks, init_process_group, ranks_from_env
 from umbel.schedule.build import check_plan, make_plan
 from umbel.schedule.early_stop import EarlyStop
@@ -85,6 +86,7 @@ def _join_processes(recipe: Recipe) -> Ranks:
     ranks = ranks_from_env()
     if is_distributed(recipe, ranks.world_size):
         init_process_group(ranks, choose_device(recipe.train.device, ranks), recipe.train.timeout)
+        watch_ranks(ranks, min(SILENCE, recipe.train.collective_timeout))
     return ranks
 
 

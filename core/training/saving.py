@@ -58,6 +58,11 @@ class Saver:
         """Whether the recipe wants a checkpoint after `step` steps."""
         return bool(self.config.save_every and step % self.config.save_every == 0)
 
+    def is_writing(self) -> bool:
+        """Whether a thread is writing a checkpoint; may be asked from any other."""
+        pending = self.pending
+        return isinstance(pending, Background) and not pending.is_done()
+
     def save(self, step: int, *, needed: bool) -> None:
         """Write a checkpoint, after learning what became of the one before.
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 
 from omegaconf import DictConfig, OmegaConf
 
+from umbel.checkpoint.layout import last_checkpoint_text
 from umbel.checkpoint.read import find_checkpoint
 from umbel.config.inferred import write_inferred_options
 from umbel.data.presence import warn_of_absent_classes
@@ -15,6 +17,7 @@ from umbel.io.files import write_json
 from umbel.io.output import depend_on_run
 from umbel.io.run_folder import BAD_SAMPLES_FILE, PLUGINS_FILE, RECIPE_FILE, SCORES_FILE, run_folder, written_at_once
 from umbel.registry.provenance import plugin_records
+from umbel.runtime.rank_watch import active_watch
 from umbel.training.loop import Loop
 from umbel.training.resume import resume as resume_run
 from umbel.training.run import Run
@@ -46,6 +49,8 @@ def train(run: Run, *, resume: bool = False, exact: bool = False, accept_changes
         if resume:
             checkpoint = find_checkpoint(run.checkpoints, exact=exact)
             resume_run(run, checkpoint, tree, accept=accept_changes)
+        if (watch := active_watch()) is not None:
+            watch.last_words, watch.is_saving = partial(last_checkpoint_text, run.checkpoints), run.saver.is_writing
         if run.is_main_process:
             _write_at_once(run, tree)
             if not resume:

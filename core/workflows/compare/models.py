@@ -35,7 +35,7 @@ JOINT = "joint"
 # what changes no score: fewer keys than a run may change on its way
 _FREE = re.compile(
     r"deepspeed|tasks\.\w+\.workers"
-    r"|train\.(device|log_every|save_every|timeout|keep_checkpoints|keep_every|save_async|save_failures)"
+    r"|train\.(device|log_every|save_every|timeout|collective_timeout|keep_checkpoints|keep_every|save_async|save_failures)"
 )
 
 

@@ -37,6 +37,7 @@ def naming_prediction(recipe: str, overrides: Sequence[str]) -> Iterator[None]:
                 plugins = Plugins.discover()
                 if text := predicted_text(load_recipe(recipe, overrides, plugins).typed, plugins, error.where):
                     error.message += f"; `umbel plan` predicts {text}"
+                    error.hint = error.hint.partition("; `umbel plan`")[0]
         raise
 
 
