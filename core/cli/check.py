@@ -76,7 +76,8 @@ def check(
         for row in report.tasks
     ]  # fmt: skip
     click.echo(text_table(header, rows))
-    click.echo("s/step: forward and backward of that task alone, the second time")
+    peak = "of the whole process up to then" if report.device == "cpu" else "of the same, with the weights"
+    click.echo(f"s/step: forward and backward of that task alone, the second time; peak MiB: {peak}")
     click.echo(f"{report.parameters:,} parameters ({report.backbone_parameters:,} in the backbone), {report.precision}")
     click.echo(f"{report.total_steps} steps of {report.images_per_step} images")
     echo_statistics(typed, found)

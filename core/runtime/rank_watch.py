@@ -105,8 +105,9 @@ class RankWatch:
         return self._lost
 
     def speaks(self) -> bool:
-        """Whether this is the rank that tells people of one that is lost: rank 0, or if it is rank 0 itself, rank 1."""
-        return self.ranks.rank == (1 if self._lost is not None and self._lost.rank == 0 else 0)
+        """Whether this is a rank that tells people of one that is lost: rank 0, or rank 1 where that may be lost."""
+        lost = self._lost
+        return self.ranks.is_main_process or (self.ranks.rank == 1 and lost is not None and lost.rank <= 0)
 
     def leave(self, code: int, cause: str = "") -> None:
         """Say that this rank ends, and stop watching; waits for seconds at most.
@@ -119,7 +120,8 @@ class RankWatch:
             return
         self._parting = code, cause
         self._leaving.set()
-        self._left.wait(_LINGER + _GRACE)
+        lingers = self.ranks.is_main_process and not code
+        self._left.wait(_GRACE + (_LINGER if lingers else 0))  # the store may not answer
 
     def line(self) -> str:
         """What is said of the rank that was lost."""

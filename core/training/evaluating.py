@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch.utils.data import Dataset
 
 from umbel.contract.types import Sample
@@ -39,6 +40,8 @@ def evaluate_run(run: Run, step: int, request: StopRequest) -> dict[str, float]:
         data = {name: Interruptible(dataset, request) for name, dataset in data.items()}
     scores = evaluate(run.runtime, run.tasks, data, run.recipe.score, run.collector)
     run.observers.evaluated(run, step, scores)
+    if run.device.type == "cuda":  # the peak that progress lines show is that of training
+        torch.cuda.reset_peak_memory_stats(run.device)
     return scores
 
 

@@ -8,7 +8,8 @@ GIB = 2**30
 
 
 def memory_text(device: torch.device) -> str:
-    """Peak memory of the accelerator, else what this process holds; "" where the system does not say."""
+    """Peak memory of the accelerator since training last began or went on after an evaluation, else what this process
+    holds now; "" where the system does not say."""
     if device.type == "cuda":
         return f"{torch.cuda.max_memory_allocated(device) / GIB:.1f} GiB on {device.type}"
     try:

@@ -25,7 +25,8 @@ from umbel.training.trial import try_batch, try_image
 
 @dataclass(frozen=True)
 class TaskReport:
-    """One task's trial: counts, the loss of its first batch, and what the batch cost the second time."""
+    """One task's trial: counts, the loss of its first batch, and what the batch cost the second time: its own peak of
+    memory on a GPU, that of the whole process so far on a CPU."""
 
     task: str
     train_samples: int
@@ -46,6 +47,7 @@ class Preflight:
     parameters: int
     backbone_parameters: int
     precision: str
+    device: str
     total_steps: int
     images_per_step: int
 
@@ -68,6 +70,7 @@ def preflight(loaded: LoadedRecipe) -> Preflight:
         parameters=sum(p.numel() for p in model.parameters()),
         backbone_parameters=sum(p.numel() for p in model.backbone.parameters()),
         precision=run.runtime.precision,
+        device=run.runtime.device.type,
         total_steps=run.total_steps,
         images_per_step=sum(task.config.batch_size for task in (run.tasks[name] for name in run.data.train)),
     )
@@ -77,7 +80,7 @@ def _try_task(run: Run, name: str, substitute: bool) -> TaskReport:
     task, runtime, dataset = run.tasks[name], run.runtime, run.data.train[name]
     batch = first_batch(task, dataset, run.recipe.train.seed, substitute=substitute)
     loss = try_batch(runtime, task, batch, norms={})
-    seconds = _timed(runtime, task, batch)
+    seconds, peak = _measured(runtime, task, batch)
     samples = dataset_length(dataset)
     return TaskReport(
         task=name,
@@ -88,20 +91,22 @@ def _try_task(run: Run, name: str, substitute: bool) -> TaskReport:
         loss=float(loss),
         steps_per_epoch=samples / task.config.batch_size,
         seconds=seconds,
-        peak_mib=_peak_mib(runtime.device),
+        peak_mib=peak,
     )
 
 
-def _timed(runtime: Runtime, task: Task[Any], batch: Batch) -> float:
-    """Seconds of a forward and backward pass that is not the first, which also allocates and chooses kernels."""
+def _measured(runtime: Runtime, task: Task[Any], batch: Batch) -> tuple[float, float]:
+    """Seconds and peak MiB of a forward and backward pass that is not the first, which also allocates and chooses
+    kernels. On a CPU the peak is that of the whole process up to now."""
+    device = runtime.device
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)  # what is still under way belongs to the pass before
+        torch.cuda.reset_peak_memory_stats(device)
     started = time.perf_counter()
     try_batch(runtime, task, batch)
-    if runtime.device.type == "cuda":
-        torch.cuda.synchronize(runtime.device)
-    return time.perf_counter() - started
-
-
-def _peak_mib(device: torch.device) -> float:
     if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        torch.cuda.synchronize(device)
+    seconds = time.perf_counter() - started
+    if device.type == "cuda":
+        return seconds, torch.cuda.max_memory_allocated(device) / 2**20
+    return seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -90,7 +90,7 @@ def test_fault_in_the_last_evaluation_costs_the_evaluation(
     assert time.time() - float((folder / "fault").read_text()) < LIMIT / 2
     assert all(result.returncode != 0 for result in results)
     causes = [line for result in results for line in result.stderr.splitlines() if "error:" in line]
-    told = "rank 1: error: images/0005.png: cannot be decoded" if fault == "raise" else "rank 0: error: ended because"
+    told = "rank 1: error: images/0005.png: cannot be decoded" if fault == "raise" else "rank 0: error: rank 1 of 2"
     assert any(line.startswith(f"umbel: {told}") for line in causes), causes
     saved = find_checkpoint(folder / "out" / "checkpoints")
     assert (saved.step, saved.state["evaluated"], saved.state["best"]) == (4, False, {})
