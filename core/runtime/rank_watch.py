@@ -130,6 +130,7 @@ class RankWatch:
 
     def _talk(self) -> None:
         """Signs of life and death, through the store; an error of it is a lost store."""
+        board: _Board | None = None
         try:
             board = _Board(self._connect(), self._attempt, self.ranks)
             while not self._leaving.wait(_POLL):
@@ -141,12 +142,18 @@ class RankWatch:
             if self.ranks.is_main_process:
                 board.linger(_HEARD if self._parting[0] else _LINGER)
         except Exception as error:  # of a store that is gone
-            if not self._leaving.is_set() and not board.may_go:
-                time.sleep(_GRACE)
-                said = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-                self._learn(Lost(-1, "", f"it does not answer any more ({said})"))
+            if not (board is not None and board.may_go):
+                self._learn(self._of_the_store(board, error))
         finally:
             self._left.set()
+
+    def _of_the_store(self, board: _Board | None, error: Exception) -> Lost:
+        """Whose end took the store along."""
+        time.sleep(_POLL)  # a process that is killed closes its connections before it has ended
+        if board is not None and board.keeper is not None and board.keeper.has_ended():
+            return Lost(0, socket.gethostname(), _KILLED)
+        said = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        return Lost(-1, "", f"it does not answer any more ({said})")
 
     def _learn(self, lost: Lost) -> None:
         if self._lost is None:
@@ -184,10 +191,12 @@ class _Board:
 
     Attributes:
         may_go: rank 0 has said that it leaves, and may take the store along.
+        keeper: the process of rank 0, if it is on this machine.
     """
 
     def __init__(self, store: Store, attempt: str, ranks: Ranks) -> None:
         self.may_go = False
+        self.keeper: Process | None = None
         self._store: Store = PrefixStore(f"umbel/watch/{attempt}", store)
         self._ranks = ranks
         self._host = socket.gethostname()
@@ -227,8 +236,9 @@ class _Board:
 
     def _neighbours(self) -> list[Process]:
         listed = self._store.get(self._machine).decode().split()
-        own = self._ranks.rank
-        return [p for p in map(Process.parse, listed) if p.rank != own and p.rank not in self._gone]
+        here = [process for process in map(Process.parse, listed) if process.rank != self._ranks.rank]
+        self.keeper = next((process for process in here if process.rank == 0), None)
+        return [process for process in here if process.rank not in self._gone]
 
     def _listen(self, silence: float) -> Lost | None:
         """For the next rank; only time in which this one could listen counts."""

@@ -11,11 +11,13 @@ import pytest
 import torch
 from torch import Tensor
 from toys import BrightTask
+from trio_data import write_trio
 
 from umbel.config.load import load_recipe
 from umbel.contract.errors import ConfigError, TrainingError
 from umbel.contract.types import Losses
 from umbel.registry.plugins import Plugins
+from umbel.testing.gpu import pretended_gpu
 from umbel.workflows.check.preflight import preflight
 
 NewPlugins = Callable[[], Plugins]
@@ -80,3 +82,20 @@ def test_first_call_is_not_what_a_step_takes(
     report = preflight(load_recipe(str(recipe_file), (), plugins))
     assert called == ["first", "second"]
     assert all(task.seconds < 0.9 for task in report.tasks)
+
+
+def test_each_task_has_its_own_time_and_peak_on_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The peak is forgotten before the pass that is measured, and the device has done all before the clock is read."""
+    loaded = load_recipe(str(write_trio(tmp_path)), ("train.precision=fp32",), Plugins.discover())
+    told: list[str] = []
+    with pretended_gpu() as gpu:
+        for name in ("reset_peak_memory_stats", "synchronize", "max_memory_allocated"):
+            monkeypatch.setattr(torch.cuda, name, lambda *given, name=name: told.append(name) or 2**20 * len(told))
+        clock = time.perf_counter
+        monkeypatch.setattr(time, "perf_counter", lambda: told.append("clock") or clock())
+        report = preflight(loaded)
+        assert gpu.waits
+    measured = ["synchronize", "reset_peak_memory_stats", "clock", "synchronize", "clock", "max_memory_allocated"]
+    assert [name for name in told if name in measured] == measured * 3
+    assert report.device == "cuda"
+    assert len({task.peak_mib for task in report.tasks}) == 3
