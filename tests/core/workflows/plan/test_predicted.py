@@ -22,7 +22,8 @@ from umbel.workflows.plan.predicted import naming_prediction, predicted_text
 
 def test_what_is_predicted_is_what_the_plan_says(tmp_path: Path) -> None:
     plugins = Plugins.discover()
-    typed = load_recipe(str(write_trio(tmp_path)), ("tasks.signs.batch_size=16",), plugins).typed
+    settings = ("tasks.signs.batch_size=16", "tasks.road.options.class_weights=[1,1,2]")  # a constant that has values
+    typed = load_recipe(str(write_trio(tmp_path)), settings, plugins).typed
     plan = make_plan(typed, plugins, Cluster(1, 1, 2**36, 0.1))
     peak = next(task.peak(16) for task in plan.activations if task.task == "signs")
     states = plan.stages[0].states.total
