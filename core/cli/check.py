@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,9 +63,9 @@ def check(
     from umbel.cli.statistics import echo_statistics
     from umbel.io.text import text_table
     from umbel.workflows.check.preflight import preflight
-    from umbel.workflows.plan.predicted import naming_prediction
+    from umbel.workflows.plan.predicted import naming_prediction, predicted_for
 
-    with naming_prediction(recipe, overrides):
+    with naming_prediction(partial(predicted_for, recipe, overrides)):
         report = preflight(loaded)
     header = ("task", "train", "val", "batch", "images", "loss", "steps/epoch", "s/step", "peak MiB")
     rows = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -62,7 +63,7 @@ def train(
     from umbel.runtime.ranks import ranks_from_env
     from umbel.training.api import train as train_recipe
     from umbel.training.signals import stop_signals
-    from umbel.workflows.plan.predicted import naming_prediction
+    from umbel.workflows.plan.predicted import naming_prediction, predicted_for
 
     several = ranks_from_env().world_size > 1
     if quiet:
@@ -70,7 +71,7 @@ def train(
     with (
         run_directory(out, Path("runs"), Path(recipe).stem, several=several) as directory,
         stop_signals(launched=several),  # from here on: to prepare a run may take minutes
-        naming_prediction(recipe, overrides),
+        naming_prediction(partial(predicted_for, recipe, overrides)),
     ):
         scores = train_recipe(
             recipe, overrides, out=directory, resume=resume, exact=exact, quiet=quiet, json_lines=json_lines,

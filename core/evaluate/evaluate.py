@@ -53,7 +53,7 @@ def evaluate(
     check_formula(formula, tasks)
     scores: dict[str, float] = {}
     for name, task in tasks.items():
-        with of_evaluation(name, task.config):
+        with of_evaluation(name, task.config.batch_size):
             of_task = evaluate_task(runtime, task, datasets[name], collector)
         scores |= {f"{name}/{key}": value for key, value in of_task.items()}
     mains = {name: task.main_metric for name, task in tasks.items()}

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 
-from umbel.contract.task_config import TaskConfig
 from umbel.io.shortage import explained
 
 _RECOMPUTE = "or set backbone.options.grad_checkpointing=true"
 
 
-def of_step(task: str, config: TaskConfig, part: str = "step") -> AbstractContextManager[None]:
+def of_step(task: str, batch_size: int, input_size: tuple[int, int], part: str) -> AbstractContextManager[None]:
     """`explained` for what is computed of a training batch.
 
     Args:
         task: its name.
-        config: its batch and input size.
-        part: "forward", "backward", or "step" for both.
+        batch_size: images of the batch.
+        input_size: their height and width.
+        part: "forward" or "backward".
     """
-    height, width = config.input_size
+    height, width = input_size
     return explained(
         f"tasks.{task}",
-        f"tasks.{task}.batch_size ({config.batch_size} now) and raise train.accumulate as much, lower input_size, "
+        f"tasks.{task}.batch_size ({batch_size} now) and raise train.accumulate as much, lower input_size, "
         f"{_RECOMPUTE}",
-        during=f"the {part} of {_images(config.batch_size)} of {height} x {width} pixels",
+        during=f"the {part} of {_images(batch_size)} of {height} x {width} pixels",
     )
 
 
@@ -37,12 +37,12 @@ def of_update() -> AbstractContextManager[None]:
     )
 
 
-def of_evaluation(task: str, config: TaskConfig) -> AbstractContextManager[None]:
+def of_evaluation(task: str, batch_size: int) -> AbstractContextManager[None]:
     """`explained` for validation images, which are seen in the task's own test size."""
     return explained(
         f"tasks.{task}",
-        f"tasks.{task}.batch_size ({config.batch_size} now), the task's test size or its test-time augmentation",
-        during=f"the evaluation of up to {_images(config.batch_size)} at once",
+        f"tasks.{task}.batch_size ({batch_size} now), the task's test size or its test-time augmentation",
+        during=f"the evaluation of up to {_images(batch_size)} at once",
     )
 
 

@@ -9,28 +9,22 @@ before it, for whom it is silent.
 from __future__ import annotations
 
 import atexit
-import json
 import os
 import socket
 import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from datetime import timedelta
 from types import TracebackType
 
-from torch._C._distributed_c10d import PrefixStore, Store, TCPStore
+from torch._C._distributed_c10d import Store, TCPStore
 
 from umbel.contract.errors import LOST_RANK_CODE
-from umbel.runtime.liveness import Process, machine_key
+from umbel.runtime.rank_board import KILLED, LAPSE, POLL, Board, Lost
 from umbel.runtime.ranks import Ranks, exit_now
 
 SILENCE = 120.0  # seconds without a sign after which a rank counts as lost: its machine, its network, or it is frozen
-
-_POLL = 0.5  # seconds between two looks
-
-_LAPSE = 2.0  # seconds that count at most between two looks: a machine may have slept, or have had no time
 
 _GRACE = 5.0  # seconds that the main thread has to leave by itself, once the cause is known
 
@@ -39,30 +33,6 @@ _SAVING = 60.0  # seconds more while a checkpoint is being written
 _LINGER = 10.0  # seconds that rank 0, which may keep the store, waits for the others to leave
 
 _HEARD = 2.0  # seconds that it waits after a fault: they have looked by then
-
-
-_KILLED = "its process is gone without a word: killed, as the system does for want of memory, or crashed"
-
-
-@dataclass(frozen=True)
-class Lost:
-    """The first rank that ended for another reason than all.
-
-    Args:
-        rank: its number; -1 for whatever keeps the store.
-        host: its machine, "" if that is not known.
-        cause: why, on one line.
-    """
-
-    rank: int
-    host: str
-    cause: str
-
-    def text(self, world_size: int) -> str:
-        who = (
-            f"rank {self.rank} of {world_size}" if self.rank >= 0 else "the ranks' store, kept by rank 0 or a launcher,"
-        )
-        return f"{who}{f' ({self.host})' if self.host else ''} ended: {self.cause}"
 
 
 class RankWatch:
@@ -130,10 +100,10 @@ class RankWatch:
 
     def _talk(self) -> None:
         """Signs of life and death, through the store; an error of it is a lost store."""
-        board: _Board | None = None
+        board: Board | None = None
         try:
-            board = _Board(self._connect(), self._attempt, self.ranks)
-            while not self._leaving.wait(_POLL):
+            board = Board(self._connect(), self._attempt, self.ranks)
+            while not self._leaving.wait(POLL):
                 lost = board.exchange(self.silence)
                 self._turn = time.monotonic()
                 if lost is not None:
@@ -147,11 +117,11 @@ class RankWatch:
         finally:
             self._left.set()
 
-    def _of_the_store(self, board: _Board | None, error: Exception) -> Lost:
+    def _of_the_store(self, board: Board | None, error: Exception) -> Lost:
         """Whose end took the store along."""
-        time.sleep(_POLL)  # a process that is killed closes its connections before it has ended
+        time.sleep(POLL)  # a process that is killed closes its connections before it has ended
         if board is not None and board.keeper is not None and board.keeper.has_ended():
-            return Lost(0, socket.gethostname(), _KILLED)
+            return Lost(0, socket.gethostname(), KILLED)
         said = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         return Lost(-1, "", f"it does not answer any more ({said})")
 
@@ -163,116 +133,22 @@ class RankWatch:
     def _end_with_the_others(self) -> None:
         """End this process once a rank is lost and the main thread does not do so itself."""
         turn, silent, looked = self._turn, 0.0, time.monotonic()
-        while not self._known.wait(_POLL):
+        while not self._known.wait(POLL):
             if self._leaving.is_set() or self._left.is_set():
                 return
             now = time.monotonic()
-            silent = silent + min(now - looked, _LAPSE) if turn == self._turn else 0.0
+            silent = silent + min(now - looked, LAPSE) if turn == self._turn else 0.0
             turn, looked = self._turn, now
             if silent > self.silence:
                 self._learn(Lost(-1, "", f"it has not answered for {self.silence:.0f} s"))
         deadline = time.monotonic() + _GRACE
         while time.monotonic() < deadline + (_SAVING if self.is_saving() else 0):
-            if self._leaving.wait(_POLL):
+            if self._leaving.wait(POLL):
                 return
         if self.speaks():
             line = f"umbel: rank {self.ranks.rank}: error: {' '.join(self.line().split())}\n"
             os.write(2, line.encode(errors="replace"))  # the main thread may hold the lock of a stream
         os._exit(LOST_RANK_CODE)
-
-
-class _Board:
-    """What the ranks write for each other into the store.
-
-    Args:
-        store: a connection for this thread alone.
-        attempt: how often a launcher has started the job again.
-        ranks: the job.
-
-    Attributes:
-        may_go: rank 0 has said that it leaves, and may take the store along.
-        keeper: the process of rank 0, if it is on this machine.
-    """
-
-    def __init__(self, store: Store, attempt: str, ranks: Ranks) -> None:
-        self.may_go = False
-        self.keeper: Process | None = None
-        self._store: Store = PrefixStore(f"umbel/watch/{attempt}", store)
-        self._ranks = ranks
-        self._host = socket.gethostname()
-        self._beats = 0
-        self._next = (ranks.rank + 1) % ranks.world_size
-        self._next_beat, self._silent, self._looked = "", 0.0, time.monotonic()
-        self._gone: set[int] = set()
-        self._machine = f"machine/{machine_key()}"
-        self._store.set(f"host/{ranks.rank}", self._host)
-        self._store.append(self._machine, f"{Process.own(ranks.rank)} ")  # type: ignore[attr-defined]  # it has it
-
-    def exchange(self, silence: float) -> Lost | None:
-        """Give a sign, look for those of others; the first rank that was lost, if there is one."""
-        self._beats += 1
-        self._store.set(f"beat/{self._ranks.rank}", str(self._beats))
-        self.may_go = self.may_go or self._has_left(0)
-        if self._store.check(["lost"]):
-            return self._first()
-        for process in self._neighbours():
-            if process.has_ended() and (found := self._miss(process.rank, _KILLED)):
-                return found
-        return self._listen(silence)
-
-    def leave(self, code: int, cause: str) -> None:
-        """Say that this rank leaves, and why if that concerns the others."""
-        rank = self._ranks.rank
-        if cause:
-            self._tell(Lost(rank, self._host, cause))
-        self._store.set(f"left/{rank}", str(code))
-        self._store.add("leaving", 1)
-
-    def linger(self, seconds: float) -> None:
-        """Wait until all have left, no longer than so."""
-        deadline = time.monotonic() + seconds
-        while self._store.add("leaving", 0) < self._ranks.world_size and time.monotonic() < deadline:
-            time.sleep(0.02)
-
-    def _neighbours(self) -> list[Process]:
-        listed = self._store.get(self._machine).decode().split()
-        here = [process for process in map(Process.parse, listed) if process.rank != self._ranks.rank]
-        self.keeper = next((process for process in here if process.rank == 0), None)
-        return [process for process in here if process.rank not in self._gone]
-
-    def _listen(self, silence: float) -> Lost | None:
-        """For the next rank; only time in which this one could listen counts."""
-        now = time.monotonic()
-        passed, self._looked = min(now - self._looked, _LAPSE), now
-        key = f"beat/{self._next}"
-        beat = self._store.get(key).decode() if self._store.check([key]) else ""
-        self._silent = 0.0 if beat != self._next_beat else self._silent + passed
-        self._next_beat = beat
-        if self._silent <= silence or self._next in self._gone:
-            return None
-        return self._miss(
-            self._next, f"no sign of it for {silence:.0f} s: it is frozen, or its machine or network has failed"
-        )
-
-    def _miss(self, rank: int, cause: str) -> Lost | None:
-        """A rank that is not there; it may have said that it leaves."""
-        if self._has_left(rank):
-            self._gone.add(rank)
-            return self._first() if self._store.check(["lost"]) else None
-        key = f"host/{rank}"
-        host = self._store.get(key).decode() if self._store.check([key]) else ""
-        return self._tell(Lost(rank, host, cause))
-
-    def _has_left(self, rank: int) -> bool:
-        return bool(self._store.check([f"left/{rank}"]))
-
-    def _tell(self, lost: Lost) -> Lost:
-        """Of several causes the first stays."""
-        self._store.compare_set("lost", "", json.dumps(asdict(lost)))
-        return self._first()
-
-    def _first(self) -> Lost:
-        return Lost(**json.loads(self._store.get("lost")))
 
 
 _active: RankWatch | None = None

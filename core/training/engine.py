@@ -141,11 +141,11 @@ class TaskPasses:
     def __call__(self, name: str) -> Losses:
         """The losses of a task, detached; nothing of its graph is left."""
         runtime, task, clock = self.engine.runtime, self.engine.tasks[name], self.engine.clock
-        with of_step(name, task.config, "forward"):
+        with of_step(name, task.config.batch_size, task.config.input_size, "forward"):
             losses = self._losses(name)
         clock.charge("forward", name)
         balancer = runtime.model.balancer
-        with of_step(name, task.config, "backward"), runtime.whole(balancer):
+        with of_step(name, task.config.batch_size, task.config.input_size, "backward"), runtime.whole(balancer):
             if self._measure:
                 self.norms[name] = gradient_norm(losses.total, runtime.model.backbone)
             weighted = self.factors[name] * balancer.balanced(name, losses.total)

@@ -132,7 +132,7 @@ def try_batch(
     Raises:
         TrainingError: it is not finite, or memory does not suffice.
     """
-    with of_step(task.name, task.config, "forward"), of_samples(batch.ids):
+    with of_step(task.name, task.config.batch_size, task.config.input_size, "forward"), of_samples(batch.ids):
         placed = runtime.to_device(batch)
         total = task.loss(runtime.forward(placed.images, task.name), placed.targets).total
         if strict and not torch.isfinite(total):
@@ -142,7 +142,7 @@ def try_batch(
                 hint="check these samples' labels",
             )
     balancer = runtime.model.balancer
-    with of_step(task.name, task.config, "backward"):
+    with of_step(task.name, task.config.batch_size, task.config.input_size, "backward"):
         if balancer.gradient_every and norms is not None:
             norms[task.name] = gradient_norm(total, runtime.model.backbone)
         weighted = balancer.balanced(task.name, total)
@@ -163,7 +163,7 @@ def try_image(runtime: Inference, task: Task[Any], dataset: Dataset[Sample]) -> 
     """
     stored = read_sample(task, dataset, 0)
     sample = replace(stored, image=stored.image.copy())  # what is drawn into must not be the data set's own
-    with of_evaluation(task.name, task.config), runtime.eval_mode(), of_samples([sample.id]):
+    with of_evaluation(task.name, task.config.batch_size), runtime.eval_mode(), of_samples([sample.id]):
         image = image_tensor(sample.image, runtime.device)
         (prediction,) = predict(runtime, task, [image])
         metric = task.metric()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
@@ -21,12 +21,11 @@ _PROBED = 2  # images: activations are a line in the batch size, and there may b
 
 
 @contextmanager
-def naming_prediction(recipe: str, overrides: Sequence[str]) -> Iterator[None]:
+def naming_prediction(predict: Callable[[str], str]) -> Iterator[None]:
     """Within it a ShortageError of memory in a training step also says what the plan of the recipe predicts.
 
     Args:
-        recipe: path or name.
-        overrides: "a.b=c" strings.
+        predict: gives that for the place of the error, such as "tasks.road"; what it raises is passed over.
     """
     try:
         yield
@@ -34,11 +33,16 @@ def naming_prediction(recipe: str, overrides: Sequence[str]) -> Iterator[None]:
         if error.kind == "memory":
             _let_go(error)
             with suppress(Exception):  # the error as it is says enough
-                plugins = Plugins.discover()
-                if text := predicted_text(load_recipe(recipe, overrides, plugins).typed, plugins, error.where):
+                if text := predict(error.where):
                     error.message += f"; `umbel plan` predicts {text}"
                     error.hint = error.hint.partition("; `umbel plan`")[0]
         raise
+
+
+def predicted_for(recipe: str, overrides: Sequence[str], where: str) -> str:
+    """`predicted_text` of a recipe by its path or name."""
+    plugins = Plugins.discover()
+    return predicted_text(load_recipe(recipe, overrides, plugins).typed, plugins, where)
 
 
 def predicted_text(recipe: Recipe, plugins: Plugins, where: str) -> str:

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from umbel.io.text import size_text
 from umbel.registry.plugins import Plugins
 from umbel.workflows.plan.fit import Cluster
 from umbel.workflows.plan.plan import make_plan
-from umbel.workflows.plan.predicted import naming_prediction, predicted_text
+from umbel.workflows.plan.predicted import naming_prediction, predicted_for, predicted_text
 
 
 def test_what_is_predicted_is_what_the_plan_says(tmp_path: Path) -> None:
@@ -36,8 +37,8 @@ def test_what_is_predicted_is_what_the_plan_says(tmp_path: Path) -> None:
     assert predicted_text(typed, plugins, "tasks.signs.workers") == ""
 
 
-def test_an_error_without_a_plan_stays_as_it_is(tmp_path: Path) -> None:
-    with pytest.raises(ShortageError) as caught, naming_prediction(str(tmp_path / "none.yaml"), ()):
+def test_an_error_without_a_plan_stays_as_it_is() -> None:
+    with pytest.raises(ShortageError) as caught, naming_prediction(partial(predicted_for, "none.yaml", ())):
         raise ShortageError("does not suffice", where="tasks.road", hint="lower it", kind="memory")
     assert str(caught.value) == "tasks.road: does not suffice (lower it)"
 
