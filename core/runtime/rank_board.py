@@ -1,4 +1,4 @@
-"""What the ranks of a job write for each other into the store they met at: signs of life, why they left, who is gone."""
+"""What the ranks of a job write for each other into the store they met at: signs of life, reasons, and who is lost."""
 
 from __future__ import annotations
 
