@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,13 @@ def _no_network() -> Iterator[None]:
         patch.setattr(socket.socket, "connect", guarded)
         patch.setattr(socket.socket, "connect_ex", guarded_ex)
         yield
+
+
+@pytest.fixture(autouse=True)
+def _one_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`workers: auto` is 0 in the process of a test, which may count or change what is read there."""
+    if counts := sys.modules.get("umbel.data.worker_counts"):
+        monkeypatch.setattr(counts, "available_cpus", lambda: 1)
 
 
 @pytest.fixture(scope="session")

@@ -61,6 +61,7 @@ def check(
 
         raise click.exceptions.Exit(print_data_report(typed, found, workers, json_file))
     from umbel.cli.statistics import echo_statistics
+    from umbel.data.worker_counts import counts_text
     from umbel.io.text import text_table
     from umbel.workflows.check.preflight import preflight
     from umbel.workflows.plan.predicted import naming_prediction, predicted_for
@@ -81,6 +82,7 @@ def check(
     click.echo(f"s/step: forward and backward of that task alone, the second time; peak MiB: {peak}")
     click.echo(f"{report.parameters:,} parameters ({report.backbone_parameters:,} in the backbone), {report.precision}")
     click.echo(f"{report.total_steps} steps of {report.images_per_step} images")
+    click.echo(f"loading processes here: {counts_text(report.workers)}")
     echo_statistics(typed, found)
 
 

@@ -9,6 +9,8 @@ from typing import Any
 from umbel.contract.options import check_range, check_unique, option
 from umbel.contract.types import Size
 
+AUTO = "auto"
+
 
 @dataclass
 class TtaConfig:
@@ -43,7 +45,12 @@ class TaskConfig:
     kind: str = option(doc="which plugin: a kind of `umbel plugins`, or distribution/kind")
     batch_size: int = option(8, "images of this task in every optimizer step, per process")
     input_size: Size = option(doc="training height and width in pixels; divisible by the backbone's largest stride")
-    workers: int = option(0, "processes that load this task's training data; 0 loads in the main process")
+    workers: int | str = option(
+        "auto",
+        "processes that load this task's training data; 0 loads in the main process, and validation data there too, "
+        "without a thread that reads ahead. auto: 0 on a single CPU, else 1, with a GPU up to 4 where there are CPUs "
+        "for so many, less what /dev/shm has no room for. No result depends on it",
+    )
     weight: float = option(1.0, "factor on this task's loss")
     weight_warmup: int = option(0, "steps over which the weight grows linearly, from the task's first step on")
     every: int = option(1, "take part in one of so many steps; where tasks take turns, in one of so many turns")
@@ -62,7 +69,10 @@ class TaskConfig:
     def __post_init__(self) -> None:
         check_unique("tta_variants names", [variant.name for variant in self.tta_variants])
         check_range("batch_size", self.batch_size, 1, 65536)
-        check_range("workers", self.workers, 0, 256)
+        if isinstance(self.workers, str) and self.workers != AUTO:
+            raise ValueError(f"workers is {self.workers!r}; expected {AUTO} or a number of processes")
+        if not isinstance(self.workers, str):
+            check_range("workers", self.workers, 0, 256)
         if not 0.0 <= self.holdout < 1.0:
             raise ValueError(f"holdout is {self.holdout}; expected a share of 0 or more and less than 1")
         check_range("weight", self.weight, 0.0, 1e6)

@@ -11,6 +11,7 @@ from typing import Any
 from umbel.contract.errors import DataError
 from umbel.contract.randomness import keyed_generator
 from umbel.contract.types import Batch, SampleKey
+from umbel.data.nested import map_tensors, pinned
 
 ATTEMPTS = 64  # substitutes tried for one sample; data of which so many in a row are bad is not data
 
@@ -40,6 +41,11 @@ class LoadedBatch:
 
     batch: Batch
     bad: tuple[CorruptSample, ...] = ()
+
+    def pin_memory(self) -> LoadedBatch:
+        """The same in pinned memory; a loader's thread calls it."""
+        pinned_batch: Batch = map_tensors(pinned, self.batch)
+        return LoadedBatch(pinned_batch, self.bad)
 
 
 def substitute_keys(seed: int, task: str, key: SampleKey, length: int) -> Iterator[SampleKey]:

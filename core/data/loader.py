@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from functools import partial
 from typing import Any
 
+import torch
 from torch.utils.data import DataLoader, Dataset
 
 from umbel.contract.errors import UmbelError
@@ -16,7 +17,8 @@ from umbel.data.bad_samples import CorruptSample, CorruptSamples, LoadedBatch, l
 from umbel.data.datasets import dataset_length
 from umbel.data.sample_errors import read_sample, sample_errors, with_worker_traceback
 from umbel.data.sampler import KeyedStream, StepSampler
-from umbel.data.worker_deaths import deaths, deaths_noticed_at_fetch
+from umbel.data.worker_counts import PREFETCH, worker_counts
+from umbel.data.worker_deaths import deaths, deaths_noticed_at_fetch, shared_memory_text
 from umbel.data.workers import start_worker
 from umbel.io.shortage import explained
 from umbel.registry.calls.fault import of_samples
@@ -24,6 +26,8 @@ from umbel.registry.calls.guard import verify
 from umbel.registry.calls.task_rules import AUGMENTED
 from umbel.schedule.plan import CompositePlan, Plan
 from umbel.schedule.window import Window
+
+LoadedStep = dict[str, LoadedBatch]  # by task
 
 
 class TrainingView(Dataset[LoadedBatch | UmbelError]):
@@ -90,6 +94,9 @@ class CompositeLoader:
         bad_samples: notes samples that could not be read, and says how many there may be; without it none.
         plan: which tasks take part in which step; None is all of them in every step.
         accumulate: composite batches a step; each takes the next samples of every task.
+        device_type: "cuda" or "cpu", where batches go: it decides what `workers: auto` is.
+        ahead: lets loaded batches through in order, and may hold one back, as to copy it to a device; bad samples are
+            noted, and errors raised, when the batch is given.
     """
 
     def __init__(
@@ -105,7 +112,12 @@ class CompositeLoader:
         bad_samples: CorruptSamples | None = None,
         plan: Plan | None = None,
         accumulate: int = 1,
+        device_type: str = "cpu",
+        ahead: Callable[[Iterator[LoadedStep]], Generator[LoadedStep, None, None]] | None = None,
     ) -> None:
+        self.ahead = ahead
+        self.tasks = tasks
+        self.workers = worker_counts({name: task.config for name, task in tasks.items()}, device_type)
         self.bad_samples = CorruptSamples() if bad_samples is None else bad_samples
         allowed = self.bad_samples.allowed
         self.plan = plan or CompositePlan({name: Window() for name in tasks})
@@ -122,30 +134,45 @@ class CompositeLoader:
                 rank=rank,
                 world_size=world_size,
                 substitute=allowed.get(name, 0) > 0,
+                workers=self.workers[name],
+                pin_memory=device_type == "cuda" and torch.accelerator.is_available(),
             )
             for name, task in tasks.items()
         }
 
     def __iter__(self) -> Generator[dict[str, Batch], None, None]:
         """Close it to end the processes that load at once, wherever a traceback keeps it."""
+        loaded = self._loaded()
+        try:
+            for composite in loaded if self.ahead is None else self.ahead(loaded):
+                for of_task in composite.values():
+                    self.bad_samples.note(of_task.bad)
+                yield {name: of_task.batch for name, of_task in composite.items()}
+        finally:
+            loaded.close()
+
+    def _loaded(self) -> Generator[LoadedStep, None, None]:
         streams: dict[str, Iterator[LoadedBatch | UmbelError]] = {}
         try:
             with deaths_noticed_at_fetch():
                 for name, loader in self.loaders.items():
-                    with explained(f"tasks.{name}", _lower(name)):
+                    with explained(f"tasks.{name}", _lower(name), needed=self._needed(name)):
                         streams[name] = iter(loader)
             for step in (step for step in self.steps for _ in range(self.accumulate)):
                 batches = {}
                 for name in self.plan.at(step):
-                    with explained(f"tasks.{name}", _lower(name), partial(_deaths_in, streams, name)):
+                    died = partial(_deaths_in, streams, name)
+                    with explained(f"tasks.{name}", _lower(name), died, needed=self._needed(name)):
                         loaded = next(streams[name])
                     if isinstance(loaded, UmbelError):
                         raise with_worker_traceback(loaded)
-                    self.bad_samples.note(loaded.bad)
-                    batches[name] = loaded.batch
+                    batches[name] = loaded
                 yield batches
         finally:
             streams.clear()
+
+    def _needed(self, name: str) -> str:
+        return shared_memory_text(self.tasks[name].config, self.workers[name])
 
 
 def _deaths_in(streams: Mapping[str, object], name: str) -> str:
@@ -154,7 +181,7 @@ def _deaths_in(streams: Mapping[str, object], name: str) -> str:
 
 def _lower(task: str) -> str:
     """What makes loading a task cheaper."""
-    return f"tasks.{task}.workers, batch_size or input_size"
+    return f"tasks.{task}.workers (0 needs no shared memory), batch_size or input_size"
 
 
 def first_batch(task: Task[Any], dataset: Dataset[Sample], seed: int, *, substitute: bool = False) -> Batch:
@@ -192,17 +219,19 @@ def _loader(
     rank: int,
     world_size: int,
     substitute: bool,
+    workers: int,
+    pin_memory: bool,
 ) -> DataLoader[LoadedBatch | UmbelError]:
     stream = KeyedStream(task.name, dataset_length(dataset), seed)
     sampler = StepSampler(
         stream, task.config.batch_size, start=turns.start, stop=turns.stop, rank=rank, world_size=world_size
     )
-    workers = task.config.workers
     return DataLoader(
         TrainingView(task, dataset, seed, substitute=substitute),  # type: ignore[arg-type]
         sampler=sampler,
         batch_size=None,
         num_workers=workers,
         worker_init_fn=start_worker if workers else None,
-        prefetch_factor=2 if workers else None,
+        prefetch_factor=PREFETCH if workers else None,
+        pin_memory=pin_memory,
     )

@@ -1,4 +1,4 @@
-"""Processes that load data and die: noticed where a batch is fetched, and by what signal they went."""
+"""Processes that load data and die: noticed where a batch is fetched, by what signal they went, what they needed."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from umbel.contract.task_config import TaskConfig
+from umbel.data.worker_counts import PREFETCH, shared_memory
+from umbel.io.text import size_text
 
 _PATIENCE = 1.0  # seconds until the system has told of a death
 
@@ -34,3 +38,13 @@ def deaths(stream: object) -> str:
         time.sleep(0.02)
     codes = dict.fromkeys(worker.exitcode for worker in workers if worker.exitcode)
     return ", ".join(signal.Signals(-code).name if code < 0 else f"exit code {code}" for code in codes)
+
+
+def shared_memory_text(config: TaskConfig, workers: int) -> str:
+    """How much shared memory the batches of a task take on their way; "" where no process loads them."""
+    if not workers:
+        return ""
+    return (
+        f"up to {workers * PREFETCH} batches of this task are on their way and as many as {workers} in use, "
+        f"about {size_text(shared_memory(config, workers))}"
+    )

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from umbel.contract.task import Task
 from umbel.contract.types import Size, View, round_up
+from umbel.data.nested import pinned
 from umbel.registry.calls.task_rules import expect_as_many
 from umbel.runtime.base import Inference
 
@@ -23,7 +24,13 @@ R = TypeVar("R", bound=Inference)
 
 def image_tensor(image: np.ndarray, device: torch.device) -> Tensor:
     """(3, H, W) uint8 on a device, from (H, W, 3) uint8; a copy, for arrays may be read-only or mirrored views."""
-    return torch.from_numpy(np.array(image, order="C")).to(device).permute(2, 0, 1)
+    return host_tensor(image, device).to(device, non_blocking=True)
+
+
+def host_tensor(image: np.ndarray, device: torch.device) -> Tensor:
+    """(3, H, W) uint8 in the host's memory, which a GPU can read by itself if `device` is one; a copy as well."""
+    copied = torch.from_numpy(np.array(image, order="C")).permute(2, 0, 1)
+    return pinned(copied) if device.type == "cuda" else copied
 
 
 def size_of(image: Tensor) -> Size:

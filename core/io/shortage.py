@@ -40,7 +40,7 @@ class ShortageError(TrainingError):
 
 
 def explain(
-    error: BaseException, where: str = "", lower: str = "", died: str = "", during: str = ""
+    error: BaseException, where: str = "", lower: str = "", died: str = "", during: str = "", *, needed: str = ""
 ) -> ShortageError | None:
     """A ShortageError that says what ran out and what to lower, for an error that means so; else None.
 
@@ -50,6 +50,7 @@ def explain(
         lower: recipe keys to lower, such as "tasks.road.batch_size".
         died: how the loading processes ended, such as "SIGKILL", if that is known.
         during: what memory was asked for, such as "the backward of 8 images of 64 x 96".
+        needed: what shared memory is needed for, and how much, if that is known.
     """
     text = f"{type(error).__name__}: {error}"
     number = error.errno if isinstance(error, OSError) else None
@@ -58,11 +59,11 @@ def explain(
     if killed or died:
         signal = died or ((killed and killed["signal"]) or "").strip()
         if "bus" in signal.lower():
-            return _shared_memory(where, workers)
+            return _shared_memory(where, workers, needed)
         how = f"was killed ({signal})" if signal else "has ended unexpectedly"
         guess = "most likely for want of memory; " if signal.lower() in ("", "killed", "sigkill") else ""
         return ShortageError(
-            f"a process that loads data {how}: {guess}{_memory()}; {_shm()}",
+            f"a process that loads data {how}: {guess}{_memory()}; {_shm(needed)}",
             where=where,
             hint=f"lower {workers}; in Docker give --shm-size and --memory",
         )
@@ -73,7 +74,7 @@ def explain(
             hint=f"raise it with `ulimit -n`, or lower {lower or 'tasks.*.workers'}",
         )
     if _SHARED.search(text) and isinstance(error, (RuntimeError, OSError)):
-        return _shared_memory(where, workers)
+        return _shared_memory(where, workers, needed)
     if is_out_of_memory(error):
         return _out_of_memory(error, where, lower, during)
     if number == errno.ENOENT and "No usable temporary directory" in text:
@@ -101,7 +102,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 @contextmanager
 def explained(
-    where: str = "", lower: str = "", died: Callable[[], str] | None = None, during: str = ""
+    where: str = "", lower: str = "", died: Callable[[], str] | None = None, during: str = "", *, needed: str = ""
 ) -> Iterator[None]:
     """Within it an error that means a shortage becomes a ShortageError with the error as its cause; see `explain`."""
     try:
@@ -111,7 +112,7 @@ def explained(
     except Exception as error:
         # a batch of a process that died on its way shows as one of many errors of a connection
         lost = isinstance(error, (RuntimeError, OSError, EOFError)) and died is not None
-        found = explain(error, where, lower, died() if lost and died is not None else "", during)
+        found = explain(error, where, lower, died() if lost and died is not None else "", during, needed=needed)
         if found is None:
             raise
         raise found from error
@@ -164,9 +165,9 @@ def _out_of_memory(error: BaseException, where: str, lower: str, during: str) ->
     return ShortageError("".join(parts), where=where, hint=hint, kind="memory")
 
 
-def _shared_memory(where: str, workers: str) -> ShortageError:
+def _shared_memory(where: str, workers: str, needed: str) -> ShortageError:
     return ShortageError(
-        f"shared memory does not suffice for batches on their way from the loading processes: {_shm()}",
+        f"shared memory does not suffice for batches on their way from the loading processes: {_shm(needed)}",
         where=where,
         hint=f"give more (`docker run --shm-size=8g`), or lower {workers}",
     )
@@ -208,12 +209,13 @@ def _memory() -> str:
     return ", ".join(said) or "how much memory is free is not known"
 
 
-def _shm() -> str:
+def _shm(needed: str) -> str:
     try:
         facts = os.statvfs(_SHM)
     except OSError:
         return f"there is no {_SHM}"
-    return f"{_SHM} has {size_text(facts.f_blocks * facts.f_frsize)}, {size_text(facts.f_bavail * facts.f_frsize)} free"
+    size, free = size_text(facts.f_blocks * facts.f_frsize), size_text(facts.f_bavail * facts.f_frsize)
+    return f"{_SHM} has {size}, {free} free{f'; {needed}' if needed else ''}"
 
 
 def _open_files() -> str:

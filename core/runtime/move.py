@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
 
 import torch
+from torch import Tensor
 
 from umbel.contract.types import Batch
+from umbel.data.nested import map_tensors
 
 
 def move_batch(batch: Batch, device: torch.device, memory_format: torch.memory_format) -> Batch:
-    """The batch on a device, its images (B, 3, H, W) in the memory format."""
-    images = batch.images.to(device, non_blocking=True, memory_format=memory_format)
-    return Batch(images, _move(batch.targets, device), batch.ids, batch.sizes)
+    """The batch on a device, its images (B, 3, H, W) in the memory format; what is there already is not copied."""
+    images = _moved(device, batch.images)  # as decoded, so that pinned memory is copied by the GPU itself
+    images = images.to(memory_format=memory_format)
+    return Batch(images, map_tensors(partial(_moved, device), batch.targets), batch.ids, batch.sizes)
 
 
-def _move(value: Any, device: torch.device) -> Any:
-    if isinstance(value, torch.Tensor):
-        return value.to(device, non_blocking=True)
-    if isinstance(value, dict):
-        return {key: _move(item, device) for key, item in value.items()}
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*(_move(item, device) for item in value))
-    if isinstance(value, (list, tuple)):
-        return type(value)(_move(item, device) for item in value)
-    return value
+def _moved(device: torch.device, tensor: Tensor) -> Tensor:
+    return tensor.to(device, non_blocking=True)

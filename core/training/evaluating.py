@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import torch
-from torch.utils.data import Dataset
 
-from umbel.contract.types import Sample
-from umbel.evaluate.evaluate import evaluate
+from umbel.evaluate.evaluate import evaluate, go_on
 from umbel.report.collect import FigureCollector
-from umbel.training.interruptible import Interruptible
 from umbel.training.run import Run
 from umbel.training.signals import StopRequest
 
@@ -35,10 +32,9 @@ def evaluate_run(run: Run, step: int, request: StopRequest) -> dict[str, float]:
     """
     if step == run.total_steps or run.recipe.train.early_stop.mode != "none":  # it may be the last
         run.collector = FigureCollector(run.tasks)
-    data: dict[str, Dataset[Sample]] = run.data.val
-    if run.runtime.world_size == 1:  # several ranks finish it: one alone must not leave
-        data = {name: Interruptible(dataset, request) for name, dataset in data.items()}
-    scores = evaluate(run.runtime, run.tasks, data, run.recipe.score, run.collector)
+    # several ranks finish it: one alone must not leave
+    interrupt = request.raise_if_received if run.runtime.world_size == 1 else go_on
+    scores = evaluate(run.runtime, run.tasks, run.data.val, run.recipe.score, run.collector, interrupt=interrupt)
     run.observers.evaluated(run, step, scores)
     if run.device.type == "cuda":  # the peak that progress lines show is that of training
         torch.cuda.reset_peak_memory_stats(run.device)

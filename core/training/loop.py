@@ -6,12 +6,16 @@ import itertools
 import logging
 from collections.abc import Generator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 from umbel.contract.errors import InterruptedRunError, StopRequestedError
 from umbel.contract.hooks import FIXED
 from umbel.contract.types import Batch, Losses
-from umbel.data.loader import CompositeLoader
+from umbel.data.loader import CompositeLoader, LoadedStep
+from umbel.data.worker_counts import counts_text
+from umbel.runtime.base import Runtime
+from umbel.runtime.prefetch import copied_ahead
 from umbel.runtime.ranks import limit_waiting
 from umbel.schedule.epochs import passes_text
 from umbel.training.balancing import factors_text
@@ -114,7 +118,10 @@ class Loop:
             bad_samples=run.parts.bad_samples,
             plan=run.schedule.plan,
             accumulate=train.accumulate,
+            device_type=run.device.type,
+            ahead=partial(copied_ahead, place=partial(_placed, run.runtime), device=run.device),
         )
+        log.info("loading processes: %s", counts_text(loader.workers))
         with closing(iter(loader)) as iterator:
             for number in itertools.count():
                 try:
@@ -216,3 +223,8 @@ class Loop:
         if name != FIXED:
             with run.runtime.whole(balancer):
                 log.info("factors of '%s' at the end: %s", name, factors_text(balancer))
+
+
+def _placed(runtime: Runtime, composite: LoadedStep) -> LoadedStep:
+    """A composite batch on the runtime's device."""
+    return {name: replace(loaded, batch=runtime.to_device(loaded.batch)) for name, loaded in composite.items()}

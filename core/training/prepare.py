@@ -14,6 +14,7 @@ from umbel.contract.task import Task
 from umbel.data.bad_samples import CorruptSamples
 from umbel.data.datasets import dataset_length, load_datasets
 from umbel.data.loader import batches_per_pass
+from umbel.data.worker_counts import worker_counts
 from umbel.evaluate.score import check_formula
 from umbel.io.run_folder import CHECKPOINTS
 from umbel.io.shortage import allow_open_files
@@ -82,10 +83,12 @@ def prepare(
 
 def _join_processes(recipe: Recipe) -> Ranks:
     keep_freed_memory()
-    allow_open_files(sum(task.workers for task in recipe.tasks.values()))
     ranks = ranks_from_env()
+    device = choose_device(recipe.train.device, ranks)
+    trained = {name: task for name, task in recipe.tasks.items() if name not in recipe.growth.frozen_tasks}
+    allow_open_files(sum(worker_counts(trained, device.type).values()))
     if is_distributed(recipe, ranks.world_size):
-        init_process_group(ranks, choose_device(recipe.train.device, ranks), recipe.train.timeout)
+        init_process_group(ranks, device, recipe.train.timeout)
         watch_ranks(ranks, min(SILENCE, recipe.train.collective_timeout))
     return ranks
 

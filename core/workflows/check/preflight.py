@@ -16,6 +16,7 @@ from umbel.contract.task import Task
 from umbel.contract.types import Batch
 from umbel.data.datasets import dataset_length
 from umbel.data.loader import first_batch
+from umbel.data.worker_counts import worker_counts
 from umbel.evaluate.score import check_formula
 from umbel.runtime.base import Runtime
 from umbel.training.prepare import prepare
@@ -50,6 +51,7 @@ class Preflight:
     device: str
     total_steps: int
     images_per_step: int
+    workers: dict[str, int]
 
 
 def preflight(loaded: LoadedRecipe) -> Preflight:
@@ -73,6 +75,7 @@ def preflight(loaded: LoadedRecipe) -> Preflight:
         device=run.runtime.device.type,
         total_steps=run.total_steps,
         images_per_step=sum(task.config.batch_size for task in (run.tasks[name] for name in run.data.train)),
+        workers=worker_counts({name: run.tasks[name].config for name in run.data.train}, run.device.type),
     )
 
 

@@ -14,7 +14,6 @@ import torch
 
 from umbel.contract.errors import StopRequestedError
 from umbel.data.workers import leave_signals_to_parent
-from umbel.training.interruptible import Interruptible
 from umbel.training.signals import SIGNALS, StopRequest, stop_signals
 
 NUMBERS = [getattr(signal, name) for name in SIGNALS]
@@ -103,15 +102,6 @@ def test_outside_the_main_thread_nothing_is_caught() -> None:
     thread.start()
     thread.join()
     assert seen == [(0, before)]
-
-
-def test_data_breaks_off_once_a_signal_has_come() -> None:
-    request = StopRequest()
-    data = Interruptible([1, 2, 3], request)
-    assert (len(data), data[1]) == (3, 2)
-    request.received = int(signal.SIGTERM)
-    with pytest.raises(StopRequestedError):
-        data[1]
 
 
 def _work(ready: Any) -> None:
