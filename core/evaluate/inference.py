@@ -28,9 +28,9 @@ def image_tensor(image: np.ndarray, device: torch.device) -> Tensor:
 
 
 def host_tensor(image: np.ndarray, device: torch.device) -> Tensor:
-    """(3, H, W) uint8 in the host's memory, which a GPU can read by itself if `device` is one; a copy as well."""
+    """(3, H, W) uint8 in the host's memory, a copy as well, which a GPU can read by itself if that is `device`."""
     copied = torch.from_numpy(np.array(image, order="C")).permute(2, 0, 1)
-    return pinned(copied) if device.type == "cuda" else copied
+    return pinned(copied) if device.type == "cuda" and torch.accelerator.is_available() else copied
 
 
 def size_of(image: Tensor) -> Size:

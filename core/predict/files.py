@@ -6,21 +6,24 @@ import glob
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from umbel.contract.capabilities import MakesCoco, MakesMasks
 from umbel.contract.defaults import json_of
 from umbel.contract.errors import ConfigError, DataError
+from umbel.data.worker_counts import reads_ahead
 from umbel.io.files import write_bytes, write_json
-from umbel.io.images import encode_image, read_image
+from umbel.io.images import encode_image
 from umbel.io.listing import collect_passed_over, describe_passed_over, list_images, say_passed_over
 from umbel.io.lock import hold
 from umbel.io.video import SUFFIXES, Video, VideoFile
 from umbel.io.written import writing
-from umbel.predict.exhaustion import MEMORY
 from umbel.predict.predictor import Predictor
+from umbel.predict.reading import read_files
 from umbel.predict.result import Result
 from umbel.registry.calls.fallback import as_method
 
@@ -111,9 +114,11 @@ def _planned(job: _Job, videos: Sequence[Path]) -> list[str]:
 def _predict(job: _Job, images: Sequence[Path], videos: Sequence[Path]) -> Outcome:
     outcome = Outcome()
     writer = _ImageWriter(job, outcome)
-    for start in range(0, len(images), job.batch):
-        for file, result in _predict_images(job.predictor, images[start : start + job.batch], outcome):
-            writer.add(file, result)
+    depth = job.batch if reads_ahead(job.predictor.tasks) else 0
+    with closing(read_files(images, depth)) as read:
+        while chunk := list(islice(read, job.batch)):
+            for file, result in _predict_images(job.predictor, chunk, outcome):
+                writer.add(file, result)
     writer.finish()
     for file in videos:
         try:
@@ -125,31 +130,22 @@ def _predict(job: _Job, images: Sequence[Path], videos: Sequence[Path]) -> Outco
     return outcome
 
 
-def _predict_images(predictor: Predictor, files: Sequence[Path], outcome: Outcome) -> Iterator[tuple[Path, Result]]:
+def _predict_images(
+    predictor: Predictor, chunk: Sequence[tuple[Path, np.ndarray | DataError]], outcome: Outcome
+) -> Iterator[tuple[Path, Result]]:
     """Results of a few files in one pass or, where memory does not suffice for that, one by one."""
-    readable: list[tuple[Path, np.ndarray]] = []
-    for file in files:
-        try:
-            readable.append((file, _read(file)))
-        except DataError as error:
-            outcome.failed.append(error)
+    outcome.failed += [error for _, error in chunk if isinstance(error, DataError)]
+    readable = [(file, image) for file, image in chunk if not isinstance(image, DataError)]
     try:
         results = predictor.predict([image for _, image in readable], [str(file) for file, _ in readable])
     except DataError as error:
         if len(readable) > 1:
-            for file, _ in readable:
-                yield from _predict_images(predictor, [file], outcome)
+            for pair in readable:
+                yield from _predict_images(predictor, [pair], outcome)
         else:
             outcome.failed.append(error)
         return
     yield from zip((file for file, _ in readable), results, strict=True)
-
-
-def _read(file: Path) -> np.ndarray:
-    try:
-        return read_image(file)
-    except MemoryError:
-        raise DataError("takes more memory than there is", where=str(file), hint="scale it down", kind=MEMORY) from None
 
 
 class _ImageWriter:

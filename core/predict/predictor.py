@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -12,10 +13,13 @@ from umbel.contract.defaults import classes_of, filtered
 from umbel.contract.errors import ConfigError
 from umbel.contract.task import Task
 from umbel.contract.types import Size
+from umbel.data.read_ahead import read_ahead
+from umbel.data.worker_counts import reads_ahead
 from umbel.evaluate.feature_cache import SharedFeatures
 from umbel.evaluate.inference import image_tensor, predict_tasks
 from umbel.io.given import load_image, source_name
 from umbel.predict.exhaustion import naming_exhaustion
+from umbel.predict.reading import is_large
 from umbel.predict.result import Result
 from umbel.predict.room import check_room
 
@@ -80,12 +84,16 @@ class Predictor:
     def stream(self, sources: Iterable[Any], batch: int) -> Iterator[Result]:
         """Results of any number of images as they come, holding no more than `batch` of them.
 
+        Of a list or tuple as many again are read by a thread meanwhile; anything else is asked for its next image when
+        that is wanted, for it may be a camera.
+
         Raises:
             DataError: a source is no image; the message names it.
         """
-        remaining = iter(sources)
-        while chunk := list(islice(remaining, batch)):
-            yield from self.predict([load_image(source) for source in chunk], [source_name(s) for s in chunk])
+        depth = batch if isinstance(sources, Sequence) and reads_ahead(self.tasks) else 0
+        with closing(read_ahead(_load, sources, depth, lambda loaded: is_large(loaded[0]))) as images:
+            while chunk := list(islice(images, batch)):
+                yield from self.predict([image for image, _ in chunk], [name for _, name in chunk])
 
     def _predict(self, images: Sequence[np.ndarray]) -> list[dict[str, Any]]:
         """Predictions by task name of each image; those of one size share passes."""
@@ -105,3 +113,7 @@ class Predictor:
         if self.confidence is None and not wanted:
             return prediction
         return filtered(task, prediction, self.confidence, wanted)
+
+
+def _load(source: Any) -> tuple[np.ndarray, str]:
+    return load_image(source), source_name(source)

@@ -36,6 +36,8 @@ class CallRules(TorchFunctionMode):
             return self._from_values(func, name, args, kwargs)
         if first is not None and name in ("to", "cuda", "cpu", "type"):
             return self._moved(func, name, args, kwargs)
+        if first is not None and name in ("pin_memory", "is_pinned"):
+            return self.gpu.pin(first) if name == "pin_memory" else self.gpu.is_pinned(first)
         if first is not None and self.gpu.holds(first):
             if name in ARRAYS:
                 raise NotOnHostError(f"{caller()}: {name}() of a tensor of the GPU: use .cpu() first")

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 
+from umbel.testing.gpu.streams import PretendedStream, Streams
+
 CUDA = torch.device("cuda", 0)
 CPU = torch.device("cpu")
 
@@ -48,12 +50,15 @@ class PretendedGpu:
         waits: of the host, in order.
         creating: whether tensors that are made from nothing belong to the device.
         backward: depth of the backward passes under way.
+        streams: which work waits for which.
     """
 
     def __init__(self) -> None:
         self.waits: list[Wait] = []
         self.creating = False
         self.backward = 0
+        self.streams = Streams()
+        self._pinned: dict[int, StorageWeakRef] = {}
         self._paused = 0
         self._storages: dict[int, StorageWeakRef] = {}  # a weak reference keeps the key from being given again
 
@@ -71,11 +76,35 @@ class PretendedGpu:
         if not on_device:
             self._storages.pop(storage._cdata, None)
             return
-        self._storages[storage._cdata] = StorageWeakRef(storage)  # type: ignore[no-untyped-call]
+        reference = StorageWeakRef(storage)  # type: ignore[no-untyped-call]
+        self._storages[storage._cdata] = reference
+        self.streams.made(reference, storage._cdata)
         if len(self._storages) % _PRUNE_EVERY == 0:
             dead = [key for key, reference in self._storages.items() if reference.expired()]  # type: ignore[no-untyped-call]
             for key in dead:
                 del self._storages[key]
+
+    def use(self, tensor: Tensor) -> None:
+        """The current stream works on a tensor of the device."""
+        self.streams.used(_key(tensor), tensor)
+
+    def record_stream(self, tensor: Tensor, stream: PretendedStream) -> None:
+        """A stream works on a tensor of another's memory."""
+        self.streams.record(_key(tensor), stream)
+
+    def pin(self, tensor: Tensor) -> Tensor:
+        """A copy in pinned memory of the host."""
+        copy = tensor.detach().clone()
+        storage = _storage(copy)
+        assert storage is not None
+        self._pinned[storage._cdata] = StorageWeakRef(storage)  # type: ignore[no-untyped-call]
+        return copy
+
+    def is_pinned(self, tensor: Tensor) -> bool:
+        """Whether the device reads a tensor of the host by itself."""
+        key = _key(tensor)
+        reference = None if key is None else self._pinned.get(key)
+        return reference is not None and not reference.expired()  # type: ignore[no-untyped-call]
 
     def wait(self, what: str) -> None:
         """The host waits here."""
@@ -122,6 +151,11 @@ def _storage(tensor: Tensor) -> torch.UntypedStorage | None:
             return tensor.untyped_storage()
     except (NotImplementedError, RuntimeError):  # sparse and functional tensors have none
         return None
+
+
+def _key(tensor: Tensor) -> int | None:
+    storage = _storage(tensor)
+    return None if storage is None else storage._cdata
 
 
 def caller() -> str:

@@ -46,6 +46,8 @@ class OperatorRules(TorchDispatchMode):  # type: ignore[no-untyped-call]
         name = func._schema.name
         tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
         on_device = [self.gpu.holds(tensor) for tensor in tensors]
+        for tensor in (tensor for tensor, there in zip(tensors, on_device, strict=True) if there):
+            self.gpu.use(tensor)
         if name == "aten::copy_":
             self._copy(on_device, kwargs.get("non_blocking", args[2] if len(args) > 2 else False))
             return func(*args, **kwargs)

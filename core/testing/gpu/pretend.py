@@ -14,6 +14,7 @@ from torch.overrides import _get_current_function_mode_stack
 from umbel.testing.gpu.calls import CallRules
 from umbel.testing.gpu.device import CUDA, PretendedGpu
 from umbel.testing.gpu.operators import OperatorRules
+from umbel.testing.gpu.streams import PretendedStream
 
 GIB = 2**30
 
@@ -50,6 +51,10 @@ def _replacements(gpu: PretendedGpu, calls: CallRules) -> Iterator[tuple[Any, st
     for name, answer in answers.items():
         yield torch.cuda, name, _always(answer)
     yield torch.cuda, "synchronize", lambda *given, **named: gpu.wait("torch.cuda.synchronize")
+    yield torch.cuda, "Stream", PretendedStream
+    yield torch.cuda, "stream", gpu.streams.entered
+    yield torch.cuda, "current_stream", lambda device=None: gpu.streams.current
+    yield torch.Tensor, "record_stream", lambda tensor, stream: gpu.record_stream(tensor, stream)
     yield torch.accelerator, "current_accelerator", _always(None)
     yield torch, "autocast", _Autocast
     name = "_engine_run_backward"

@@ -6,6 +6,7 @@ import errno
 import json
 import multiprocessing
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -105,7 +106,9 @@ def test_a_dead_worker_is_named_and_what_was_trained_is_kept(
         launch("a", *overrides)
     assert said in str(caught.value)
     assert caught.value.where == "tasks.first"
-    assert "tasks.first.workers" in caught.value.hint
+    assert "tasks.first.workers (0 needs no shared memory)" in caught.value.hint
+    assert "--shm-size" in caught.value.hint
+    assert re.search(r"/dev/shm has \S+ \w+, \S+ \w+ free; up to 2 batches .* about \S+ KiB", str(caught.value))
     monkeypatch.setenv("MAIN", "")
     monkeypatch.setattr(Deadly, "number", 0)  # a signal that only asks whether the process lives
     resumed = launch("a", *overrides, resume=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -148,6 +149,12 @@ def test_evaluation_and_prediction(gpu: PretendedGpu, recipe: Path) -> None:
     run = prepared(recipe, "run", "train.ema_decay=0.9")
     scores = evaluate(run.runtime, run.tasks, run.data.val, "mean")
     assert {"road/miou", "vehicles/top1", "signs/map50"} <= scores.keys()
+    plain = {name: replace(task.config, workers=0) for name, task in run.tasks.items()}
+    ahead = {name: replace(config, workers=1) for name, config in plain.items()}
+    for configs in (plain, ahead):  # by a thread of its own, copied by a stream of its own: the same
+        for name, task in run.tasks.items():
+            task.config = configs[name]
+        assert evaluate(run.runtime, run.tasks, run.data.val, "mean") == scores
     images = [np.full((80, 96, 3), value, np.uint8) for value in (20, 200)]
     results = Predictor(run.runtime, run.tasks).predict(images, ["dark", "bright"])
     for result in results:

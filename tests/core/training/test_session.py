@@ -19,6 +19,7 @@ from umbel.checkpoint.read import find_checkpoint
 from umbel.config.load import load_recipe
 from umbel.contract.errors import CheckpointError, ConfigError, PluginError, TrainingError
 from umbel.contract.types import Losses
+from umbel.data import worker_counts
 from umbel.registry.plugins import Plugin, Plugins
 from umbel.training.prepare import prepare
 from umbel.training.run import Run
@@ -55,6 +56,19 @@ def test_workers_logging_and_looking_change_nothing(launch: Launch, metrics: Met
     assert equal(plain, other)
     losses = [[line for line in metrics(run) if "losses" in line] for run in (plain, other)]
     assert losses[0] == losses[1]
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_workers_auto_gives_the_bits_of_none(
+    launch: Launch, metrics: Metrics, monkeypatch: pytest.MonkeyPatch, device: str
+) -> None:
+    plain = launch("a", "tasks.first.workers=0", "tasks.second.workers=0", "train.eval_every=5")
+    monkeypatch.setattr(worker_counts, "available_cpus", lambda: 4)
+    plain_rule = worker_counts.auto_workers
+    monkeypatch.setattr(worker_counts, "auto_workers", lambda _, cpus, tasks: plain_rule(device, cpus, tasks))
+    auto = launch("b", "tasks.first.workers=auto", "train.eval_every=5")
+    assert equal(plain, auto)
+    assert metrics(plain) == metrics(auto)
 
 
 SETTINGS = ("train.save_every=1", "train.eval_every=4", "train.ema_decay=0.8", "train.channels_last=false")
