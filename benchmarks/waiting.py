@@ -1,4 +1,4 @@
-"""How long a step of the demonstration waits for its data, with two loading processes."""
+"""How long a step of the demonstration waits for its data, with `workers: auto`."""
 
 from __future__ import annotations
 
@@ -17,8 +17,6 @@ from umbel.registry.plugins import Plugins
 from umbel.training.engine import Engine
 from umbel.training.prepare import prepare
 
-WORKERS = {"road": 1, "signs": 1, "vehicles": 0}  # two processes for the two tasks with large pictures
-
 
 def main() -> None:
     quick = arguments(__doc__).quick
@@ -32,7 +30,6 @@ def main() -> None:
         render_dataset(Path(folder), seed=0, counts=counts)
         roots = {"road": "seg", "vehicles": "cls", "signs": "det"}
         overrides = [f"tasks.{task}.options.root={folder}/{name}" for task, name in roots.items()]
-        overrides += [f"tasks.{task}.workers={count}" for task, count in WORKERS.items()]
         if quick:
             overrides += [f"tasks.{task}.batch_size=2" for task in roots] + ["train.precision=fp32"]
         plugins = Plugins.discover()
