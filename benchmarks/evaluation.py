@@ -75,7 +75,7 @@ def main() -> None:
             files = write_pictures(Path(folder), size, 4 if quick else 24)
             work = Evaluation(kind, Stored(kind, files, size), quick=quick)
             for threads in sorted({1, default}):
-                row, faster = rows_of(kind, threads, work, 1 if quick else 7)
+                row, faster = rows_of(kind, threads, work, 1 if quick else 5)
                 rows.append(row)
                 claims.append(Claim(f"{kind}, {threads} threads: first / beside", faster, 1.5, at_most=False))
             pairs: Any = zip(work.scores[0].values(), work.scores[1].values(), strict=True)
