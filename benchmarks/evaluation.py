@@ -72,7 +72,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for kind, (stored, _, _) in PAPER.items():
             size = (stored[0] // 4, stored[1] // 4) if quick else stored
-            files = write_pictures(Path(folder), size, 4 if quick else 24)
+            files = write_pictures(Path(folder), size, 4 if quick else 12)
             work = Evaluation(kind, Stored(kind, files, size), quick=quick)
             for threads in sorted({1, default}):
                 row, faster = rows_of(kind, threads, work, 1 if quick else 5)
