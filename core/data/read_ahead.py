@@ -18,7 +18,7 @@ def never(value: object) -> bool:
 
 
 def read_ahead(
-    read: Callable[[K], V], keys: Iterable[K], depth: int, is_large: Callable[[V], bool] = never
+    read: Callable[[K], V], keys: Iterable[K], ahead: int, is_large: Callable[[V], bool] = never
 ) -> Generator[V, None, None]:
     """What `read` gives for each key, in order. What it raises is raised where its value would have come.
 
@@ -27,11 +27,11 @@ def read_ahead(
 
     Args:
         read: gives the value of a key.
-        keys: of what is to be read; taken in the thread that asks for values, up to `depth` ahead.
-        depth: values held beside the one that was given last; 0 reads each when it is asked for, without a thread.
+        keys: of what is to be read; taken in the thread that asks for values, up to `ahead` before their turn.
+        ahead: values held beside the one that was given last; 0 reads each when it is asked for, without a thread.
         is_large: of a value, while the next one must not take memory beside it.
     """
-    if depth == 0:
+    if ahead == 0:
         yield from map(read, keys)
         return
     remaining = iter(keys)
@@ -46,7 +46,7 @@ def read_ahead(
             start(1)
             while under_way:
                 value = under_way.popleft().result()
-                start(0 if is_large(value) else depth)
+                start(0 if is_large(value) else ahead)
                 yield value
                 del value  # it must not be held while the next is waited for
                 start(1)

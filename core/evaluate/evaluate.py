@@ -117,9 +117,9 @@ def predict_dataset(
     def place(batch: list[tuple[Sample, Tensor]]) -> list[tuple[Sample, Tensor]]:
         return [(sample, image.to(runtime.device, non_blocking=True)) for sample, image in batch]
 
-    depth = size if reads_ahead({task.name: task}) else 0
+    ahead = size if reads_ahead({task.name: task}) else 0
     with (
-        closing(read_ahead(read, share, depth, _is_large)) as loaded,
+        closing(read_ahead(read, share, ahead, _is_large)) as loaded,
         closing(copied_ahead(_batches(loaded, size), place, runtime.device)) as placed,
     ):
         for batch in placed:

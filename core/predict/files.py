@@ -114,8 +114,8 @@ def _planned(job: _Job, videos: Sequence[Path]) -> list[str]:
 def _predict(job: _Job, images: Sequence[Path], videos: Sequence[Path]) -> Outcome:
     outcome = Outcome()
     writer = _ImageWriter(job, outcome)
-    depth = job.batch if reads_ahead(job.predictor.tasks) else 0
-    with closing(read_files(images, depth)) as read:
+    ahead = job.batch if reads_ahead(job.predictor.tasks) else 0
+    with closing(read_files(images, ahead)) as read:
         while chunk := list(islice(read, job.batch)):
             for file, result in _predict_images(job.predictor, chunk, outcome):
                 writer.add(file, result)

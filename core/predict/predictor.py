@@ -90,8 +90,8 @@ class Predictor:
         Raises:
             DataError: a source is no image; the message names it.
         """
-        depth = batch if isinstance(sources, Sequence) and reads_ahead(self.tasks) else 0
-        with closing(read_ahead(_load, sources, depth, lambda loaded: is_large(loaded[0]))) as images:
+        ahead = batch if isinstance(sources, Sequence) and reads_ahead(self.tasks) else 0
+        with closing(read_ahead(_load, sources, ahead, lambda loaded: is_large(loaded[0]))) as images:
             while chunk := list(islice(images, batch)):
                 yield from self.predict([image for image, _ in chunk], [name for _, name in chunk])
 

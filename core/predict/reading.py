@@ -15,14 +15,14 @@ from umbel.io.images import read_image
 from umbel.predict.exhaustion import MEMORY
 
 
-def read_files(files: Sequence[Path], depth: int) -> Generator[tuple[Path, np.ndarray | DataError], None, None]:
+def read_files(files: Sequence[Path], ahead: int) -> Generator[tuple[Path, np.ndarray | DataError], None, None]:
     """Each file with its image, (H, W, 3) uint8, or the error of one that cannot be read, in order.
 
     Args:
         files: image files.
-        depth: images that are read ahead by a thread; 0 reads each when it is asked for.
+        ahead: images that are read ahead by a thread; 0 reads each when it is asked for.
     """
-    with closing(read_ahead(_read, files, depth, _is_large)) as images:
+    with closing(read_ahead(_read, files, ahead, _is_large)) as images:
         yield from zip(files, images, strict=True)
 
 
