@@ -22,6 +22,7 @@ from umbel.evaluate.score import check_formula, overall_score
 from umbel.io.files import read_json
 from umbel.registry.calls.fault import of_samples
 from umbel.registry.calls.guard import verify
+from umbel.registry.calls.kernels import deterministic_task
 from umbel.registry.calls.owner import owner_of
 from umbel.registry.calls.task_rules import SCORES
 from umbel.runtime.base import Inference
@@ -65,7 +66,7 @@ def evaluate_task(
 ) -> dict[str, float]:
     """Scores of one task by metric name."""
     metric = task.metric()
-    with apart(), runtime.eval_mode():
+    with apart(), runtime.eval_mode(), deterministic_task(task.name):
         for samples, predictions in predict_dataset(runtime, task, dataset):
             with of_samples([sample.id for sample in samples]):
                 metric.update(predictions, [sample.target for sample in samples])
