@@ -23,6 +23,11 @@ def settings() -> dict[str, Any]:
     }
 
 
+def failing(found: list[dict[str, Any]]) -> None:
+    found.append(settings())
+    raise ZeroDivisionError
+
+
 INSIDE = {"mode": True, "warns": False, "cudnn": True, "benchmark": False, "workspace": ":4096:8"}
 
 
@@ -33,12 +38,12 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_all_is_set_and_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cudnn, "benchmark", True)
-    before = settings()
-    with pytest.raises(ZeroDivisionError), deterministic_kernels(True):
-        with deterministic_kernels(True):
-            assert settings() == INSIDE
+    before, settings_of_inner = settings(), list[dict[str, Any]]()
+    with deterministic_kernels(True):
+        with pytest.raises(ZeroDivisionError), deterministic_kernels(True):
+            failing(settings_of_inner)
         assert settings() == INSIDE
-        raise ZeroDivisionError
+    assert settings_of_inner == [INSIDE]
     assert settings() == before
     assert before["benchmark"]
 
@@ -70,7 +75,7 @@ def test_a_workspace_of_the_environment_stays(monkeypatch: pytest.MonkeyPatch) -
 def test_a_workspace_that_does_not_repeat_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, ":4096:2")
     before = settings()
-    with pytest.raises(ConfigError, match=r"train.deterministic: CUBLAS_WORKSPACE_CONFIG is ':4096:2' .*unset it"):
-        with deterministic_kernels(True):
-            pytest.fail("entered")
+    refused = r"train.deterministic: CUBLAS_WORKSPACE_CONFIG is ':4096:2' .*unset it"
+    with pytest.raises(ConfigError, match=refused), deterministic_kernels(True):
+        pytest.fail("entered")
     assert settings() == before
