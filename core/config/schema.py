@@ -62,7 +62,13 @@ class TrainConfig:
     steps: int | None = option(None, "optimizer steps")
     accumulate: int = option(1, "composite batches whose mean gradient makes one optimizer step")
     seed: int = option(0, "decides weights, order, augmentation and dropout")
-    precision: str = option("auto", "fp32, bf16 (autocast), or auto: bf16 on GPUs that compute in it, else fp32")
+    precision: str = option(
+        "auto",
+        "fp32, bf16 (autocast), or auto: bf16 on GPUs that compute in it, else fp32; a CPU evaluates in fp32 always",
+    )
+    deterministic: bool = option(
+        False, "on a GPU only kernels that repeat to the bit, some of them slower; a task without is refused by name"
+    )
     channels_last: bool = option(True, "memory format of images and convolutions")
     device: str = option("auto", "auto, cpu, cuda or cuda:N")
     ema_decay: float = option(0.0, "decay of the EMA weights that are evaluated; 0 turns averaging off")

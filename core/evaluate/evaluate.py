@@ -28,6 +28,7 @@ from umbel.io.files import read_json
 from umbel.io.step_shortage import of_evaluation
 from umbel.registry.calls.fault import of_samples
 from umbel.registry.calls.guard import verify
+from umbel.registry.calls.kernels import deterministic_task
 from umbel.registry.calls.owner import owner_of
 from umbel.registry.calls.task_rules import SCORES
 from umbel.runtime.base import Inference
@@ -83,7 +84,8 @@ def evaluate_task(
 ) -> dict[str, float]:
     """Scores of one task by metric name; see `evaluate`."""
     metric = task.metric()
-    with apart(), runtime.eval_mode(), closing(predict_dataset(runtime, task, dataset, interrupt)) as predicted:
+    reading = closing(predict_dataset(runtime, task, dataset, interrupt))
+    with apart(), runtime.eval_mode(), deterministic_task(task.name), reading as predicted:
         for samples, predictions in predicted:
             with of_samples([sample.id for sample in samples]):
                 metric.update(predictions, [sample.target for sample in samples])

@@ -254,5 +254,5 @@ class _Autocast(nn.Module):
 
     def forward(self, images: Tensor, task: str) -> Any:
         runtime = self._runtime[0]
-        with autocast(runtime.device, runtime.precision):
+        with autocast(runtime.device, runtime.precision, training=self.training):
             return self.model(images, task)

@@ -20,7 +20,7 @@ class InferenceModel:
 
     Args:
         model: the model, already on its device, with the weights to judge.
-        precision: "fp32" or "bf16" (autocast).
+        precision: "fp32" or "bf16" (autocast), in which the model is trained; see `autocast` of evaluation mode.
         channels_last: the memory format of batches that are placed.
     """
 
@@ -39,18 +39,21 @@ class InferenceModel:
 
     def forward(self, images: Tensor, task: str) -> Any:
         """Raw output of a task's head for (B, 3, H, W) pixel values."""
-        with autocast(self.device, self.precision):
+        with self._autocast():
             return self.model(images, task)
 
     def features(self, images: Tensor, task: str) -> tuple[Tensor, ...]:
         """The backbone's part of `forward`."""
-        with autocast(self.device, self.precision):
+        with self._autocast():
             return self.model.features(images, task)
 
     def head(self, features: tuple[Tensor, ...], task: str) -> Any:
         """The head's part of `forward`."""
-        with autocast(self.device, self.precision):
+        with self._autocast():
             return self.model.heads[task](features)
+
+    def _autocast(self) -> torch.autocast:
+        return autocast(self.device, self.precision, training=self.model.training)
 
     @contextmanager
     def eval_mode(self) -> Iterator[None]:

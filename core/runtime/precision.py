@@ -22,6 +22,15 @@ def choose_precision(wanted: str, device: torch.device) -> str:
     return "bf16" if native else "fp32"
 
 
-def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """Inside the block a model computes in "fp32" or "bf16"."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+def autocast(device: torch.device, precision: str, *, training: bool) -> torch.autocast:
+    """Inside the block a model computes in a precision; on a CPU it always predicts in fp32.
+
+    There sums in bf16 depend on how many threads share them, by more than a score may.
+
+    Args:
+        device: where the model is.
+        precision: "fp32" or "bf16", in which it is trained.
+        training: whether it trains or predicts.
+    """
+    low = precision == "bf16" and (training or device.type != "cpu")
+    return torch.autocast(device.type, torch.bfloat16, enabled=low)

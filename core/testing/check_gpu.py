@@ -1,7 +1,9 @@
-"""A task on the pretended GPU: no operator mixes devices, and the host waits no more often than the contract says."""
+"""A task on the pretended GPU: no operator mixes devices, the host waits no more often than the contract says, and with
+`train.deterministic` every operator has a kernel."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -9,11 +11,14 @@ from typing import Any
 import torch
 
 from umbel.config.schema import OptimConfig, TrainConfig
+from umbel.contract.errors import ConfigError
 from umbel.contract.task import Task
 from umbel.contract.task_config import TtaConfig
 from umbel.contract.types import Batch, Sample
 from umbel.evaluate.evaluate import compute_scores
 from umbel.evaluate.inference import image_tensor, show
+from umbel.registry.calls.kernels import deterministic_task
+from umbel.runtime.deterministic import deterministic_kernels
 from umbel.runtime.local import LocalRuntime
 from umbel.runtime.optim import build_optimizer
 from umbel.testing.check_predictions import can_merge
@@ -27,17 +32,36 @@ STEPS = 2  # the first may place constants and makes the optimizer's moments; th
 
 def check_gpu(fixture: TaskFixture) -> None:
     """A training step, every view of a prediction, merging, scoring."""
-    task = fixture.new_task(tta=TtaConfig(scales=[1.0, 1.5], hflip=True) if can_merge(fixture) else None)
     batch, samples = fixture.batch(), fixture.samples("val")
     with pretended_gpu() as gpu:
-        torch.manual_seed(0)
-        model = fixture.new_model(task).to("cuda")
-        optim = OptimConfig()
-        optimizer = build_optimizer(model, {NAME: task}, optim)
-        runtime = LocalRuntime(model, optimizer, optim=optim, train=TrainConfig(), precision="bf16", total_steps=STEPS)
+        task, runtime = _placed(fixture)
         _check_training(gpu, runtime, task, batch, fixture.contract.waits_of_a_step)
         with runtime.eval_mode():
             _check_prediction(gpu, runtime, task, samples, fixture.contract.waits_of_a_view)
+
+
+def check_deterministic(fixture: TaskFixture) -> None:
+    """With `train.deterministic` a GPU refuses no operator of a training step and of a prediction."""
+    batch, samples = fixture.batch(), fixture.samples("val")
+    with deterministic_kernels(True), pretended_gpu() as gpu:
+        task, runtime = _placed(fixture)
+        try:
+            with deterministic_task(NAME):
+                _check_training(gpu, runtime, task, batch, sys.maxsize)
+                with runtime.eval_mode():
+                    _check_prediction(gpu, runtime, task, samples, sys.maxsize)
+        except ConfigError as error:
+            raise ContractFault(f"{error.message}: use another, or set deterministic to False") from error
+
+
+def _placed(fixture: TaskFixture) -> tuple[Task[Any], LocalRuntime]:
+    """The task, with test-time augmentation if it has any, and a model of it on the pretended GPU."""
+    task = fixture.new_task(tta=TtaConfig(scales=[1.0, 1.5], hflip=True) if can_merge(fixture) else None)
+    torch.manual_seed(0)
+    model = fixture.new_model(task).to("cuda")
+    optim = OptimConfig()
+    optimizer = build_optimizer(model, {NAME: task}, optim)
+    return task, LocalRuntime(model, optimizer, optim=optim, train=TrainConfig(), precision="bf16", total_steps=STEPS)
 
 
 def _check_training(gpu: PretendedGpu, runtime: LocalRuntime, task: Task[Any], batch: Batch, most: int) -> None:

@@ -26,6 +26,8 @@ class TaskContract:
         waits_of_a_step: how often the host may wait for a GPU in a training step; the guard before the weights does so
             once.
         waits_of_a_view: how often in the prediction of a view: forward, decode and restore.
+        deterministic: every operator has a kernel on a GPU that repeats to the bit; False for a task that
+            `train.deterministic` must refuse.
     """
 
     task: ClassVar[type[Task[Any]]]
@@ -37,6 +39,7 @@ class TaskContract:
     ideal_score: ClassVar[float] = 0.9
     waits_of_a_step: ClassVar[int] = 1
     waits_of_a_view: ClassVar[int] = 2
+    deterministic: ClassVar[bool] = True
 
     def write_data(self, folder: Path) -> dict[str, Any]:
         """Write a few training and validation samples into an empty folder; return the options that read them."""
@@ -152,6 +155,11 @@ class TaskContract:
 
     def test_runs_on_a_pretended_gpu(self, fixture: TaskFixture) -> None:
         check_gpu.check_gpu(fixture)
+
+    def test_trains_with_deterministic_kernels(self, fixture: TaskFixture) -> None:
+        if not self.deterministic:
+            pytest.skip("the task says that not all of its kernels repeat to the bit: deterministic is False")
+        check_gpu.check_deterministic(fixture)
 
     def test_export_keeps_the_predictions(self, fixture: TaskFixture) -> None:
         check_training.check_export(fixture)

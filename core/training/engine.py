@@ -14,6 +14,7 @@ from umbel.contract.task import Task
 from umbel.contract.types import Batch, Losses
 from umbel.io.step_shortage import of_step, of_update
 from umbel.registry.calls.fault import of_backward, of_samples
+from umbel.registry.calls.kernels import deterministic_task
 from umbel.runtime.base import Runtime
 from umbel.schedule.window import weight_at
 from umbel.training.balancing import gradient_norm, show_step
@@ -103,7 +104,8 @@ class Engine:
         self.guard.before(self.runtime.model)
         losses = {}
         for name in scales:
-            losses[name] = work(name)
+            with deterministic_task(name):
+                losses[name] = work(name)
         if not last:
             self.guard.keep(batches, losses)
             return losses

@@ -20,6 +20,7 @@ from umbel.io.run_folder import CHECKPOINTS
 from umbel.io.shortage import allow_open_files
 from umbel.runtime.base import Runtime
 from umbel.runtime.build import InitWeights, build, build_runtime
+from umbel.runtime.deterministic import deterministic_kernels
 from umbel.runtime.device import choose_device
 from umbel.runtime.malloc import keep_freed_memory
 from umbel.runtime.rank_watch import SILENCE, watch_ranks
@@ -46,6 +47,11 @@ def prepare(
         init_weights: loads the weights of another run into the model.
         trial: one batch and one validation image of every task are tried, and leave no trace.
     """
+    with deterministic_kernels(loaded.typed.train.deterministic):  # before anything is computed on a GPU
+        return _prepare(loaded, directory, init_weights, trial=trial)
+
+
+def _prepare(loaded: LoadedRecipe, directory: Path, init_weights: InitWeights | None, *, trial: bool) -> Run:
     recipe = loaded.typed
     check_formula(recipe.score, recipe.tasks)
     ranks = _join_processes(recipe)

@@ -17,6 +17,7 @@ from umbel.io.files import write_json
 from umbel.io.output import depend_on_run
 from umbel.io.run_folder import BAD_SAMPLES_FILE, PLUGINS_FILE, RECIPE_FILE, SCORES_FILE, run_folder, written_at_once
 from umbel.registry.provenance import plugin_records
+from umbel.runtime.deterministic import deterministic_kernels
 from umbel.runtime.rank_watch import active_watch
 from umbel.training.loop import Loop
 from umbel.training.resume import resume as resume_run
@@ -44,7 +45,10 @@ def train(run: Run, *, resume: bool = False, exact: bool = False, accept_changes
         InterruptedRunError: if a signal asked it to stop; a checkpoint has been saved.
     """
     depend_on_run()
-    with run_folder(run.directory, run.is_main_process, run.runtime.all_reduce_max, resume=resume):
+    with (
+        run_folder(run.directory, run.is_main_process, run.runtime.all_reduce_max, resume=resume),
+        deterministic_kernels(run.recipe.train.deterministic),
+    ):
         tree = _as_trained(run)
         if resume:
             checkpoint = find_checkpoint(run.checkpoints, exact=exact)

@@ -30,6 +30,7 @@ from umbel.io.step_shortage import of_evaluation, of_step
 from umbel.model.model import MultiTaskModel
 from umbel.registry.calls.fallback import as_method
 from umbel.registry.calls.fault import of_backward, of_samples, returned
+from umbel.registry.calls.kernels import deterministic_task
 from umbel.registry.calls.owner import owner_of
 from umbel.report.record import figure_to_json
 from umbel.runtime.base import Inference
@@ -101,7 +102,8 @@ def try_model(model: MultiTaskModel, trial: Trial) -> None:
             task = trial.tasks[name]
             batch = first_batch(task, dataset, recipe.train.seed, substitute=name in trial.substituted)
             strict = recipe.train.non_finite == "stop" and name in trial.plan.at(0)
-            losses[name] = try_batch(runtime, task, batch, norms=norms, strict=strict)
+            with deterministic_task(name):
+                losses[name] = try_batch(runtime, task, batch, norms=norms, strict=strict)
         if isinstance(model.balancer, Observes):
             model.balancer.observe(losses, norms)
         found = {name: try_image(runtime, task, trial.val_data[name]) for name, task in trial.tasks.items()}
@@ -163,7 +165,8 @@ def try_image(runtime: Inference, task: Task[Any], dataset: Dataset[Sample]) -> 
     """
     stored = read_sample(task, dataset, 0)
     sample = replace(stored, image=stored.image.copy())  # what is drawn into must not be the data set's own
-    with of_evaluation(task.name, task.config.batch_size), runtime.eval_mode(), of_samples([sample.id]):
+    evaluation = of_evaluation(task.name, task.config.batch_size)
+    with evaluation, runtime.eval_mode(), of_samples([sample.id]), deterministic_task(task.name):
         image = image_tensor(sample.image, runtime.device)
         (prediction,) = predict(runtime, task, [image])
         metric = task.metric()

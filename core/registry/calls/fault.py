@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from umbel.contract.errors import DataError, PluginError, StopRequestedError, UmbelError
+from umbel.registry.calls.kernels import refused_kernel
 from umbel.registry.calls.owner import Owner, owner_of
 
 LONGEST = 300  # characters of a message: some libraries put whole arrays into theirs
@@ -20,11 +21,14 @@ _DEBUG = "--debug shows the traceback"
 
 
 def passes(error: BaseException) -> bool:
-    """Whether an error is no fault of the code called: it explains itself, or is the machine's or another rank's."""
+    """Whether an error is no fault of the code called: it explains itself, is the machine's or another
+    rank's, or the recipe has asked for it."""
     if isinstance(error, (UmbelError, StopRequestedError, MemoryError)) or not isinstance(error, Exception):
         return True
     import torch
 
+    if refused_kernel(error):
+        return True
     if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
         return True
     if os.environ.get("WORLD_SIZE", "1") in ("", "1"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -118,6 +119,21 @@ class PretendedGpu:
             MixedDevicesError: always.
         """
         raise MixedDevicesError(f"{caller()}: {what}: expected all tensors to be on the same device")
+
+    def refuse_kernel(self, kernel: str) -> None:
+        """torch's deterministic mode is on, and the kernel does not repeat to the bit.
+
+        Raises:
+            RuntimeError: with the words of torch, unless it only warns.
+        """
+        said = (
+            f"{kernel} does not have a deterministic implementation, but you set "
+            "'torch.use_deterministic_algorithms(True)'"
+        )
+        if torch.is_deterministic_algorithms_warn_only_enabled():
+            warnings.warn(said, stacklevel=2)
+        else:
+            raise RuntimeError(said)
 
     @contextlib.contextmanager
     def recorded(self) -> Iterator[list[Wait]]:

@@ -11,6 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from umbel.testing.gpu.device import PretendedGpu
+from umbel.testing.gpu.nondeterministic import refused_kernel
 
 WAITING = {  # the host needs a value, or a shape that depends on values
     "aten::_local_scalar_dense": "item",
@@ -69,6 +70,8 @@ class OperatorRules(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _check(self, func: Any, args: Any, kwargs: Any, of_cpu: Sequence[Tensor]) -> None:
         name = func._schema.name
+        if torch.are_deterministic_algorithms_enabled() and (kernel := refused_kernel(func, args, kwargs)):
+            self.gpu.refuse_kernel(kernel)
         if name in WAITING:
             self.gpu.wait(WAITING[name])
         if name in INDEXING:

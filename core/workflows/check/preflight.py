@@ -18,7 +18,9 @@ from umbel.data.datasets import dataset_length
 from umbel.data.loader import first_batch
 from umbel.data.worker_counts import worker_counts
 from umbel.evaluate.score import check_formula
+from umbel.registry.calls.kernels import deterministic_task
 from umbel.runtime.base import Runtime
+from umbel.runtime.deterministic import deterministic_kernels
 from umbel.training.prepare import prepare
 from umbel.training.run import Run
 from umbel.training.trial import try_batch, try_image
@@ -61,10 +63,10 @@ def preflight(loaded: LoadedRecipe) -> Preflight:
     run = prepare(replace(loaded, typed=plain), Path("unused"), trial=False)
     run.runtime.model.train()
     substituted = {name for name, allowed in run.parts.bad_samples.allowed.items() if allowed > 0}
-    reports = [_try_task(run, name, name in substituted) for name in run.data.train]
-    metrics = {
-        f"{name}/{key}" for name, task in run.tasks.items() for key in try_image(run.runtime, task, run.data.val[name])
-    }
+    with deterministic_kernels(recipe.train.deterministic):
+        reports = [_try_task(run, name, name in substituted) for name in run.data.train]
+        found = {name: try_image(run.runtime, task, run.data.val[name]) for name, task in run.tasks.items()}
+    metrics = {f"{name}/{key}" for name, keys in found.items() for key in keys}
     check_formula(recipe.score, run.tasks, metrics)
     model = run.runtime.model
     return Preflight(
@@ -82,7 +84,8 @@ def preflight(loaded: LoadedRecipe) -> Preflight:
 def _try_task(run: Run, name: str, substitute: bool) -> TaskReport:
     task, runtime, dataset = run.tasks[name], run.runtime, run.data.train[name]
     batch = first_batch(task, dataset, run.recipe.train.seed, substitute=substitute)
-    loss = try_batch(runtime, task, batch, norms={})
+    with deterministic_task(name):
+        loss = try_batch(runtime, task, batch, norms={})
     seconds, peak = _measured(runtime, task, batch)
     samples = dataset_length(dataset)
     return TaskReport(

@@ -65,13 +65,18 @@ def upsample(x: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
 
 
 def pool_to_grid(x: Tensor, cells: int) -> Tensor:
-    """Adaptive average pooling of (B, C, H, W) to (B, C, cells, cells); as matrix products in exported graphs.
+    """Adaptive average pooling of (B, C, H, W) to (B, C, cells, cells).
 
-    ONNX has no adaptive pooling for sizes that are not known when the graph is written.
+    As matrix products in exported graphs, for ONNX has none for sizes that are not known when the graph is written, and
+    in torch's deterministic mode, for its gradient has no kernel on a GPU that repeats to the bit.
     """
-    if not torch.compiler.is_exporting():
+    if torch.compiler.is_exporting():
+        return _bins(x.shape[-2], cells, x) @ x @ _bins(x.shape[-1], cells, x).T
+    if not torch.are_deterministic_algorithms_enabled():
         return F.adaptive_avg_pool2d(x, cells)
-    return _bins(x.shape[-2], cells, x) @ x @ _bins(x.shape[-1], cells, x).T
+    with torch.autocast(x.device.type, enabled=False):  # as exact as the kernel, which adds in float32
+        exact = x.float()
+        return (_bins(x.shape[-2], cells, exact) @ exact @ _bins(x.shape[-1], cells, exact).T).to(x.dtype)
 
 
 def _bins(length: int, cells: int, like: Tensor) -> Tensor:

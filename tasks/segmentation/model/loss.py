@@ -22,7 +22,8 @@ def pixel_cross_entropy(
     """
     logits_BKHW = upsample(logits_BKhw.float(), labels_BHW.shape[-2:])
     labels = labels_BHW.long()
-    total = F.cross_entropy(logits_BKHW, labels, class_weights_K, ignore_index=ignore_index, reduction="sum")
+    # every pixel first: a GPU adds up within the kernel in an order that does not repeat
+    total = F.cross_entropy(logits_BKHW, labels, class_weights_K, ignore_index=ignore_index, reduction="none").sum()
     valid = labels != ignore_index
     if class_weights_K is None:
         return total / valid.sum().clamp(min=1)

@@ -29,7 +29,8 @@ def test_backbone_and_head_apart_are_the_forward_pass(precision: str) -> None:
     with model.eval_mode():
         whole, features = model.forward(IMAGES, "a"), model.features(IMAGES, "a")
         assert torch.equal(whole, model.head(features, "a"))
-    assert {level.dtype for level in features} == {torch.bfloat16 if precision == "bf16" else torch.float32}
+    assert {level.dtype for level in features} == {torch.float32}  # a CPU predicts in fp32, however it has trained
+    assert model.forward(IMAGES, "a").dtype == (torch.bfloat16 if precision == "bf16" else torch.float32)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

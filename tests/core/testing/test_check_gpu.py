@@ -14,7 +14,7 @@ from torchmetrics import Metric
 
 from umbel import FeatureSpec, Losses, View
 from umbel.testing import ContractFault
-from umbel.testing.check_gpu import check_gpu
+from umbel.testing.check_gpu import check_deterministic, check_gpu
 from umbel.testing.fixture import TaskFixture
 
 
@@ -118,3 +118,36 @@ def test_a_good_task_passes(tmp_path: Path) -> None:
 
 def test_a_budget_of_its_own(tmp_path: Path) -> None:
     check(LooksAtLoss, tmp_path, waits_of_a_step=2)
+
+
+class PoolsToThree(ShadeHead):
+    def forward(self, features: tuple[Tensor, ...]) -> Tensor:
+        pooled = torch.nn.functional.adaptive_avg_pool2d(features[0], 3).mean()
+        return super().forward(features) + pooled
+
+
+class HasNoKernel(Shade):
+    def head(self, features: FeatureSpec) -> nn.Module:
+        return PoolsToThree(features.channels[0])
+
+
+class CountsWeights(Shade):
+    def decode(self, output: Tensor, view: View) -> list[Tensor]:
+        torch.bincount(torch.zeros_like(output[0, 0, 0], dtype=torch.long), weights=output[0, 0, 0].float())
+        return super().decode(output, view)
+
+
+@pytest.mark.parametrize(
+    ("kind", "operator"), [(HasNoKernel, "adaptive_avg_pool2d_backward_cuda"), (CountsWeights, "_bincount_cuda")]
+)
+def test_an_operator_without_a_repeating_kernel_is_named(kind: type[Shade], operator: str, tmp_path: Path) -> None:
+    fixture = TaskFixture(type("Contract", (ShadeContract,), {"task": kind})(), tmp_path)
+    with pytest.raises(ContractFault, match=f"uses {operator}, which has no kernel .*: use another"):
+        check_deterministic(fixture)
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_a_task_may_say_so(tmp_path: Path) -> None:
+    contract = type("Contract", (ShadeContract,), {"task": HasNoKernel, "deterministic": False})()
+    with pytest.raises(pytest.skip.Exception, match="deterministic is False"):
+        contract.test_trains_with_deterministic_kernels(TaskFixture(contract, tmp_path))

@@ -87,3 +87,21 @@ def test_half_precision_logits_are_summed_in_float32():
     loss = pixel_cross_entropy(logits, labels, 255)
     assert loss.dtype == torch.float32
     assert torch.equal(loss, pixel_cross_entropy(logits.float(), labels, 255))
+
+
+@FEW
+@given(st.integers(0, 2**31), st.booleans())
+def test_adding_up_every_pixel_is_the_sum_of_the_kernel(seed, weighted):
+    """Values and gradients; the kernel that adds up by itself does not repeat on a GPU."""
+    generator = torch.Generator().manual_seed(seed)
+    given_logits = torch.randn(2, 3, 8, 10, generator=generator)
+    labels = torch.randint(0, 3, (2, 8, 10), generator=generator)
+    labels[torch.rand(labels.shape, generator=generator) < 0.3] = 255
+    weights = torch.tensor([0.5, 2.0, 1.0]) if weighted else None
+    one, other = (given_logits.clone().requires_grad_() for _ in range(2))
+    loss = pixel_cross_entropy(one, labels, 255, weights)
+    expected = F.cross_entropy(other, labels, weights, ignore_index=255)
+    loss.backward()
+    expected.backward()
+    torch.testing.assert_close(loss, expected, atol=1e-6, rtol=1e-6)
+    torch.testing.assert_close(one.grad, other.grad, atol=1e-6, rtol=1e-6)
