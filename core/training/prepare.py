@@ -19,7 +19,7 @@ from umbel.io.run_folder import CHECKPOINTS
 from umbel.io.shortage import allow_open_files
 from umbel.runtime.base import Runtime
 from umbel.runtime.build import InitWeights, build, build_runtime
-from umbel.runtime.device import choose_device
+from umbel.runtime.device import choose_device, make_current
 from umbel.runtime.malloc import keep_freed_memory
 from umbel.runtime.rank_watch import SILENCE, watch_ranks
 from umbel.runtime.ranks import Ranks, init_process_group, ranks_from_env
@@ -85,7 +85,9 @@ def _join_processes(recipe: Recipe) -> Ranks:
     allow_open_files(sum(task.workers for task in recipe.tasks.values()))
     ranks = ranks_from_env()
     if is_distributed(recipe, ranks.world_size):
-        init_process_group(ranks, choose_device(recipe.train.device, ranks), recipe.train.timeout)
+        device = choose_device(recipe.train.device, ranks)
+        make_current(device)
+        init_process_group(ranks, device, recipe.train.timeout)
         watch_ranks(ranks, min(SILENCE, recipe.train.collective_timeout))
     return ranks
 
