@@ -64,6 +64,13 @@ class Runtime(Inference, Protocol):
     def to_device(self, batch: Batch) -> Batch:
         """The batch on this runtime's device."""
 
+    def begin_batch(self, *, even: bool) -> None:
+        """Called before the forward passes of a composite batch; every rank must call it.
+
+        Args:
+            even: every rank has data for each of its tasks.
+        """
+
     def backward(self, loss: Tensor) -> None:
         """Add the gradients of a loss to those of this step."""
 

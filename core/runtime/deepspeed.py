@@ -82,7 +82,7 @@ class DeepSpeedRuntime:
         self.engine.enable_backward_allreduce = self.stage > 0  # at stage 0 the norm is wanted before the step
         self.shards = make_shards(self.stage, model, self.engine, deepspeed.zero.GatheredParameters)
         self.shards.after_step()  # fails now rather than after the first step
-        self.statistics = BatchStatistics(model)
+        self.statistics = BatchStatistics(model, ranks.world_size)
         masters = [flat for flat, _ in self.shards.flats()]
         self.average = (
             ShardAverage(masters, self.statistics.tensors, recipe.train.ema_decay) if recipe.train.ema_decay else None
@@ -96,6 +96,9 @@ class DeepSpeedRuntime:
         if self._in_step:
             self._announce(task)
         return self.engine(images, task)
+
+    def begin_batch(self, *, even: bool) -> None:
+        self.statistics.begin_batch(even=even, averages=self._average_of_statistics())
 
     def backward(self, loss: Tensor) -> None:
         self.engine.backward(loss)
@@ -119,7 +122,7 @@ class DeepSpeedRuntime:
             group["lr"] = group["initial_lr"] * self._factor()
         norm = self._replicated_step() if self.stage == 0 else self._sharded_step()
         self.shards.after_step()
-        self.statistics.average_over(self.world_size)
+        self.statistics.after_step()
         self.steps_done += 1
         if self.average is not None:
             self.average.update()
@@ -143,6 +146,7 @@ class DeepSpeedRuntime:
 
     @contextmanager
     def eval_mode(self) -> Iterator[None]:
+        self._average_statistics()
         training = self.model.training
         self.engine.eval()
         try:
@@ -158,9 +162,11 @@ class DeepSpeedRuntime:
         return False  # what is gathered is copied
 
     def weights(self) -> dict[str, Tensor]:
+        self._average_statistics()
         return whole_weights(self.model, self.shards, keep=self.ranks.is_main_process)
 
     def average_weights(self) -> dict[str, Tensor]:
+        self._average_statistics()
         with self._averaged():
             return self.weights()
 
@@ -224,6 +230,13 @@ class DeepSpeedRuntime:
                 self._swap_average()
             raise
         self._swap_average()
+
+    def _average_statistics(self) -> None:
+        """Before running statistics are read."""
+        self.statistics.average(self._average_of_statistics())
+
+    def _average_of_statistics(self) -> list[Tensor]:
+        return [] if self.average is None else self.average.buffers[: self.statistics.deferred]
 
     def _swap_average(self) -> None:
         if self.average is not None:

@@ -49,6 +49,9 @@ class LocalRuntime(InferenceModel):
         self._before_update: Callable[[], object] | None = None
         self._parameters = [p for group in optimizer.param_groups for p in group["params"]]
 
+    def begin_batch(self, *, even: bool) -> None:
+        """One process has nobody to differ from."""
+
     def backward(self, loss: Tensor) -> None:
         loss.backward()  # type: ignore[no-untyped-call]
 
