@@ -1,8 +1,9 @@
-"""Batch statistics that all ranks share."""
+"""Batch statistics that all ranks share where they are read."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 import torch.distributed as dist
@@ -48,26 +49,56 @@ class BatchStatistics:
 
         Args:
             even: every rank has data for each of its tasks.
-            averages: see `average`.
+            averages: see `averaged`.
         """
         read = self._apart and any(not module.training for module in self._norms)  # a layer was frozen meanwhile
         if not even or self._uneven or read:
-            self.average(averages)
-        self._apart, self._uneven = True, not even
+            self._average(averages)
+        self._apart, self._uneven = self.world_size > 1, not even
 
     def after_step(self) -> None:
         """To be called after every step; every rank must call it."""
         self._reduce(self._soon, self._soon_counters)
 
-    def average(self, averages: Sequence[Tensor] = ()) -> None:
-        """To be called before running statistics are read; every rank must call it.
+    @contextmanager
+    def averaged(self, averages: Sequence[Tensor] = ()) -> Iterator[None]:
+        """Inside the block running statistics may be read: they are those of all ranks. After it each rank has its own
+        again, so that training goes on as if they had not been read. Every rank must enter it.
 
         Args:
             averages: this rank's own moving averages of the first `deferred` of `tensors`.
         """
+        if not self._apart:
+            yield
+            return
+        held = [*self._late, *averages, *self._late_counters]
+        own = [tensor.clone() for tensor in held]
+        self._reduce([*self._late, *averages], self._late_counters)
+        try:
+            yield
+        finally:
+            _take(held, own)
+
+    def state(self, averages: Sequence[Tensor] = ()) -> Tensor:
+        """What this rank alone holds, 1-dimensional and exact in float64 on the CPU; empty where all hold the same."""
+        if not self._apart:
+            return torch.zeros(0, dtype=torch.float64)
+        held = [*self._late, *averages, *self._late_counters]
+        return torch.cat([*(tensor.detach().flatten().double().cpu() for tensor in held), torch.tensor([self._uneven])])
+
+    def load_state(self, state: Tensor, averages: Sequence[Tensor] = ()) -> None:
+        """Take over what `state` gave; of other layers or averages nothing."""
+        held = [*self._late, *averages, *self._late_counters]
+        if len(state) != 1 + sum(tensor.numel() for tensor in held):
+            return
+        *parts, uneven = torch.split(state, [*(tensor.numel() for tensor in held), 1])
+        _take(held, [part.view_as(tensor) for part, tensor in zip(parts, held, strict=True)])
+        self._apart, self._uneven = True, bool(uneven)
+
+    def _average(self, averages: Sequence[Tensor]) -> None:
         if self._apart:
             self._reduce([*self._late, *averages], self._late_counters)
-        self._apart = self._uneven = False
+        self._apart = False
 
     @torch.no_grad()
     def _reduce(self, floating: Sequence[Tensor], counting: Sequence[Tensor]) -> None:
@@ -86,9 +117,17 @@ class BatchStatistics:
 
 
 def _is_batch_norm(module: nn.Module) -> bool:
-    """torch's layers, and those that are named after them; a layer that reads its statistics in training, such as
-    batch renormalisation, is neither."""
-    return isinstance(module, _BatchNorm) or "BatchNorm" in type(module).__name__
+    """The layers of torch and timm, and others that say `trains_on_batch_statistics`: a layer that reads its running
+    statistics in training, such as batch renormalisation, would be another on each rank."""
+    kind = type(module)
+    known = isinstance(module, _BatchNorm) and kind.forward.__module__.partition(".")[0] in ("torch", "timm")
+    return known or bool(getattr(kind, "trains_on_batch_statistics", False))
+
+
+@torch.no_grad()
+def _take(held: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+    for tensor, value in zip(held, values, strict=True):
+        tensor.copy_(value)
 
 
 def _floating(buffers: Sequence[Tensor]) -> list[Tensor]:

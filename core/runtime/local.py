@@ -121,6 +121,12 @@ class LocalRuntime(InferenceModel):
             for key, value in entries.items()
         }
 
+    def rank_states(self) -> dict[str, Tensor]:
+        return {}
+
+    def load_rank_states(self, states: dict[str, Tensor]) -> None:
+        """One process holds nothing that the weights do not."""
+
     def load_weights(self, tensors: dict[str, Tensor], where: str) -> None:
         load_weights(self.model, tensors, where)
 

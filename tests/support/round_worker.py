@@ -10,9 +10,14 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from real_heads import WEIGHTS as HEAD_WEIGHTS
+from real_heads import batch_of
+from real_heads import make as make_real
 from zero_toys import composite, joined, make_runtime, zero_block
 
 from umbel.contract.errors import TrainingError, is_peer_failure
+from umbel.runtime.deepspeed import DeepSpeedRuntime
+from umbel.runtime.optim import build_optimizer
 from umbel.runtime.ranks import Ranks
 from umbel.training.engine import Engine
 
@@ -90,12 +95,12 @@ def statistics(ranks: Ranks, schedule: str, stage: int, parts: int, *, each_step
         begin, step = runtime.begin_batch, runtime.step
 
         def average_and_begin(*, even: bool) -> None:
-            runtime._average_statistics()
+            average_now(runtime)
             begin(even=even)
 
         def average_and_update() -> Any:
             update = runtime.average.update
-            runtime.average.update = lambda: (runtime._average_statistics(), update())
+            runtime.average.update = lambda: (average_now(runtime), update())
             try:
                 return step()
             finally:
@@ -104,11 +109,17 @@ def statistics(ranks: Ranks, schedule: str, stage: int, parts: int, *, each_step
         runtime.begin_batch, runtime.step = average_and_begin, average_and_update
     engine.fit(steps(ranks, schedule, parts=parts), lambda *_: False, seed=0, start=0, accumulate=parts)
     own = flat(runtime)
-    runtime.weights()
-    read = flat(runtime)
     with runtime.eval_mode():
         averaged = flat(runtime)
+    runtime.weights()
+    assert flat(runtime) == own  # reading changes nothing
+    average_now(runtime)
+    read = flat(runtime)
     return {"own": own, "read": read, "average": averaged}
+
+
+def average_now(runtime: Any) -> None:
+    runtime.statistics._average(runtime._average_of_statistics())
 
 
 def flat(runtime: Any) -> list[float]:
@@ -173,6 +184,18 @@ def unreadable(ranks: Ranks, stage: int) -> tuple[str, int]:
     return "", runtime.steps_done
 
 
+def channels_last_weights(ranks: Ranks, stage: int) -> list[int]:
+    """Convolution weights that are channels last after two steps, and all of them."""
+    recipe, tasks, model = make_real(stage, 1e-3, channels_last=True)
+    optimizer = build_optimizer(model, tasks, recipe.optim)
+    runtime = DeepSpeedRuntime(model, optimizer, recipe, precision="fp32", total_steps=2, ranks=ranks)
+    engine = Engine(runtime, tasks)
+    for step in range(2):
+        engine.train_step({name: batch_of(task, step, ranks.rank) for name, task in tasks.items()}, HEAD_WEIGHTS)
+    wide = [p for p in model.parameters() if p.ndim == 4 and p.shape[1] > 1 and p.shape[2] > 1]
+    return [sum(p.is_contiguous(memory_format=torch.channels_last) for p in wide), len(wide)]
+
+
 def main(out: Path) -> None:
     torch.set_num_threads(1)
     ranks = joined()
@@ -190,6 +213,7 @@ def main(out: Path) -> None:
         },
         "signals": {str(arrives): signalled(ranks, 1, arrives) for arrives in (0, 2)},
         "disagreeing": {f"{stage}, {ends}": disagreeing(ranks, stage, ends) for stage in (1, 2) for ends in (0, 1)},
+        "channels last": [channels_last_weights(ranks, stage) for stage in (0, 1)],
         "unreadable": unreadable(ranks, 1),
     }
     (out / f"rank-{ranks.rank}.json").write_text(json.dumps(notes))

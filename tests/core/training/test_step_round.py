@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import torch
 from round_worker import SIGNAL, STEPS
-from torch import nn
+from timm.layers import BatchNormAct2d
+from torch import Tensor, nn
 from zero_toys import TESTS, launch_ranks
 
 from umbel.contract.types import Losses
@@ -77,6 +78,14 @@ def test_a_batch_that_cannot_be_read_costs_no_step_before_it(notes: Notes) -> No
     assert [mine["unreadable"] for mine in notes] == [["lost", 3], ["the disk is gone", 3]]
 
 
+@pytest.mark.slow
+def test_convolutions_stay_channels_last_where_nothing_is_sharded(notes: Notes) -> None:
+    for mine in notes:
+        (replicated, every), (sharded, _) = mine["channels last"]
+        assert replicated == every > 10
+        assert sharded == 0
+
+
 def test_looking_ahead_takes_nothing_away() -> None:
     ahead = Lookahead([{"a": None}, {"b": None}])
     assert next(ahead) == {"a": None}
@@ -99,22 +108,26 @@ def test_an_error_comes_at_its_batchs_turn() -> None:
 
 
 def test_which_buffers_are_averaged_late() -> None:
-    class TaskBatchNorm(nn.Module):
+    class TaskNorm(nn.Module):
+        trains_on_batch_statistics = True
+
         def __init__(self) -> None:
             super().__init__()
             self.register_buffer("running_mean_road", torch.zeros(2))
             self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
 
-    class Renormalisation(nn.Module):
+    class Renormalisation(nn.BatchNorm1d):
         """Reads its running mean in training."""
 
         def __init__(self) -> None:
-            super().__init__()
-            self.register_buffer("running_mean", torch.zeros(3))
+            super().__init__(3)
             self.register_buffer("scratch", torch.zeros(9), persistent=False)
 
-    statistics = BatchStatistics(nn.Sequential(nn.BatchNorm2d(4), Renormalisation(), TaskBatchNorm()), 1)
-    assert [len(tensor) for tensor in statistics.tensors] == [4, 4, 2, 3]
+        def forward(self, x: Tensor) -> Tensor:
+            return x if self.running_mean is None else x - self.running_mean
+
+    statistics = BatchStatistics(nn.Sequential(BatchNormAct2d(4), Renormalisation(), TaskNorm()), 1)
+    assert [len(tensor) for tensor in statistics.tensors] == [4, 4, 2, 3, 3]
     assert statistics.deferred == 3
 
 
