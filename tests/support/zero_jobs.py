@@ -152,7 +152,8 @@ def main(out: Path) -> None:
         notes["scores"][stage], notes["counted"][stage] = evaluated(ranks, stage)
         if ranks.world_size == 2:
             runtime = resumed(ranks, out, stage)
-            notes["buffers"] = [float(value) for buffer in runtime.model.buffers() for value in buffer.flatten()]
+            with runtime.eval_mode():
+                notes["buffers"] = [float(value) for buffer in runtime.model.buffers() for value in buffer.flatten()]
             notes["skipped"][stage], notes["unchanged"][stage], notes["went on"][stage] = poisoned(ranks, stage)
         if ranks.world_size == 1:
             _, runtime = make_runtime(ranks, zero_block(stage), **SETTINGS)
