@@ -81,7 +81,7 @@ class BatchStatistics:
 
     def state(self, averages: Sequence[Tensor] = ()) -> Tensor:
         """What this rank alone holds, 1-dimensional and exact in float64 on the CPU; empty where all hold the same."""
-        if not self._apart:
+        if not (self._apart and self._late):
             return torch.zeros(0, dtype=torch.float64)
         held = [*self._late, *averages, *self._late_counters]
         return torch.cat([*(tensor.detach().flatten().double().cpu() for tensor in held), torch.tensor([self._uneven])])
