@@ -37,6 +37,8 @@ class TaskBatchNorm2d(nn.Module):
         selection: says whose turn it is.
     """
 
+    trains_on_batch_statistics = True  # several ranks then average the running ones where they are read
+
     weight: nn.Parameter | None
     bias: nn.Parameter | None
     running_mean: Tensor

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from umbel.config.schema import Recipe
 
 
-DEFAULT_STAGE = 2  # shards optimizer and gradients; parameters of a vision backbone fit on every device
+DEFAULT_STAGE = 1  # shards the optimizer at no traffic; gradients and weights of a vision backbone fit on every device
 
 _BUCKET = 50_000_000  # elements; DeepSpeed's own 5e8 take 2 GB a buffer and device
 

@@ -138,7 +138,7 @@ class Recipe:
     optim: OptimConfig = field(default_factory=OptimConfig, metadata={"doc": "optimizer and schedule"})
     train: TrainConfig = field(default_factory=TrainConfig, metadata={"doc": "length, precision, logging"})
     deepspeed: dict[str, Any] | None = option(
-        None, "DeepSpeed's own configuration; several processes without one use ZeRO stage 2"
+        None, "DeepSpeed's own configuration; several processes without one use ZeRO stage 1"
     )
     growth: GrowthConfig = field(
         default_factory=GrowthConfig, metadata={"doc": "how `umbel add-task` made this run out of another"}

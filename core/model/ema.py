@@ -59,8 +59,11 @@ class ShardAverage:
 
     Args:
         shards: this rank's fp32 tensors, which the optimizer steps.
-        buffers: floating buffers, the same on all ranks.
+        buffers: floating buffers, whole on each rank.
         decay: see `WeightAverage`.
+
+    Attributes:
+        buffers: the averages of the buffers.
     """
 
     def __init__(self, shards: list[Tensor], buffers: list[Tensor], decay: float) -> None:
@@ -68,6 +71,7 @@ class ShardAverage:
         self.decay = decay
         self.steps = 0
         self.shadow = [tensor.clone() for tensor in self.present]
+        self.buffers = self.shadow[len(shards) :]
 
     @torch.no_grad()
     def update(self) -> None:

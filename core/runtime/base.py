@@ -64,6 +64,13 @@ class Runtime(Inference, Protocol):
     def to_device(self, batch: Batch) -> Batch:
         """The batch on this runtime's device."""
 
+    def begin_batch(self, *, even: bool) -> None:
+        """Called before the forward passes of a composite batch; every rank must call it.
+
+        Args:
+            even: every rank has data for each of its tasks.
+        """
+
     def backward(self, loss: Tensor) -> None:
         """Add the gradients of a loss to those of this step."""
 
@@ -100,13 +107,20 @@ class Runtime(Inference, Protocol):
         """
 
     def weights(self) -> dict[str, Tensor]:
-        """The model's whole state by name; like the next five, every rank must call it, and rank 0 gets the tensors."""
+        """The model's whole state by name; like those below, every rank must call it, and rank 0 gets the tensors."""
 
     def average_weights(self) -> dict[str, Tensor]:
         """The EMA weights, as `weights` gives the model's."""
 
     def optimizer_tensors(self) -> dict[str, Tensor]:
         """The optimizer's whole state by "parameter/key"."""
+
+    def rank_states(self) -> dict[str, Tensor]:
+        """What each rank holds for itself, by its number, so that a run goes on to the bit; empty if there is no such
+        thing."""
+
+    def load_rank_states(self, states: dict[str, Tensor]) -> None:
+        """Take over what this rank held, after all else; from another number of ranks nothing is taken."""
 
     def load_weights(self, tensors: dict[str, Tensor], where: str) -> None:
         """Take over whole weights; CheckpointError lists what does not fit."""

@@ -20,7 +20,7 @@ from umbel.model.model import MultiTaskModel, build_model
 from umbel.registry.make import make
 from umbel.registry.plugins import Plugins
 from umbel.runtime.base import Runtime
-from umbel.runtime.device import choose_device
+from umbel.runtime.device import choose_device, make_current
 from umbel.runtime.local import LocalRuntime
 from umbel.runtime.optim import build_optimizer
 from umbel.runtime.precision import choose_precision
@@ -57,7 +57,9 @@ def build(
     freeze_kept(model, recipe)
     if loaded:
         log.info("backbone: %s; %s", backbone.summary(), loaded)
-    model.to(choose_device(recipe.train.device, ranks_from_env()))
+    device = choose_device(recipe.train.device, ranks_from_env())
+    make_current(device)
+    model.to(device)
     if recipe.train.channels_last:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return tasks, model

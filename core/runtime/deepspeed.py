@@ -65,7 +65,7 @@ class DeepSpeedRuntime:
         self.sizes: dict[str, Size] = {name: task.input_size for name, task in recipe.tasks.items()}
         self.steps_done = 0
         check_shapes(model)
-        model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # shards are flat
+        model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # DeepSpeed sends and flattens it
         deepspeed = import_deepspeed(self.device)
         config = engine_config(recipe, ranks.world_size)
         if ranks.is_main_process:
@@ -78,11 +78,13 @@ class DeepSpeedRuntime:
             raise ConfigError(
                 f"DeepSpeed refuses it: {' '.join(str(error).split())}", where="deepspeed", hint="see DeepSpeed's docs"
             ) from None
+        if self.stage == 0:  # later ones make each parameter a contiguous view of what is sharded, after every step
+            model.to(memory_format=self.memory_format)  # type: ignore[call-overload]
         limit_waiting(recipe.train.timeout)
         self.engine.enable_backward_allreduce = self.stage > 0  # at stage 0 the norm is wanted before the step
         self.shards = make_shards(self.stage, model, self.engine, deepspeed.zero.GatheredParameters)
         self.shards.after_step()  # fails now rather than after the first step
-        self.statistics = BatchStatistics(model)
+        self.statistics = BatchStatistics(model, ranks.world_size)
         masters = [flat for flat, _ in self.shards.flats()]
         self.average = (
             ShardAverage(masters, self.statistics.tensors, recipe.train.ema_decay) if recipe.train.ema_decay else None
@@ -96,6 +98,9 @@ class DeepSpeedRuntime:
         if self._in_step:
             self._announce(task)
         return self.engine(images, task)
+
+    def begin_batch(self, *, even: bool) -> None:
+        self.statistics.begin_batch(even=even, averages=self._average_of_statistics())
 
     def backward(self, loss: Tensor) -> None:
         self.engine.backward(loss)
@@ -119,7 +124,7 @@ class DeepSpeedRuntime:
             group["lr"] = group["initial_lr"] * self._factor()
         norm = self._replicated_step() if self.stage == 0 else self._sharded_step()
         self.shards.after_step()
-        self.statistics.average_over(self.world_size)
+        self.statistics.after_step()
         self.steps_done += 1
         if self.average is not None:
             self.average.update()
@@ -146,7 +151,7 @@ class DeepSpeedRuntime:
         training = self.model.training
         self.engine.eval()
         try:
-            with torch.no_grad(), self._averaged():
+            with torch.no_grad(), self._shared_statistics(), self._averaged():
                 self._in_step = self.stage == 3 and self.world_size > 1
                 yield
                 self._keep_step()
@@ -158,11 +163,21 @@ class DeepSpeedRuntime:
         return False  # what is gathered is copied
 
     def weights(self) -> dict[str, Tensor]:
-        return whole_weights(self.model, self.shards, keep=self.ranks.is_main_process)
+        with self._shared_statistics():
+            return whole_weights(self.model, self.shards, keep=self.ranks.is_main_process)
 
     def average_weights(self) -> dict[str, Tensor]:
-        with self._averaged():
-            return self.weights()
+        with self._shared_statistics(), self._averaged():
+            return whole_weights(self.model, self.shards, keep=self.ranks.is_main_process)
+
+    def rank_states(self) -> dict[str, Tensor]:
+        mine = self.statistics.state(self._average_of_statistics())
+        gathered = self.all_gather_tensors(mine) if len(mine) else []  # of all ranks alike
+        return {str(rank): state for rank, state in enumerate(gathered)}
+
+    def load_rank_states(self, states: dict[str, Tensor]) -> None:
+        if len(states) == self.world_size > 1:  # of other ranks only the mean is of use, which the weights hold
+            self.statistics.load_state(states[str(self.rank)], self._average_of_statistics())
 
     def optimizer_tensors(self) -> dict[str, Tensor]:
         return self.shards.optimizer_tensors(keep=self.ranks.is_main_process)
@@ -224,6 +239,12 @@ class DeepSpeedRuntime:
                 self._swap_average()
             raise
         self._swap_average()
+
+    def _shared_statistics(self) -> AbstractContextManager[None]:
+        return self.statistics.averaged(self._average_of_statistics())
+
+    def _average_of_statistics(self) -> list[Tensor]:
+        return [] if self.average is None else self.average.buffers[: self.statistics.deferred]
 
     def _swap_average(self) -> None:
         if self.average is not None:

@@ -47,6 +47,8 @@ def import_deepspeed(device: torch.device) -> Any:
     if device.type == "cpu":
         os.environ["DS_ACCELERATOR"] = "cpu"
     os.environ.setdefault("LOCAL_RANK", "0")  # DeepSpeed insists on it
+    if device.index is not None:  # and makes the device of that number the current one, whatever the model is on
+        os.environ["LOCAL_RANK"] = str(device.index)
     import deepspeed
     from deepspeed.utils import logger
 

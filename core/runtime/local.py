@@ -49,6 +49,9 @@ class LocalRuntime(InferenceModel):
         self._before_update: Callable[[], object] | None = None
         self._parameters = [p for group in optimizer.param_groups for p in group["params"]]
 
+    def begin_batch(self, *, even: bool) -> None:
+        """One process has nobody to differ from."""
+
     def backward(self, loss: Tensor) -> None:
         loss.backward()  # type: ignore[no-untyped-call]
 
@@ -117,6 +120,12 @@ class LocalRuntime(InferenceModel):
             for parameter, entries in self.optimizer.state.items()
             for key, value in entries.items()
         }
+
+    def rank_states(self) -> dict[str, Tensor]:
+        return {}
+
+    def load_rank_states(self, states: dict[str, Tensor]) -> None:
+        """One process holds nothing that the weights do not."""
 
     def load_weights(self, tensors: dict[str, Tensor], where: str) -> None:
         load_weights(self.model, tensors, where)

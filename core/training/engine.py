@@ -19,8 +19,9 @@ from umbel.runtime.base import Runtime
 from umbel.schedule.window import weight_at
 from umbel.training.balancing import gradient_norm, show_step
 from umbel.training.guard import Guard
-from umbel.training.participation import DummyBatches, loss_scales
+from umbel.training.participation import DummyBatches
 from umbel.training.step_clock import StepClock
+from umbel.training.step_round import Lookahead, StepRound
 
 AfterStep = Callable[[int, dict[str, Losses], float], bool | None]
 
@@ -35,6 +36,10 @@ class Engine:
         guard: lets the gradients through to the weights, or not; by default it stops at the first bad step.
         clock: takes the time of each part of a step.
         dummy_batches: what runs where this rank has no data.
+        received: the number of the signal that this rank has received, 0 for none.
+
+    Attributes:
+        round: the message of a step.
     """
 
     runtime: Runtime
@@ -42,6 +47,11 @@ class Engine:
     guard: Guard = field(default_factory=Guard)
     clock: StepClock = field(default_factory=StepClock)
     dummy_batches: DummyBatches = field(default_factory=DummyBatches)
+    received: Callable[[], int] = int
+    round: StepRound = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.round = StepRound(self.runtime, self.tasks, self.received)
 
     def fit(
         self,
@@ -67,14 +77,15 @@ class Engine:
         parts: list[dict[str, Losses]] = []
         self.runtime.model.train()
         self.clock.start()
-        for number, composite in enumerate(batches, start * accumulate):
+        ahead = Lookahead(batches) if self.runtime.world_size > 1 else None
+        for number, composite in enumerate(ahead or batches, start * accumulate):
             step, part = divmod(number, accumulate)
             self.clock.charge("data")
             stream = part * self.runtime.world_size + self.runtime.rank
             torch.manual_seed(keyed_seed(seed, "step", stream, step))
             lr, last = self.runtime.lr(), part == accumulate - 1
             weights = {name: weight_at(self.tasks[name].config, step) / accumulate for name in composite}
-            parts.append(self.train_step(composite, weights, last=last))
+            parts.append(self.train_step(composite, weights, last=last, ahead=ahead))
             if last:
                 self.clock.step_done()
                 if after_step(step + 1, mean_losses(parts), lr):
@@ -83,7 +94,12 @@ class Engine:
                 self.clock.start()
 
     def train_step(
-        self, batches: Mapping[str, Batch | None], weights: Mapping[str, float], *, last: bool = True
+        self,
+        batches: Mapping[str, Batch | None],
+        weights: Mapping[str, float],
+        *,
+        last: bool = True,
+        ahead: Lookahead | None = None,
     ) -> dict[str, Losses]:
         """One composite batch. Each task's graph is freed before the next task's is built, so peak memory is that of
         the largest task, not of their sum.
@@ -92,6 +108,7 @@ class Engine:
             batches: one batch of each task that takes part in this step, in order; None where this rank has no data.
             weights: factor on each task's loss, on top of which comes that of the model's balancer.
             last: step the optimizer; False only adds to the gradients, before the next batch of the same step.
+            ahead: gives the next composite batch, which the message of this step then announces to the other ranks.
 
         Returns:
             The losses of each task, detached, before weighting.
@@ -99,7 +116,9 @@ class Engine:
         Raises:
             TrainingError: if a loss or gradient is not finite and the guard's policy is to stop; no weight is touched.
         """
-        scales = loss_scales(self.runtime, self.tasks, batches)
+        taking_part = self.round.participation(batches)
+        scales = taking_part.scales
+        self.runtime.begin_batch(even=taking_part.even)
         work = TaskPasses(self, batches, {name: scales[name] * weights[name] for name in scales})
         self.guard.before(self.runtime.model)
         losses = {}
@@ -109,8 +128,11 @@ class Engine:
         if not last:
             self.guard.keep(batches, losses)
             return losses
+        upcoming = None if ahead is None else ahead.peek()
         with of_update():
-            passed = self.guard.passes(self.runtime, batches, losses, work)
+            passed = self.guard.passes(
+                self.runtime, batches, losses, work, settle=lambda flags: self.round.settle(flags, upcoming)
+            )
             self.clock.charge("wait")
             if passed:
                 self.runtime.step()
@@ -178,7 +200,10 @@ def mean_losses(parts: Sequence[Mapping[str, Losses]]) -> dict[str, Losses]:
     return {
         name: Losses(
             torch.stack([losses.total for losses in group]).mean(),
-            {key: torch.stack([losses.parts[key] for losses in group]).mean() for key in group[0].parts},
+            {
+                key: torch.stack([losses.parts[key] for losses in group if key in losses.parts]).mean()
+                for key in dict.fromkeys(key for losses in group for key in losses.parts)  # a dummy loss has none
+            },
         )
         for name, group in grouped.items()
     }

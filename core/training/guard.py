@@ -65,6 +65,8 @@ class Guard:
         batches: Mapping[str, Batch | None],
         losses: Mapping[str, Losses],
         repeat: Callable[[str], object],
+        *,
+        settle: Callable[[Tensor], Tensor] | None = None,
     ) -> bool:
         """Whether the accumulated gradients may be applied; called once a step, after the last backward.
 
@@ -75,6 +77,7 @@ class Guard:
             batches: the step's batches, None where this rank has no data.
             losses: the step's losses.
             repeat: forward and backward of a task once more.
+            settle: elementwise maximum of flags over all ranks, if not the runtime's own.
 
         Raises:
             TrainingError: naming task and samples, under "stop" or beyond the limit; no weight has been touched.
@@ -84,7 +87,7 @@ class Guard:
         self._parts = []
         faults = [~torch.isfinite(task_losses.total).reshape(()) for _, _, task_losses in entries]
         flags = torch.stack([*faults, ~runtime.gradients_finite()]).float().cpu()
-        *bad_losses, bad_gradient = runtime.all_reduce_max(flags).tolist()
+        *bad_losses, bad_gradient = (settle or runtime.all_reduce_max)(flags).tolist()
         if not any(bad_losses) and not bad_gradient:
             self.in_a_row = 0
             self._buffers = None

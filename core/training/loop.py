@@ -22,7 +22,8 @@ from umbel.training.balancing import factors_text
 from umbel.training.engine import Engine
 from umbel.training.evaluating import evaluate_run, evaluation_is_due, main_scores
 from umbel.training.run import Run
-from umbel.training.signals import StopRequest
+from umbel.training.signals import StopRequest, signal_name
+from umbel.training.step_round import StepRound
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +61,7 @@ class Loop:
         self.request = request
         self.scores: dict[str, float] = {}
         self._patience = run.recipe.train.timeout  # the ranks have met with it
+        self._round: StepRound | None = None
 
     def run_to_end(self, *, resumed: bool) -> dict[str, float]:
         """Train, save and evaluate.
@@ -100,7 +102,8 @@ class Loop:
     def _train(self) -> None:
         run, train = self.run, self.run.recipe.train
         log.info("plan of %d steps: %s", run.total_steps, self._passes(run.total_steps))
-        engine = Engine(run.runtime, run.tasks, run.parts.guard, run.clock)
+        engine = Engine(run.runtime, run.tasks, run.parts.guard, run.clock, received=lambda: self.request.received)
+        self._round = engine.round
         with closing(self._batches()) as batches:
             engine.fit(batches, self._after_step, seed=train.seed, start=run.steps_done, accumulate=train.accumulate)
 
@@ -148,7 +151,7 @@ class Loop:
         What was trained is on disk before its last evaluation: a metric that fails, or a rank, must not cost it.
         """
         run, last = self.run, step == self.run.total_steps
-        signal, scored = self._signal(), False
+        signal, scored = self._signal_at(due), False
         if due.save or due.evaluate or signal:
             self._wait_for_others(run.recipe.train.timeout)
         run.parts.minutes.lap()
@@ -199,6 +202,13 @@ class Loop:
         except StopRequestedError:
             return False
         return True
+
+    def _signal_at(self, due: Due) -> str:
+        """The signal that ends the run at a step boundary, "" for none. Several ranks know it from the message of the
+        step, so that one which came since counts a step later; they ask again where there is more to do."""
+        if self._round is None or self.run.runtime.world_size == 1 or due.save or due.evaluate:
+            return self._signal()
+        return signal_name(self._round.signal)
 
     def _signal(self) -> str:
         return self.request.agreed(self.run.runtime)

@@ -5,7 +5,8 @@ Collectives are matched by order, so ranks that differ would hang or, worse, add
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,11 +18,37 @@ from umbel.contract.task import Task
 from umbel.contract.types import Batch, Losses
 from umbel.runtime.base import Runtime
 
+UNKNOWN = -1  # in place of the plan, where a rank cannot say what it runs
 
-def loss_scales(
-    runtime: Runtime, tasks: Mapping[str, Task[Any]], batches: Mapping[str, Batch | None]
-) -> dict[str, float]:
-    """The tasks of this step, each with the factor on this rank's loss; every rank must call it.
+
+@dataclass(frozen=True)
+class Participation:
+    """Who takes part in a composite batch.
+
+    Args:
+        scales: its tasks, each with the factor on this rank's loss.
+        even: every rank has data for each of them.
+    """
+
+    scales: dict[str, float]
+    even: bool
+
+
+def participation_row(tasks: Mapping[str, Task[Any]], batches: Mapping[str, Batch | None] | None) -> list[int]:
+    """What a rank tells the others of its composite batch: the plan's hash, and by task whether it has data."""
+    if batches is None:
+        return [UNKNOWN] + [0] * len(tasks)
+    plan = keyed_seed(*batches) >> 2  # fits a signed 64-bit number
+    return [plan, *(int(batches.get(name) is not None) for name in tasks)]
+
+
+def participation(
+    runtime: Runtime,
+    tasks: Mapping[str, Task[Any]],
+    batches: Mapping[str, Batch | None],
+    rows: Sequence[Sequence[int]],
+) -> Participation:
+    """Who takes part in a composite batch, from the rows of all ranks.
 
     Gradients are averaged over all ranks; W / (ranks with data) makes that the mean over those that have some. A task
     that no rank has data for rests.
@@ -29,20 +56,19 @@ def loss_scales(
     Raises:
         TrainingError: on all ranks, if they do not run the same tasks.
     """
-    plan = keyed_seed(*batches) >> 2  # fits a signed 64-bit number
-    rows = runtime.all_gather([plan, *(int(batches.get(name) is not None) for name in tasks)])
-    if any(row[0] != plan for row in rows):
+    if any(row[0] != rows[0][0] for row in rows):
         raise TrainingError(
             "the ranks do not agree on the tasks of this step",
             where=f"rank {runtime.rank}: {', '.join(batches) or 'no task'}",
             hint="start all of them with the same recipe, overrides and data",
         )
     having = dict(zip(tasks, (sum(column) for column in list(zip(*rows, strict=True))[1:]), strict=True))
-    return {
+    scales = {
         name: runtime.world_size / having[name] if batch is not None else 0.0
         for name, batch in batches.items()
         if having[name]
     }
+    return Participation(scales, even=all(having[name] == runtime.world_size for name in scales))
 
 
 class DummyBatches:

@@ -21,7 +21,7 @@ from umbel.io.shortage import allow_open_files
 from umbel.runtime.base import Runtime
 from umbel.runtime.build import InitWeights, build, build_runtime
 from umbel.runtime.deterministic import deterministic_kernels
-from umbel.runtime.device import choose_device
+from umbel.runtime.device import choose_device, make_current
 from umbel.runtime.malloc import keep_freed_memory
 from umbel.runtime.rank_watch import SILENCE, watch_ranks
 from umbel.runtime.ranks import Ranks, init_process_group, ranks_from_env
@@ -94,6 +94,7 @@ def _join_processes(recipe: Recipe) -> Ranks:
     trained = {name: task for name, task in recipe.tasks.items() if name not in recipe.growth.frozen_tasks}
     allow_open_files(sum(worker_counts(trained, device.type).values()))
     if is_distributed(recipe, ranks.world_size):
+        make_current(device)
         init_process_group(ranks, device, recipe.train.timeout)
         watch_ranks(ranks, min(SILENCE, recipe.train.collective_timeout))
     return ranks

@@ -12,6 +12,8 @@ from umbel.runtime.base import Runtime
 
 RUNTIME_KEYS = ("steps_done", "precision")  # of a checkpoint's state; `average_steps` besides where there is an average
 
+RANKS = "ranks"  # stem of the file of what each rank held for itself
+
 
 def runtime_state_dict(runtime: Runtime) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
     """Whole tensors by file, and the JSON state of a runtime; every rank must call it, rank 0 gets the tensors.
@@ -23,6 +25,8 @@ def runtime_state_dict(runtime: Runtime) -> tuple[dict[str, dict[str, Tensor]], 
     if runtime.average is not None:
         tensors["average"] = runtime.average_weights()
         state["average_steps"] = runtime.average.steps
+    if states := runtime.rank_states():
+        tensors[RANKS] = states
     return tensors, state
 
 
@@ -43,5 +47,6 @@ def load_runtime_state_dict(runtime: Runtime, checkpoint: Checkpoint) -> None:
         runtime.average.steps = int(checkpoint.state["average_steps"])
     runtime.load_weights(checkpoint.tensors("model"), where)
     runtime.load_optimizer(checkpoint.tensors("optimizer"), where)
+    runtime.load_rank_states(checkpoint.tensors(RANKS))
     runtime.steps_done = int(checkpoint.state["steps_done"])
     runtime.precision = trained_precision(checkpoint)

@@ -24,6 +24,11 @@ _ECHO = 0.1  # seconds in which further signals count as the first, sent to the 
 _LAUNCHED_ECHO = 5.0  # a launcher forwards what the batch system has sent to all, each at its own pace
 
 
+def signal_name(number: int) -> str:
+    """The name of a signal, "" for 0."""
+    return signal.Signals(number).name if number else ""
+
+
 class StopRequest:
     """What the handlers leave behind: a number, looked at where it is safe to stop.
 
@@ -46,8 +51,7 @@ class StopRequest:
         """The name of the signal that any rank has received, "" for none; every rank must call it."""
         import torch
 
-        number = int(runtime.all_reduce_max(torch.tensor([float(self.received)]))[0])
-        return signal.Signals(number).name if number else ""
+        return signal_name(int(runtime.all_reduce_max(torch.tensor([float(self.received)]))[0]))
 
     def raise_if_received(self) -> None:
         """StopRequestedError if a signal has come; for one process alone, which needs nobody's agreement."""

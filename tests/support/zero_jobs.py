@@ -22,6 +22,7 @@ def keep(runtime: Any, out: Path, name: str) -> None:
         "model": runtime.weights(),
         "optimizer": runtime.optimizer_tensors(),
         "average": runtime.average_weights(),
+        "ranks": runtime.rank_states(),
     }
     for kind, named in tensors.items() if runtime.rank == 0 else ():
         save_file({key: value.contiguous() for key, value in named.items()}, out / f"{name}-{kind}.safetensors")
@@ -33,6 +34,7 @@ def take(runtime: Any, out: Path, name: str, steps: int) -> None:
     runtime.average.steps = steps
     runtime.load_weights(load_file(out / f"{name}-model.safetensors"), name)
     runtime.load_optimizer(load_file(out / f"{name}-optimizer.safetensors"), name)
+    runtime.load_rank_states(load_file(out / f"{name}-ranks.safetensors"))
     runtime.steps_done = steps
 
 
@@ -150,7 +152,8 @@ def main(out: Path) -> None:
         notes["scores"][stage], notes["counted"][stage] = evaluated(ranks, stage)
         if ranks.world_size == 2:
             runtime = resumed(ranks, out, stage)
-            notes["buffers"] = [float(value) for buffer in runtime.model.buffers() for value in buffer.flatten()]
+            with runtime.eval_mode():
+                notes["buffers"] = [float(value) for buffer in runtime.model.buffers() for value in buffer.flatten()]
             notes["skipped"][stage], notes["unchanged"][stage], notes["went on"][stage] = poisoned(ranks, stage)
         if ranks.world_size == 1:
             _, runtime = make_runtime(ranks, zero_block(stage), **SETTINGS)

@@ -17,6 +17,8 @@ class BatchNorm(nn.BatchNorm2d):
     The 1x1 branch of the pooling pyramid has that with batch size 1; its running statistics normalise it then.
     """
 
+    trains_on_batch_statistics = True  # read in training they are those it began with, the same on every rank
+
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to the same shape."""
         if self.training and x.shape[0] * x.shape[2] * x.shape[3] == 1:

@@ -108,11 +108,11 @@ def test_what_agrees_is_accepted_and_completed() -> None:
         engine_config(written, world_size=1)
 
 
-def test_no_block_means_stage_2_and_no_clipping_means_zero() -> None:
+def test_no_block_means_stage_1_and_no_clipping_means_zero() -> None:
     plain = recipe(None)
     plain.optim.clip_norm = None
     check_block(plain)
     config = engine_config(plain, world_size=2)
-    assert config["zero_optimization"]["stage"] == 2
+    assert config["zero_optimization"]["stage"] == 1
     assert config["gradient_clipping"] == 0.0  # DeepSpeed's default is 1.0
     assert wanted_precision(plain) == "auto"

@@ -108,14 +108,14 @@ def test_deepspeed_and_torchrun_train_checkpoint_and_resume(folder: Path) -> Non
     whole = deepspeed("train", "toy.yaml", "--out", "whole", *SETTINGS)
     assert whole.returncode == 0, whole.stderr[-3000:]
     assert whole.stdout.count("closeness") == 2, whole.stdout  # the scores, once
-    assert "ZeRO stage 2 over 2 processes, gradients clipped to norm 1" in whole.stderr
+    assert "ZeRO stage 1 over 2 processes, gradients clipped to norm 1" in whole.stderr
     assert whole.stderr.count("plan of 20 steps") == 1, whole.stderr  # what is the same on all ranks is said once
     assert "shm_comm" not in whole.stdout + whole.stderr
     assert steps_logged(folder / "whole") == list(range(1, 21))
     last = folder / "whole" / "checkpoints" / "step-00000020"
     assert open_checkpoint(last).state["world_size"] == 2
 
-    half = torchrun("train", "toy.yaml", "--out", "half", *SETTINGS, "deepspeed.zero_optimization.stage=2")
+    half = torchrun("train", "toy.yaml", "--out", "half", *SETTINGS, "deepspeed.zero_optimization.stage=1")
     assert half.returncode == 0, half.stderr[-3000:]
     assert same(last, folder / "half" / "checkpoints" / "step-00000020")  # the launcher changes nothing
     for path in (folder / "half" / "checkpoints" / "step-00000020").iterdir():

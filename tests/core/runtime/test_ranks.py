@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 
+import umbel.training.prepare as prepare_module
 from umbel.cli import without_local_rank
+from umbel.config.load import load_recipe
 from umbel.contract.errors import ConfigError, is_peer_failure
+from umbel.registry.plugins import Plugins
+from umbel.runtime.build import build
+from umbel.runtime.deepspeed_library import import_deepspeed
 from umbel.runtime.device import choose_device
 from umbel.runtime.ranks import Ranks, init_process_group, ranks_from_env
+from umbel.testing.gpu import pretended_gpu
+from umbel.training.prepare import prepare
 
 
 def test_process_without_a_launcher_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,6 +67,73 @@ def test_each_process_has_its_own_device(monkeypatch: pytest.MonkeyPatch) -> Non
         choose_device("cuda:2", Ranks(7, 8, 3))
     with pytest.raises(ConfigError, match="'cuda:4' is not available here"):
         choose_device("cuda", Ranks(7, 8, 4))
+
+
+def test_a_process_that_sees_one_device_alone_takes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SLURM may show each task its own GPU: CUDA_VISIBLE_DEVICES=3 and LOCAL_RANK=3, and the one there is 0."""
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert choose_device("auto", Ranks(3, 4, 3)) == torch.device("cuda:0")
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")  # two processes of torchrun must not share it without a word
+    assert choose_device("auto", Ranks(0, 2, 0)) == torch.device("cuda:0")
+    with pytest.raises(ConfigError, match="'cuda:1' is not available here"):
+        choose_device("auto", Ranks(1, 2, 1))
+
+
+def test_the_chosen_device_is_current_before_the_processes_join(
+    monkeypatch: pytest.MonkeyPatch, recipe_file: Path, new_plugins: Callable[[], Plugins]
+) -> None:
+    """NCCL, threads that pin memory and compiled kernels ask for no device and mean the current one."""
+
+    class JoinedError(Exception):
+        pass
+
+    order: list[str] = []
+
+    def join(ranks: Ranks, device: torch.device, timeout: float) -> None:
+        order.append(f"join on {device}")
+        raise JoinedError
+
+    for name, value in (("RANK", "1"), ("WORLD_SIZE", "2"), ("LOCAL_RANK", "1")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: order.append(f"current: {device}"))
+    monkeypatch.setattr(prepare_module, "init_process_group", join)
+    loaded = load_recipe(str(recipe_file), ("train.device=auto",), new_plugins())
+    with pytest.raises(JoinedError):
+        prepare(loaded, recipe_file.parent / "run")
+    assert order == ["current: cuda:1", "join on cuda:1"]
+
+
+@pytest.mark.parametrize(("name", "set_to"), [("cuda:0", [torch.device("cuda:0")]), ("cuda", []), ("cpu", [])])
+def test_a_lone_process_makes_the_device_it_names_current(
+    monkeypatch: pytest.MonkeyPatch,
+    recipe_file: Path,
+    new_plugins: Callable[[], Plugins],
+    name: str,
+    set_to: list[torch.device],
+) -> None:
+    with pretended_gpu():
+        seen: list[torch.device] = []
+        monkeypatch.setattr(torch.cuda, "set_device", seen.append)
+        loaded = load_recipe(str(recipe_file), (f"train.device={name}",), new_plugins())
+        _, model = build(loaded.typed, loaded.plugins, pretrained=False)
+        assert {parameter.device.type for parameter in model.parameters()} == {name.split(":")[0]}
+    assert seen == set_to
+
+
+def test_deepspeed_is_told_the_number_of_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It makes the device LOCAL_RANK the current one: with one visible device that number may not exist."""
+    deepspeed = pytest.importorskip("deepspeed")
+    monkeypatch.setattr(deepspeed, "init_distributed", lambda **named: None)
+    for before, device, after in (("3", "cuda:0", "0"), ("1", "cpu", "1"), ("", "cuda:2", "2"), ("", "cpu", "0")):
+        monkeypatch.delenv("LOCAL_RANK", raising=False)
+        if before:
+            monkeypatch.setenv("LOCAL_RANK", before)
+        import_deepspeed(torch.device(device))
+        assert os.environ["LOCAL_RANK"] == after
 
 
 @pytest.mark.parametrize("argument", ["--local_rank=1", "--local-rank=1"])

@@ -157,19 +157,21 @@ def test_good_step_costs_one_agreement_and_a_bad_one_is_agreed_by_all(
     prepared: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = prepared()
-    calls: list[Tensor] = []
+    calls: list[list[int]] = []
 
-    def record(flags: Tensor) -> Tensor:
-        calls.append(flags)
-        return flags
+    def record(values: list[int]) -> list[list[int]]:
+        calls.append(values)
+        return [values]
 
-    monkeypatch.setattr(run.runtime, "all_reduce_max", record)
+    def another_is_bad(values: list[int]) -> list[list[int]]:
+        return [values, [*values[:4], 0, 1, 1]] if len(values) == 7 else [values]
+
+    monkeypatch.setattr(run.runtime, "all_gather", record)
     (batch,) = batches(run)
     Engine(run.runtime, run.tasks).train_step(batch, WEIGHTS)
-    assert [tuple(flags.shape) for flags in calls] == [(3,)]
-    monkeypatch.setattr(
-        run.runtime, "all_reduce_max", lambda flags: torch.ones_like(flags) * torch.tensor([0.0, 1.0, 1.0])
-    )
+    plan, signal, flags = 3, 1, 3
+    assert [len(values) for values in calls] == [plan + signal, plan + signal + flags]
+    monkeypatch.setattr(run.runtime, "all_gather", another_is_bad)
     before = everything(run)
     with pytest.raises(TrainingError, match="the loss of task 'second' is not finite on another rank"):
         Engine(run.runtime, run.tasks).train_step(batch, WEIGHTS)

@@ -102,7 +102,7 @@ def test_a_step_waits_once_with_each_balancer(gpu: PretendedGpu, recipe: Path, b
 def test_class_weights_and_a_rank_without_data(gpu: PretendedGpu, recipe: Path) -> None:
     run = prepared(recipe, "run", "tasks.road.options.class_weights=[1,1,2]", "train.channels_last=false")
     step = Steps(run)
-    with patch.object(run.runtime, "all_gather", lambda row: [row, [row[0], 1, 1, 1]]):  # another has them all
+    with patch.object(run.runtime, "all_gather", lambda row: [row, [row[0], 1, 1, 1, *row[4:]]]):  # another has all
         step(road=None, signs=None)
         step()
         with gpu.recorded() as waits:
