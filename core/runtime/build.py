@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from umbel.config.build import build_tasks
-from umbel.config.deepspeed import is_distributed, wanted_precision
+from umbel.config.deepspeed import is_distributed, wanted_precision, zero_stage
 from umbel.config.growth import ADAPTER, FROZEN
 from umbel.config.schema import Recipe
 from umbel.contract.errors import ConfigError
@@ -20,7 +20,10 @@ from umbel.model.model import MultiTaskModel, build_model
 from umbel.registry.make import make
 from umbel.registry.plugins import Plugins
 from umbel.runtime.base import Runtime
+from umbel.runtime.compiled import CompiledModel
+from umbel.runtime.compiler import chooses_compiler
 from umbel.runtime.device import choose_device
+from umbel.runtime.fast_norm import fast_norms, wants_fast_norms
 from umbel.runtime.local import LocalRuntime
 from umbel.runtime.optim import build_optimizer
 from umbel.runtime.precision import choose_precision
@@ -46,7 +49,10 @@ def build(
     registration = plugins.find("backbone", recipe.backbone.name, "backbone.name")
     registration.load()  # what its import draws must not move the weights
     torch.manual_seed(keyed_seed(recipe.train.seed, "backbone"))
-    backbone = make(registration, recipe.backbone.options, name=registration.name, where="backbone.name")
+    device = choose_device(recipe.train.device, ranks_from_env())
+    precision = choose_precision(wanted_precision(recipe), device)
+    with fast_norms(enabled=wants_fast_norms(device, precision)):
+        backbone = make(registration, recipe.backbone.options, name=registration.name, where="backbone.name")
     loaded = backbone.load_pretrained() if pretrained else ""
     chosen = recipe.train.balancer
     balancing = plugins.balancer(chosen.name, "train.balancer.name")
@@ -57,7 +63,7 @@ def build(
     freeze_kept(model, recipe)
     if loaded:
         log.info("backbone: %s; %s", backbone.summary(), loaded)
-    model.to(choose_device(recipe.train.device, ranks_from_env()))
+    model.to(device)
     if recipe.train.channels_last:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return tasks, model
@@ -77,9 +83,16 @@ def build_runtime(
     """The runtime of a recipe: DeepSpeed where several processes train or where the recipe has a `deepspeed:` block."""
     precision = choose_precision(wanted_precision(recipe), next(model.parameters()).device)
     optimizer = build_optimizer(model, tasks, recipe.optim)
+    compiled = compile_model(recipe, model, ranks)
     if not is_distributed(recipe, ranks.world_size):
         return LocalRuntime(
-            model, optimizer, optim=recipe.optim, train=recipe.train, precision=precision, total_steps=steps
+            model,
+            optimizer,
+            optim=recipe.optim,
+            train=recipe.train,
+            precision=precision,
+            total_steps=steps,
+            compiled=compiled,
         )
     if model.balancer.gradient_every:
         raise ConfigError(
@@ -91,4 +104,17 @@ def build_runtime(
 
     bf16 = bool(ranks.all_reduce_max(torch.tensor([precision == "bf16"], dtype=torch.int64))[0])
     agreed = "bf16" if bf16 else "fp32"
-    return DeepSpeedRuntime(model, optimizer, recipe, precision=agreed, total_steps=steps, ranks=ranks)
+    return DeepSpeedRuntime(
+        model, optimizer, recipe, precision=agreed, total_steps=steps, ranks=ranks, compiled=compiled
+    )
+
+
+def compile_model(recipe: Recipe, model: MultiTaskModel, ranks: Ranks = ALONE) -> CompiledModel | None:
+    """What runs a recipe's model compiled in training, or None where `train.compile` has it run eagerly."""
+    shards_weights = is_distributed(recipe, ranks.world_size) and zero_stage(recipe) == 3
+    device, wanted = next(model.parameters()).device, recipe.train.compile
+    if not chooses_compiler(wanted, device, shards_weights=shards_weights):
+        return None
+    shapes = {name: (task.batch_size, 3, *task.input_size) for name, task in recipe.tasks.items()}
+    repeats = bool(model.balancer.gradient_every)
+    return CompiledModel(model, shapes, must=wanted == "on", repeats_backward=repeats)

@@ -8,6 +8,7 @@ from torch.utils.data import Dataset
 from umbel.contract.types import Sample
 from umbel.evaluate.evaluate import evaluate
 from umbel.report.collect import FigureCollector
+from umbel.runtime.numerics import free_sizes
 from umbel.training.interruptible import Interruptible
 from umbel.training.run import Run
 from umbel.training.signals import StopRequest
@@ -38,7 +39,8 @@ def evaluate_run(run: Run, step: int, request: StopRequest) -> dict[str, float]:
     data: dict[str, Dataset[Sample]] = run.data.val
     if run.runtime.world_size == 1:  # several ranks finish it: one alone must not leave
         data = {name: Interruptible(dataset, request) for name, dataset in data.items()}
-    scores = evaluate(run.runtime, run.tasks, data, run.recipe.score, run.collector)
+    with free_sizes():
+        scores = evaluate(run.runtime, run.tasks, data, run.recipe.score, run.collector)
     run.observers.evaluated(run, step, scores)
     if run.device.type == "cuda":  # the peak that progress lines show is that of training
         torch.cuda.reset_peak_memory_stats(run.device)

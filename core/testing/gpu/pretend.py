@@ -11,6 +11,7 @@ from unittest.mock import patch
 import torch
 from torch.overrides import _get_current_function_mode_stack
 
+from umbel.runtime import compiler
 from umbel.testing.gpu.calls import CallRules
 from umbel.testing.gpu.device import CUDA, PretendedGpu
 from umbel.testing.gpu.operators import OperatorRules
@@ -50,6 +51,7 @@ def _replacements(gpu: PretendedGpu, calls: CallRules) -> Iterator[tuple[Any, st
     for name, answer in answers.items():
         yield torch.cuda, name, _always(answer)
     yield torch.cuda, "synchronize", lambda *given, **named: gpu.wait("torch.cuda.synchronize")
+    yield compiler, "has_triton", _always(False)  # there is no GPU to compile for
     yield torch.accelerator, "current_accelerator", _always(None)
     yield torch, "autocast", _Autocast
     name = "_engine_run_backward"
