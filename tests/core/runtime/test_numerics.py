@@ -49,13 +49,18 @@ def test_what_was_set_before_is_put_back_after_an_error() -> None:
     cudnn.conv.fp32_precision = cuda.matmul.fp32_precision = "ieee"
     try:
         mine = by_operator()
-        with pytest.raises(KeyError), numerics(TrainConfig(tf32=True), CUDA):
-            assert cudnn.allow_tf32
-            raise KeyError
+        with pytest.raises(KeyError):
+            fail_inside()
         assert by_operator() == mine
     finally:
         cudnn.conv.fp32_precision, cuda.matmul.fp32_precision = before[5], before[4]
     assert settings() == before
+
+
+def fail_inside() -> None:
+    with numerics(TrainConfig(tf32=True), CUDA):
+        assert cudnn.allow_tf32
+        raise KeyError
 
 
 def test_kernels_are_tried_in_training_and_not_on_free_sizes() -> None:
