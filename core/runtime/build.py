@@ -23,7 +23,7 @@ from umbel.runtime.base import Runtime
 from umbel.runtime.compiled import CompiledModel
 from umbel.runtime.compiler import chooses_compiler
 from umbel.runtime.device import choose_device
-from umbel.runtime.fast_norm import fast_norms, wants_fast_norms
+from umbel.runtime.fast_norm import make_norms_fast, wants_fast_norms
 from umbel.runtime.local import LocalRuntime
 from umbel.runtime.optim import build_optimizer
 from umbel.runtime.precision import choose_precision
@@ -49,10 +49,7 @@ def build(
     registration = plugins.find("backbone", recipe.backbone.name, "backbone.name")
     registration.load()  # what its import draws must not move the weights
     torch.manual_seed(keyed_seed(recipe.train.seed, "backbone"))
-    device = choose_device(recipe.train.device, ranks_from_env())
-    precision = choose_precision(wanted_precision(recipe), device)
-    with fast_norms(enabled=wants_fast_norms(device, precision)):
-        backbone = make(registration, recipe.backbone.options, name=registration.name, where="backbone.name")
+    backbone = make(registration, recipe.backbone.options, name=registration.name, where="backbone.name")
     loaded = backbone.load_pretrained() if pretrained else ""
     chosen = recipe.train.balancer
     balancing = plugins.balancer(chosen.name, "train.balancer.name")
@@ -63,6 +60,9 @@ def build(
     freeze_kept(model, recipe)
     if loaded:
         log.info("backbone: %s; %s", backbone.summary(), loaded)
+    device = choose_device(recipe.train.device, ranks_from_env())
+    if wants_fast_norms(device, choose_precision(wanted_precision(recipe), device)):
+        make_norms_fast(model)
     model.to(device)
     if recipe.train.channels_last:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.util import find_spec
 
 import torch
+from torch import nn
 
 
 def wants_fast_norms(device: torch.device, precision: str) -> bool:
@@ -23,17 +22,9 @@ def wants_fast_norms(device: torch.device, precision: str) -> bool:
     return device.type == "cuda" and precision == "bf16" and find_spec("apex") is None
 
 
-@contextmanager
-def fast_norms(*, enabled: bool) -> Iterator[None]:
-    """Layers of timm that are made inside the block norm in bf16 under autocast; without it they compute as ever."""
-    if not enabled:
-        yield
-        return
-    from timm.layers import is_fast_norm, set_fast_norm
-
-    before = is_fast_norm()
-    set_fast_norm(True)
-    try:
-        yield
-    finally:
-        set_fast_norm(before)
+def make_norms_fast(model: nn.Module) -> None:
+    """Have timm's layers norm in bf16 under autocast, as `timm.layers.set_fast_norm` does for layers made after it;
+    without autocast they compute as ever."""
+    for layer in model.modules():
+        if hasattr(layer, "_fast_norm"):
+            layer._fast_norm = True

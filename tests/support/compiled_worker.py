@@ -17,7 +17,7 @@ from umbel.runtime.ranks import exit_now
 from umbel.training.prepare import prepare
 from umbel.training.session import train
 
-SETTINGS = ("train.precision=fp32", "train.eval_every=2", "optim.warmup_steps=0", "optim.eps=1e-3")
+SETTINGS = ("train.precision=fp32", "train.steps=2", "train.eval_every=1", "optim.warmup_steps=0", "optim.eps=1e-3")
 
 
 def main(recipe: str, out: str) -> None:

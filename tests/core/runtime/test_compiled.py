@@ -201,5 +201,7 @@ def test_a_graph_can_be_walked_twice_where_a_balancer_needs_it(counter: Counter)
 def test_inductor_draws_the_same_dropout() -> None:
     run = new()
     plain = copy.deepcopy(run.model)
-    for got, expected in zip(outcome(run, run.model, "a"), outcome(plain, plain, "a"), strict=True):
-        torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-6)
+    expected = outcome(plain, plain, "a")
+    whole = torch.cat([value.flatten() for value in expected]).norm()
+    for got, value in zip(outcome(run, run.model, "a"), expected, strict=True):
+        assert float((got - value).norm()) <= 1e-5 * max(float(value.norm()), 1e-3 * float(whole))
