@@ -27,4 +27,4 @@ def make_norms_fast(model: nn.Module) -> None:
     without autocast they compute as ever."""
     for layer in model.modules():
         if hasattr(layer, "_fast_norm"):
-            layer._fast_norm = True
+            layer._fast_norm = True  # type: ignore[assignment]
