@@ -70,6 +70,10 @@ class TrainConfig:
         False, "on a GPU only kernels that repeat to the bit, some of them slower; a task without is refused by name"
     )
     channels_last: bool = option(True, "memory format of images and convolutions")
+    compile: str = option(
+        "auto", "one compiled graph a task in training: on, off, or auto: on a GPU whose Triton works, below ZeRO 3"
+    )
+    tf32: bool = option(False, "on a GPU fp32 products and convolutions in TF32: ten bits of a factor, on tensor cores")
     device: str = option("auto", "auto, cpu, cuda or cuda:N")
     ema_decay: float = option(0.0, "decay of the EMA weights that are evaluated; 0 turns averaging off")
     eval_every: int = option(0, "steps between evaluations; 0 evaluates only at the end")
@@ -121,6 +125,8 @@ class TrainConfig:
         if not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", self.device):
             raise ValueError(f"device: {self.device!r} is not a device; choose auto, cpu, cuda or cuda:N")
         check_choice("precision", self.precision, ("auto", "fp32", "bf16"))
+        self.compile = {"True": "on", "False": "off"}.get(self.compile, self.compile)  # YAML's on and off
+        check_choice("compile", self.compile, ("auto", "on", "off"))
         check_range("ema_decay", self.ema_decay, 0.0, 0.999999)
         check_range("seed", self.seed, 0, 2**63 - 1)
         if self.early_stop.mode != "none" and not self.eval_every:

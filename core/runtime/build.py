@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from umbel.config.build import build_tasks
-from umbel.config.deepspeed import is_distributed, wanted_precision
+from umbel.config.deepspeed import is_distributed, wanted_precision, zero_stage
 from umbel.config.growth import ADAPTER, FROZEN
 from umbel.config.schema import Recipe
 from umbel.contract.errors import ConfigError
@@ -20,7 +20,10 @@ from umbel.model.model import MultiTaskModel, build_model
 from umbel.registry.make import make
 from umbel.registry.plugins import Plugins
 from umbel.runtime.base import Runtime
+from umbel.runtime.compiled import CompiledModel
+from umbel.runtime.compiler import chooses_compiler
 from umbel.runtime.device import choose_device, make_current
+from umbel.runtime.fast_norm import make_norms_fast, wants_fast_norms
 from umbel.runtime.local import LocalRuntime
 from umbel.runtime.optim import build_optimizer
 from umbel.runtime.precision import choose_precision
@@ -59,6 +62,8 @@ def build(
         log.info("backbone: %s; %s", backbone.summary(), loaded)
     device = choose_device(recipe.train.device, ranks_from_env())
     make_current(device)
+    if wants_fast_norms(device, choose_precision(wanted_precision(recipe), device)):
+        make_norms_fast(model)
     model.to(device)
     if recipe.train.channels_last:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -79,9 +84,16 @@ def build_runtime(
     """The runtime of a recipe: DeepSpeed where several processes train or where the recipe has a `deepspeed:` block."""
     precision = choose_precision(wanted_precision(recipe), next(model.parameters()).device)
     optimizer = build_optimizer(model, tasks, recipe.optim)
+    compiled = compile_model(recipe, model, ranks)
     if not is_distributed(recipe, ranks.world_size):
         return LocalRuntime(
-            model, optimizer, optim=recipe.optim, train=recipe.train, precision=precision, total_steps=steps
+            model,
+            optimizer,
+            optim=recipe.optim,
+            train=recipe.train,
+            precision=precision,
+            total_steps=steps,
+            compiled=compiled,
         )
     if model.balancer.gradient_every:
         raise ConfigError(
@@ -93,4 +105,17 @@ def build_runtime(
 
     bf16 = bool(ranks.all_reduce_max(torch.tensor([precision == "bf16"], dtype=torch.int64))[0])
     agreed = "bf16" if bf16 else "fp32"
-    return DeepSpeedRuntime(model, optimizer, recipe, precision=agreed, total_steps=steps, ranks=ranks)
+    return DeepSpeedRuntime(
+        model, optimizer, recipe, precision=agreed, total_steps=steps, ranks=ranks, compiled=compiled
+    )
+
+
+def compile_model(recipe: Recipe, model: MultiTaskModel, ranks: Ranks = ALONE) -> CompiledModel | None:
+    """What runs a recipe's model compiled in training, or None where `train.compile` has it run eagerly."""
+    shards_weights = is_distributed(recipe, ranks.world_size) and zero_stage(recipe) == 3
+    device, wanted = next(model.parameters()).device, recipe.train.compile
+    if not chooses_compiler(wanted, device, shards_weights=shards_weights):
+        return None
+    shapes = {name: (task.batch_size, 3, *task.input_size) for name, task in recipe.tasks.items()}
+    repeats = bool(model.balancer.gradient_every)
+    return CompiledModel(model, shapes, must=wanted == "on", repeats_backward=repeats)

@@ -18,6 +18,7 @@ from umbel.model.ema import ShardAverage
 from umbel.model.model import MultiTaskModel
 from umbel.model.weights import load_weights
 from umbel.runtime.batch_norm import BatchStatistics
+from umbel.runtime.compiled import CompiledModel
 from umbel.runtime.deepspeed_library import check_shapes, describe, import_deepspeed
 from umbel.runtime.local import fill_absent
 from umbel.runtime.move import move_batch
@@ -41,6 +42,7 @@ class DeepSpeedRuntime:
         precision: "fp32" or "bf16" (autocast).
         total_steps: length of the schedule.
         ranks: the processes, which have joined.
+        compiled: runs the model in training; None runs it eagerly.
     """
 
     def __init__(
@@ -52,8 +54,10 @@ class DeepSpeedRuntime:
         precision: str,
         total_steps: int,
         ranks: Ranks,
+        compiled: CompiledModel | None = None,
     ) -> None:
         self.model = model
+        self.run: Callable[[Tensor, str], Any] = compiled or model
         self.optim = recipe.optim
         self.precision = precision
         self.total_steps = total_steps
@@ -276,4 +280,4 @@ class _Autocast(nn.Module):
     def forward(self, images: Tensor, task: str) -> Any:
         runtime = self._runtime[0]
         with autocast(runtime.device, runtime.precision, training=self.training):
-            return self.model(images, task)
+            return runtime.run(images, task)

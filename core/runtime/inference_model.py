@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -29,6 +29,7 @@ class InferenceModel:
 
     def __init__(self, model: MultiTaskModel, precision: str, *, channels_last: bool = False) -> None:
         self.model = model
+        self.run: Callable[[Tensor, str], Any] = model  # what `forward` runs
         self.precision = precision
         self.device = next(model.parameters()).device
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
@@ -40,7 +41,7 @@ class InferenceModel:
     def forward(self, images: Tensor, task: str) -> Any:
         """Raw output of a task's head for (B, 3, H, W) pixel values."""
         with self._autocast():
-            return self.model(images, task)
+            return self.run(images, task)
 
     def features(self, images: Tensor, task: str) -> tuple[Tensor, ...]:
         """The backbone's part of `forward`."""

@@ -13,8 +13,9 @@ from umbel.contract.errors import CheckpointError
 from umbel.model.ema import WeightAverage
 from umbel.model.model import MultiTaskModel
 from umbel.model.weights import load_weights
+from umbel.runtime.compiled import CompiledModel
 from umbel.runtime.inference_model import InferenceModel
-from umbel.runtime.optim import lr_factor
+from umbel.runtime.optim import counter_device, lr_factor
 
 
 class LocalRuntime(InferenceModel):
@@ -27,6 +28,7 @@ class LocalRuntime(InferenceModel):
         train: memory format and weight averaging.
         precision: "fp32" or "bf16" (autocast).
         total_steps: length of the schedule.
+        compiled: runs the model in training; None runs it eagerly.
     """
 
     def __init__(
@@ -38,8 +40,11 @@ class LocalRuntime(InferenceModel):
         train: TrainConfig,
         precision: str,
         total_steps: int,
+        compiled: CompiledModel | None = None,
     ) -> None:
         super().__init__(model, precision, channels_last=train.channels_last)
+        if compiled is not None:
+            self.run = compiled
         self.optimizer = optimizer
         self.optim = optim
         self.total_steps = total_steps
@@ -145,8 +150,10 @@ class LocalRuntime(InferenceModel):
                 what = "lacks the state" if not entries else "has state of another shape"
                 raise CheckpointError(f"the optimizer {what} of {prefix[:-1]}", where=where, hint="start a new run")
             if entries:
+                counter = counter_device(self.optimizer, parameter)
                 self.optimizer.state[parameter] = {
-                    key: value.clone() if key == "step" else _like(value, parameter) for key, value in entries.items()
+                    key: value.to(counter, copy=True) if key == "step" else _like(value, parameter)
+                    for key, value in entries.items()
                 }
 
     def _call_before_update(self) -> None:

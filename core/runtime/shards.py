@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from umbel.contract.errors import CheckpointError, TrainingError
+from umbel.runtime.optim import counter_device
 
 Gather = Callable[..., AbstractContextManager[Any]]  # deepspeed.zero.GatheredParameters
 
@@ -103,8 +104,10 @@ class Shards:
                 raise CheckpointError(
                     f"the optimizer state of {self.names[id(parameters[0])]} and its group is incomplete", where=where
                 )
+            counters = counter_device(self.optimizer, flat)
             self.optimizer.state[flat] = {
-                key: value.clone() if value.dim() == 0 else torch.zeros_like(flat) for key, value in saved[0].items()
+                key: value.to(counters, copy=True) if value.dim() == 0 else torch.zeros_like(flat)
+                for key, value in saved[0].items()
             }
         self.link()
         for flat, parameters in held:

@@ -6,6 +6,7 @@ import torch
 
 from umbel.evaluate.evaluate import evaluate, go_on
 from umbel.report.collect import FigureCollector
+from umbel.runtime.numerics import free_sizes
 from umbel.training.run import Run
 from umbel.training.signals import StopRequest
 
@@ -34,7 +35,8 @@ def evaluate_run(run: Run, step: int, request: StopRequest) -> dict[str, float]:
         run.collector = FigureCollector(run.tasks)
     # several ranks finish it: one alone must not leave
     interrupt = request.raise_if_received if run.runtime.world_size == 1 else go_on
-    scores = evaluate(run.runtime, run.tasks, run.data.val, run.recipe.score, run.collector, interrupt=interrupt)
+    with free_sizes():
+        scores = evaluate(run.runtime, run.tasks, run.data.val, run.recipe.score, run.collector, interrupt=interrupt)
     run.observers.evaluated(run, step, scores)
     if run.device.type == "cuda":  # the peak that progress lines show is that of training
         torch.cuda.reset_peak_memory_stats(run.device)

@@ -18,6 +18,7 @@ from umbel.io.output import depend_on_run
 from umbel.io.run_folder import BAD_SAMPLES_FILE, PLUGINS_FILE, RECIPE_FILE, SCORES_FILE, run_folder, written_at_once
 from umbel.registry.provenance import plugin_records
 from umbel.runtime.deterministic import deterministic_kernels
+from umbel.runtime.numerics import numerics
 from umbel.runtime.rank_watch import active_watch
 from umbel.training.loop import Loop
 from umbel.training.resume import resume as resume_run
@@ -60,7 +61,8 @@ def train(run: Run, *, resume: bool = False, exact: bool = False, accept_changes
             if not resume:
                 remember_data(run)
                 warn_of_absent_classes(run.tasks, run.data.train)
-        return _train(run, resumed=resume)
+        with numerics(run.recipe.train, run.device):
+            return _train(run, resumed=resume)
 
 
 def _train(run: Run, *, resumed: bool) -> dict[str, float]:

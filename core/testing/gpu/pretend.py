@@ -11,6 +11,7 @@ from unittest.mock import patch
 import torch
 from torch.overrides import _get_current_function_mode_stack
 
+from umbel.runtime import compiler
 from umbel.testing.gpu.calls import CallRules
 from umbel.testing.gpu.device import CUDA, PretendedGpu
 from umbel.testing.gpu.operators import OperatorRules
@@ -55,6 +56,7 @@ def _replacements(gpu: PretendedGpu, calls: CallRules) -> Iterator[tuple[Any, st
     yield torch.cuda, "stream", gpu.streams.entered
     yield torch.cuda, "current_stream", lambda device=None: gpu.streams.current
     yield torch.Tensor, "record_stream", lambda tensor, stream: gpu.record_stream(tensor, stream)
+    yield compiler, "has_triton", _always(False)  # there is no GPU to compile for
     yield torch.accelerator, "current_accelerator", _always(None)
     yield torch, "autocast", _Autocast
     name = "_engine_run_backward"

@@ -15,6 +15,7 @@ from umbel.contract.task_config import TaskConfig
 from umbel.model.model import MultiTaskModel, build_model
 from umbel.runtime.local import LocalRuntime
 from umbel.runtime.optim import build_optimizer, lr_factor, parameter_groups
+from umbel.testing.gpu import pretended_gpu
 
 
 def test_learning_rates_are_the_golden_ones(golden: Callable[[str], Any]) -> None:
@@ -111,3 +112,56 @@ def test_frozen_parameters_are_left_out_and_betas_arrive() -> None:
     held: list[Tensor] = [p for group in optimizer.param_groups for p in group["params"]]
     assert {id(p) for p in held} == {id(p) for p in model.heads.parameters()}
     assert {(group["betas"], group["eps"]) for group in optimizer.param_groups} == {((0.8, 0.95), 1e-6)}
+
+
+def test_fused_kernels_and_loops_give_the_same_weights_and_take_over_from_each_other() -> None:
+    generator = torch.Generator().manual_seed(0)
+    start = [torch.randn(shape, generator=generator) for shape in ((64, 3, 7, 7), (64,), (1000, 64))]
+    gradients = [[torch.randn(value.shape, generator=generator) for value in start] for _ in range(20)]
+
+    def trained(**way: bool) -> list[Tensor]:
+        parameters = [nn.Parameter(value.clone()) for value in start]
+        optimizer = torch.optim.AdamW(parameters, lr=1e-2, weight_decay=0.1, **way)
+        for values in gradients:
+            for parameter, value in zip(parameters, values, strict=True):
+                parameter.grad = value
+            optimizer.step()
+        return [parameter.detach() for parameter in parameters]
+
+    plain = trained(foreach=False)
+    for way in ("foreach", "fused"):
+        for mine, expected in zip(trained(**{way: True}), plain, strict=True):
+            torch.testing.assert_close(mine, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_a_gpu_has_the_fused_kernel_and_its_counters_whatever_wrote_them() -> None:
+    with pretended_gpu() as gpu:
+        model, tasks = model_and_tasks()
+        plain = local_runtime(model, tasks)
+        step(plain)
+        saved = plain.optimizer_tensors()
+        assert not plain.optimizer.defaults["fused"]
+        fused = local_runtime(model_and_tasks()[0].to("cuda"), tasks)
+        assert fused.optimizer.defaults["fused"]
+        fused.load_optimizer(saved, "here")
+        step(fused)
+        counters = [entries["step"] for entries in fused.optimizer.state.values()]
+        assert all(gpu.holds(counter) for counter in counters)
+        assert {float(counter) for counter in counters} == {2.0}
+        plain.load_optimizer(fused.optimizer_tensors(), "here")
+        step(plain)
+        counters = [entries["step"] for entries in plain.optimizer.state.values()]
+        assert not any(gpu.holds(counter) for counter in counters)
+        assert {float(counter) for counter in counters} == {3.0}
+
+
+def local_runtime(model: MultiTaskModel, tasks: dict[str, BrightTask]) -> LocalRuntime:
+    config = OptimConfig()
+    optimizer = build_optimizer(model, tasks, config)
+    return LocalRuntime(model, optimizer, optim=config, train=TrainConfig(), precision="fp32", total_steps=9)
+
+
+def step(runtime: LocalRuntime) -> None:
+    for parameter in runtime.model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    runtime.step()
