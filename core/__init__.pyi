@@ -27,6 +27,7 @@ from .contract.capabilities import (
     ShowsClasses as ShowsClasses,
     Stratifies as Stratifies,
     SuggestsTta as SuggestsTta,
+    Warps as Warps,
 )
 from .contract.dataset_report import (
     Finding as Finding,
@@ -58,6 +59,7 @@ from .contract.figures import (
     MatrixFigure as MatrixFigure,
     TableFigure as TableFigure,
 )
+from .contract.geometry import Geometry as Geometry
 from .contract.hooks import hookimpl as hookimpl
 from .contract.options import (
     check_choice as check_choice,

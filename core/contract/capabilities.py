@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from umbel.contract.dataset_report import DetectedDataset, SampleReport, Statistic
+    from umbel.contract.geometry import Geometry
     from umbel.contract.reporter import Reporter
     from umbel.contract.task_config import TtaVariant
     from umbel.contract.types import Source
@@ -206,6 +207,20 @@ class DescribesExport(Protocol):
 
 
 @runtime_checkable
+class Warps(Protocol):
+    """Moves a label along with its image, so that the task can share images with others: one draw for all of them."""
+
+    def warp(self, target: Any, geometry: Geometry) -> Any:
+        """The target of the view that `geometry` cuts out of a stored sample; what lies outside is left out or ignored.
+
+        Args:
+            target: as `dataset` gives it; leave it as it is.
+            geometry: from the stored image to a view of any size.
+        """
+        ...
+
+
+@runtime_checkable
 class Compares(Protocol):
     """Knows when two predictions are the same but for rounding.
 
@@ -229,5 +244,5 @@ CAPABILITIES: tuple[type[Any], ...] = (
         InfersOptions,
         SuggestsTta,
     ),
-    *(Draws, Filters, MakesMasks, MakesCoco, MakesJson, Reports, Exports, DescribesExport, Compares),
+    *(Draws, Filters, MakesMasks, MakesCoco, MakesJson, Reports, Exports, DescribesExport, Warps, Compares),
 )

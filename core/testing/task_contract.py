@@ -5,9 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar
 
+from umbel.contract.capabilities import Warps
 from umbel.contract.task import Task
 from umbel.contract.types import Sample, Size, View
-from umbel.testing import check_capabilities, check_data, check_gpu, check_predictions, check_ranks, check_training
+from umbel.testing import (
+    check_capabilities,
+    check_data,
+    check_gpu,
+    check_predictions,
+    check_ranks,
+    check_training,
+    check_warp,
+)
 from umbel.testing.fault import expect
 from umbel.testing.fixture import TaskFixture
 from umbel.testing.runner import pytest
@@ -120,6 +129,11 @@ class TaskContract:
         given = self.ideal(fixture.task, fixture.samples("val")[0], View(self.input_size)) is not None
         expect(given, f"restore() of {fixture.kind} changes predictions: give ideal(), to test its geometry")
         check_predictions.check_geometry(fixture)
+
+    def test_warped_targets_follow_the_image(self, fixture: TaskFixture) -> None:
+        if not isinstance(fixture.task, Warps):
+            pytest.skip("warp() is not implemented: this task cannot share images with others")
+        check_warp.check_warp(fixture)
 
     def test_merge_of_equal_views_changes_nothing(self, fixture: TaskFixture) -> None:
         if not check_predictions.can_merge(fixture):

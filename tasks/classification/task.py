@@ -17,6 +17,7 @@ from umbel import (
     ConfigError,
     DetectedDataset,
     FeatureSpec,
+    Geometry,
     Losses,
     Sample,
     SampleReport,
@@ -106,6 +107,9 @@ class Classification(Task[ClassificationOptions]):
 
     def augment(self, sample: Sample, rng: np.random.Generator) -> Sample:
         return Sample(self.augmenter(sample.image, rng), sample.target, sample.id, sample.size)
+
+    def warp(self, target: int, geometry: Geometry) -> int:
+        return target  # of the image as a whole
 
     def collate_targets(self, targets: Sequence[int]) -> Tensor:
         """(B,) int64."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from umbel import ColourJitter, Sample, Size, resize_image
+from umbel import ColourJitter, Geometry, Sample, Size, resize_image
 from umbel.tasks.detection.options import DetectionOptions
 from umbel.tasks.detection.prediction import BoxTarget
 
@@ -98,3 +98,15 @@ def crop_boxes(target: BoxTarget, x: int, y: int, width: int, height: int) -> Bo
     centres = (target.boxes_N4[:, :2] + target.boxes_N4[:, 2:]) / 2
     kept = target.select(inside(centres, x, y, width, height))
     return kept.with_boxes(np.clip(kept.boxes_N4 - [x, y, x, y], 0, [width, height, width, height]))
+
+
+def warp_boxes(target: BoxTarget, geometry: Geometry, min_box_px: float) -> BoxTarget:
+    """Boxes whose centre lies in the view, clipped to it; those with a side below `min_box_px` are left out.
+
+    A box is the upright one around its turned self, and so a little large after a rotation.
+    """
+    moved = target.with_boxes(geometry.warp_boxes(target.boxes_N4))
+    height, width = geometry.size
+    kept = crop_boxes(moved, 0, 0, width, height)
+    sides = kept.boxes_N4[:, 2:] - kept.boxes_N4[:, :2]
+    return kept.select((sides >= min_box_px).all(axis=1))

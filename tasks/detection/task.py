@@ -19,6 +19,7 @@ from umbel import (
     DetectedDataset,
     DeviceConstant,
     FeatureSpec,
+    Geometry,
     Losses,
     Sample,
     SampleReport,
@@ -33,7 +34,7 @@ from umbel import (
     detect_format,
     round_up,
 )
-from umbel.tasks.detection.augment import DetectionAugment
+from umbel.tasks.detection.augment import DetectionAugment, warp_boxes
 from umbel.tasks.detection.dataset import DetectionDataset
 from umbel.tasks.detection.draw import draw_boxes
 from umbel.tasks.detection.formats.categories import Categories, with_class_order
@@ -209,6 +210,9 @@ class Detection(Task[DetectionOptions]):
 
     def augment(self, sample: Sample, rng: np.random.Generator) -> Sample:
         return self._augment(sample, rng)
+
+    def warp(self, target: BoxTarget, geometry: Geometry) -> BoxTarget:
+        return warp_boxes(target, geometry, self.options.min_box_px)
 
     def collate_targets(self, targets: Sequence[BoxTarget]) -> dict[str, Tensor]:
         """{"rows": (T, 6)}: see `training_rows`."""

@@ -18,6 +18,7 @@ from umbel import (
     DetectedDataset,
     DeviceConstant,
     FeatureSpec,
+    Geometry,
     Losses,
     Sample,
     SampleReport,
@@ -149,6 +150,9 @@ class Segmentation(Task[SegmentationOptions]):
     def augment(self, sample: Sample, rng: np.random.Generator) -> Sample:
         image, labels = self.augmenter(sample.image, sample.target, rng)
         return Sample(image, labels, sample.id, sample.size)
+
+    def warp(self, target: np.ndarray, geometry: Geometry) -> np.ndarray:
+        return geometry.warp_map(target, self.options.ignore_index)
 
     def collate_targets(self, targets: Sequence[np.ndarray]) -> Tensor:
         """(B, H, W) uint8."""

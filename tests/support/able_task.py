@@ -12,6 +12,7 @@ from torch import nn
 
 from umbel import (
     DetectedDataset,
+    Geometry,
     Reporter,
     SampleReport,
     Source,
@@ -82,6 +83,9 @@ class Able(Shade):
 
     def export_spec(self) -> dict[str, Any]:
         return {"decoding": "none"}
+
+    def warp(self, target: Any, geometry: Geometry) -> Any:
+        return geometry.warp_map(target, 0)
 
     def predictions_close(self, one: Any, other: Any, tolerance: float) -> bool:
         return abs(one - other) <= 10

@@ -124,6 +124,7 @@ CAPABILITY = {
     "reporter": Rule("an umbel Reporter", _reporter, _guard_reporter),
     "to_json": Rule("JSON types: dict, list, str, int, float, bool, None", _json),
     "export": Rule("a torch.nn.Module", module),
+    "warp": Rule("a target"),
     "predictions_close": Rule("True or False"),
     "export_spec": Rule("a dict", mapping),
 }

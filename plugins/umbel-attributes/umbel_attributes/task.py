@@ -23,7 +23,7 @@ from torch.utils.data import Dataset
 from torchmetrics import Metric
 
 import umbel
-from umbel import ConfigError, DataError, FeatureSpec, Losses, Sample, Size, Source, Task, View, option
+from umbel import ConfigError, DataError, FeatureSpec, Geometry, Losses, Sample, Size, Source, Task, View, option
 
 GAP = -1  # of a class id in a batch; a missing number is NaN
 
@@ -216,6 +216,9 @@ class Attributes(Task[AttributesOptions]):
         if rng.random() < self.options.hflip:
             image = np.ascontiguousarray(image[:, ::-1])
         return Sample(image, sample.target, sample.id, sample.size)
+
+    def warp(self, target: dict[str, Any], geometry: Geometry) -> dict[str, Any]:
+        return target  # of the image as a whole; give its source `hflip: 0` where an attribute knows left from right
 
     def collate_targets(self, targets: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
         """{attribute: (B,) int64 class ids with GAP, or float32 numbers with NaN}."""

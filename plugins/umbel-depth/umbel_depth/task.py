@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 from torchmetrics import Metric
 
 import umbel
-from umbel import FeatureSpec, Losses, Sample, Size, Source, Task, View, option
+from umbel import FeatureSpec, Geometry, Losses, Sample, Size, Source, Task, View, option
 
 
 @dataclass
@@ -119,6 +119,9 @@ class Depth(Task[DepthOptions]):
         if rng.random() < self.options.hflip:
             image, depth = image[:, ::-1], depth[:, ::-1]
         return Sample(np.ascontiguousarray(image), np.ascontiguousarray(depth), sample.id, sample.size)
+
+    def warp(self, target: np.ndarray, geometry: Geometry) -> np.ndarray:
+        return geometry.warp_map(target, 0)
 
     def collate_targets(self, targets: Sequence[np.ndarray]) -> Tensor:
         return torch.from_numpy(np.stack(targets))

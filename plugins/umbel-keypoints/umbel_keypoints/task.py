@@ -21,7 +21,7 @@ from torch.utils.data import Dataset
 from torchmetrics import Metric
 
 import umbel
-from umbel import DataError, FeatureSpec, Losses, Sample, Size, Source, Task, View, option
+from umbel import DataError, FeatureSpec, Geometry, Losses, Sample, Size, Source, Task, View, option
 
 
 @dataclass
@@ -187,6 +187,13 @@ class Keypoints(Task[KeypointsOptions]):
         if rng.random() < self.options.hflip:
             image, target = np.ascontiguousarray(image[:, ::-1]), mirror(target, width, swaps(self.names))
         return Sample(image, target, sample.id, sample.size)
+
+    def warp(self, target: Points, geometry: Geometry) -> Points:
+        """Points that leave the view are not labelled in it; in a mirror, left and right trade places."""
+        moved = torch.from_numpy(geometry.warp_points(target.points_K2.numpy()))
+        inside = ((moved >= 0) & (moved < torch.tensor(geometry.size[::-1]))).all(1)
+        order = swaps(self.names) if geometry.mirrored else list(range(len(self.names)))
+        return Points(moved[order], (target.scores_K * inside)[order], target.diagonal * geometry.scale)
 
     def collate_targets(self, targets: Sequence[Points]) -> dict[str, Tensor]:
         """{"points": (B, K, 2) in pixels of the input, "labelled": (B, K)}."""

@@ -207,6 +207,7 @@ FAULTS = [
     ),
     of_task("export", "returned None", export=gives(None), call=lambda run: ExportGraph(run.runtime.model, run.tasks)),
     of_task("export_spec", "returned list", export_spec=gives([]), call=lambda run: run.tasks["first"].export_spec()),
+    of_task("warp", RAISED, warp=boom, call=lambda run: run.tasks["first"].warp(0.5, None)),
     of_task("tta_variants", RAISED, tta_variants=boom, call=lambda run: run.tasks["first"].tta_variants()),
     of_task(
         "predictions_close",
