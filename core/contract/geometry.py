@@ -91,7 +91,7 @@ class Geometry:
         corners = np.stack([x1, y1, x2, y1, x1, y2, x2, y2], axis=1).reshape(-1, 2)
         moved = (corners @ self.matrix[:, :2].T + self.matrix[:, 2]).reshape(-1, 4, 2)
         hulls = np.concatenate([moved.min(axis=1), moved.max(axis=1)], axis=1)
-        return cast("np.ndarray", hulls.astype(np.asarray(boxes_N4).dtype, copy=False))
+        return hulls.astype(np.asarray(boxes_N4).dtype, copy=False)
 
     def _warp(self, image: np.ndarray, matrix: np.ndarray, interpolation: int, fill: tuple[float, ...]) -> np.ndarray:
         import cv2
@@ -101,7 +101,8 @@ class Geometry:
         indices = self._square(matrix) @ to_centre  # OpenCV's coordinates are pixel indices
         indices[:2, 2] -= 0.5
         size = (self.size[1], self.size[0])
-        return cast("np.ndarray", cv2.warpAffine(image, indices[:2], size, flags=interpolation, borderValue=fill))
+        warped: np.ndarray = cv2.warpAffine(image, indices[:2], size, flags=interpolation, borderValue=fill)
+        return warped
 
     @staticmethod
     def _square(matrix: np.ndarray) -> np.ndarray:
