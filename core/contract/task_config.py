@@ -51,6 +51,7 @@ class TaskConfig:
         "without a thread that reads ahead. auto: 0 on a single CPU, else 1, with a GPU up to 4 where there are CPUs "
         "for so many, less what /dev/shm has no room for. No result depends on it",
     )
+    source: str | None = option(None, "the source of the recipe whose images this task labels; null: images of its own")
     weight: float = option(1.0, "factor on this task's loss")
     weight_warmup: int = option(0, "steps over which the weight grows linearly, from the task's first step on")
     every: int = option(1, "take part in one of so many steps; where tasks take turns, in one of so many turns")

@@ -86,14 +86,17 @@ class Batch:
     Args:
         images: (B, 3, H, W) uint8 RGB; normalised on the device by the backbone's own mean and std.
         targets: whatever `Task.collate_targets` returns: tensors, or dicts, lists and tuples of them.
-        ids: sample ids, B of them.
-        sizes: original sizes, B of them.
+        ids: sample ids, one for each of the targets.
+        sizes: original sizes, likewise.
+        rows: (n,) int64, which of the images the n targets belong to, where tasks share images and not all have a label
+            of this task; None: all B of them.
     """
 
     images: Tensor
     targets: Any
     ids: tuple[str, ...]
     sizes: tuple[Size, ...]
+    rows: Tensor | None = None
 
 
 @dataclass(frozen=True)

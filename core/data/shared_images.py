@@ -1,0 +1,51 @@
+"""Training batches of a source: every image decoded and augmented once, every label moved along."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from umbel.contract.capabilities import Warps
+from umbel.contract.errors import ConfigError, DataError
+from umbel.contract.geometry import Geometry
+from umbel.contract.source_config import SourceConfig
+from umbel.contract.task import Task
+from umbel.contract.types import Batch, Sample, Size
+from umbel.data.color_jitter import ColourJitter
+from umbel.data.join import JoinedImage
+from umbel.data.sample_errors import read_sample, sample_errors
+
+GREY = (128, 128, 128)  # 127.5, rounded
+
+
+@dataclass(frozen=True)
+class SharedSample:
+    """An augmented image and the labels there are of it, by task name."""
+
+    samples: dict[str, Sample]
+
+
+def draw_geometry(config: SourceConfig, stored: Size, rng: np.random.Generator) -> Geometry:
+    """A random scale, rotation, place and mirror of an image in the source's input."""
+    augment, (height, width) = config.augment, config.input_size
+    fit = np.array([width / stored[1], height / stored[0]])
+    if config.keep_ratio:
+        fit[:] = fit.min()
+    scale = float(rng.uniform(*augment.scale))
+    angle = float(np.deg2rad(rng.uniform(-augment.rotation, augment.rotation)))
+    place = rng.random(2)
+    mirrored = bool(rng.random() < augment.hflip)
+    cos, sin = np.cos(angle), np.sin(angle)
+    turn = np.array([[cos, -sin], [sin, cos]]) @ np.diag(fit * scale)
+    if mirrored:
+        turn[0] *= -1
+    corners = np.array([[0, 0], [stored[1], 0], [0, stored[0]], [stored[1], stored[0]]]) @ turn.T
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    room = np.array([width, height]) - (high - low)  # negative: the image is larger than the input, and is cropped
+    return Geometry(np.column_stack([turn, room * place - low]), stored, config.input_size)
