@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
-import cv2
 import numpy as np
-import torch
-from torch.utils.data import Dataset
 
-from umbel.contract.capabilities import Warps
-from umbel.contract.errors import ConfigError, DataError
 from umbel.contract.geometry import Geometry
 from umbel.contract.source_config import SourceConfig
-from umbel.contract.task import Task
-from umbel.contract.types import Batch, Sample, Size
-from umbel.data.color_jitter import ColourJitter
-from umbel.data.join import JoinedImage
-from umbel.data.sample_errors import read_sample, sample_errors
+from umbel.contract.types import Sample, Size
 
 GREY = (128, 128, 128)  # 127.5, rounded
 

@@ -49,7 +49,7 @@ class SplitInference(Inference, Protocol):
         """Raw output of a task's head."""
 
 
-class Runtime(Inference, Protocol):
+class Runtime(SplitInference, Protocol):
     """Steps a model: forward and backward any number of times, then one optimizer step.
 
     A parameter that no task of a step used has a zero gradient: weight decay and momentum go on moving it.

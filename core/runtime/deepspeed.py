@@ -103,6 +103,13 @@ class DeepSpeedRuntime:
             self._announce(task)
         return self.engine(images, task)
 
+    def features(self, images: Tensor, task: str) -> tuple[Tensor, ...]:
+        levels: tuple[Tensor, ...] = self.engine(images, task, "features")
+        return levels
+
+    def head(self, features: tuple[Tensor, ...], task: str) -> Any:
+        return self.engine(features, task, "head")
+
     def begin_batch(self, *, even: bool) -> None:
         self.statistics.begin_batch(even=even, averages=self._average_of_statistics())
 
@@ -277,7 +284,10 @@ class _Autocast(nn.Module):
         self.model = model
         self._runtime = [runtime]  # in a list: it is no submodule and nothing to deep-copy
 
-    def forward(self, images: Tensor, task: str) -> Any:
+    def forward(self, given: Any, task: str, part: str = "whole") -> Any:
+        """The model's output for images; its features for them, or a head's output for features."""
         runtime = self._runtime[0]
         with autocast(runtime.device, runtime.precision, training=self.training):
-            return runtime.run(images, task)
+            if part == "head":
+                return self.model.heads[task](given)
+            return self.model.features(given, task) if part == "features" else runtime.run(given, task)

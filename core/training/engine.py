@@ -7,19 +7,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from umbel.contract.randomness import keyed_seed
 from umbel.contract.task import Task
 from umbel.contract.types import Batch, Losses
-from umbel.io.step_shortage import of_step, of_update
-from umbel.registry.calls.fault import of_backward, of_samples
-from umbel.registry.calls.kernels import deterministic_task
+from umbel.io.step_shortage import of_update
 from umbel.runtime.base import Runtime
 from umbel.schedule.window import weight_at
-from umbel.training.balancing import gradient_norm, show_step
+from umbel.training.balancing import show_step
 from umbel.training.guard import Guard
 from umbel.training.participation import DummyBatches
+from umbel.training.passes import Passes
 from umbel.training.step_clock import StepClock
 from umbel.training.step_round import Lookahead, StepRound
 
@@ -102,7 +100,7 @@ class Engine:
         ahead: Lookahead | None = None,
     ) -> dict[str, Losses]:
         """One composite batch. Each task's graph is freed before the next task's is built, so peak memory is that of
-        the largest task, not of their sum.
+        the largest task, not of their sum; tasks of one source share a pass of the backbone.
 
         Args:
             batches: one batch of each task that takes part in this step, in order; None where this rank has no data.
@@ -119,12 +117,12 @@ class Engine:
         taking_part = self.round.participation(batches)
         scales = taking_part.scales
         self.runtime.begin_batch(even=taking_part.even)
-        work = TaskPasses(self, batches, {name: scales[name] * weights[name] for name in scales})
+        factors = {name: scales[name] * weights[name] for name in scales}
+        work = Passes(
+            self.runtime, self.tasks, batches, factors=factors, clock=self.clock, dummy_batches=self.dummy_batches
+        )
         self.guard.before(self.runtime.model)
-        losses = {}
-        for name in scales:
-            with deterministic_task(name):
-                losses[name] = work(name)
+        losses = work.of_all()
         if not last:
             self.guard.keep(batches, losses)
             return losses
@@ -139,53 +137,6 @@ class Engine:
         if passed:
             show_step(self.runtime, {name: value.total for name, value in losses.items()}, work.norms, scales)
         self.clock.charge("optimizer")
-        return losses
-
-
-class TaskPasses:
-    """Forward and backward of the tasks of a composite batch, one at a time.
-
-    Args:
-        engine: whose step it is.
-        batches: by task; None where this rank has no data.
-        factors: on each task's balanced loss: its weight, times its share of the ranks that have data.
-
-    Attributes:
-        norms: of each task's gradient on the backbone, where the balancer measures it in this step.
-    """
-
-    def __init__(self, engine: Engine, batches: Mapping[str, Batch | None], factors: Mapping[str, float]) -> None:
-        self.engine = engine
-        self.batches = batches
-        self.factors = factors
-        self.norms: dict[str, Tensor] = {}
-        every = engine.runtime.model.balancer.gradient_every
-        self._measure = bool(every) and engine.runtime.steps_done % every == 0
-
-    def __call__(self, name: str) -> Losses:
-        """The losses of a task, detached; nothing of its graph is left."""
-        runtime, task, clock = self.engine.runtime, self.engine.tasks[name], self.engine.clock
-        with of_step(name, task.config.batch_size, task.config.input_size, "forward"):
-            losses = self._losses(name)
-        clock.charge("forward", name)
-        balancer = runtime.model.balancer
-        with of_step(name, task.config.batch_size, task.config.input_size, "backward"), runtime.whole(balancer):
-            if self._measure:
-                self.norms[name] = gradient_norm(losses.total, runtime.model.backbone)
-            weighted = self.factors[name] * balancer.balanced(name, losses.total)
-            with of_backward(task):
-                runtime.backward(weighted)
-        clock.charge("backward", name)
-        return Losses(losses.total.detach(), {part: value.detach() for part, value in losses.parts.items()})
-
-    def _losses(self, name: str) -> Losses:
-        runtime, task, batch = self.engine.runtime, self.engine.tasks[name], self.batches[name]
-        if batch is None:
-            return self.engine.dummy_batches.losses(runtime, task)
-        placed = runtime.to_device(batch)
-        with of_samples(batch.ids):
-            losses = task.loss(runtime.forward(placed.images, name), placed.targets)
-        self.engine.dummy_batches.remember(name, batch)
         return losses
 
 

@@ -6,11 +6,12 @@ Collectives are matched by order, so ranks that differ would hang or, worse, add
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from umbel.contract.errors import TrainingError
 from umbel.contract.randomness import keyed_seed
@@ -83,19 +84,33 @@ class DummyBatches:
 
     def losses(self, runtime: Runtime, task: Task[Any]) -> Losses:
         """A loss of 0 with a gradient of 0 for the same weights as a real one; batch statistics stay as they are."""
-        buffers = list(runtime.model.buffers())
-        before = [buffer.clone() for buffer in buffers]
         known = self._last.get(task.name)
-        if known is not None:
-            placed = runtime.to_device(known)
-            total = task.loss(runtime.forward(placed.images, task.name), placed.targets).total
-        else:
+        with unmoved(runtime.model):
+            if known is not None:
+                placed = runtime.to_device(known)
+                return Losses(0.0 * task.loss(runtime.forward(placed.images, task.name), placed.targets).total)
             images = torch.zeros((2, 3, *task.config.input_size), dtype=torch.uint8, device=runtime.device)
-            outputs = list(_tensors(runtime.forward(images, task.name)))
-            total = torch.stack([output.float().mean() for output in outputs]).sum()
-        for buffer, value in zip(buffers, before, strict=True):
-            buffer.data.copy_(value)  # unseen by autograd: batch normalisation keeps them for its backward pass
-        return Losses(0.0 * total)
+            return _of_outputs(runtime.forward(images, task.name))
+
+
+def dummy_losses(runtime: Runtime, features: tuple[Tensor, ...], task: str) -> Losses:
+    """A loss of 0 that reaches every weight of a head, from any features."""
+    with unmoved(runtime.model):
+        return _of_outputs(runtime.head(features, task))
+
+
+@contextmanager
+def unmoved(model: nn.Module) -> Iterator[None]:
+    """After the block the buffers are as before it, such as batch statistics."""
+    buffers = list(model.buffers())
+    before = [buffer.clone() for buffer in buffers]
+    yield
+    for buffer, value in zip(buffers, before, strict=True):
+        buffer.data.copy_(value)  # unseen by autograd: batch normalisation keeps them for its backward pass
+
+
+def _of_outputs(output: Any) -> Losses:
+    return Losses(0.0 * torch.stack([tensor.float().mean() for tensor in _tensors(output)]).sum())
 
 
 def _tensors(output: Any) -> Iterator[Tensor]:

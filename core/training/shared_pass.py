@@ -41,11 +41,25 @@ class SharedFeatures:
         """The levels of some images, all of them for None."""
         return self.leaves if rows is None else tuple(leaf.index_select(0, rows) for leaf in self.leaves)
 
+    def dummy(self) -> tuple[Tensor, ...]:
+        """Features of an image twice, for a head whose labels no image of this rank has."""
+        return tuple(torch.cat([leaf[:1], leaf[:1]]) for leaf in self.leaves)
+
+    def reached_by(self, loss: Tensor) -> Tensor:
+        """A scalar whose gradient on the backbone is that of a loss; the graphs of both stay."""
+        trained = [leaf for leaf in self.leaves if leaf.requires_grad]
+        gradients = torch.autograd.grad(loss, trained, retain_graph=True, allow_unused=True) if trained else ()
+        found = dict(zip(map(id, trained), gradients, strict=True))
+        carried = self._carry([found.get(id(leaf)) for leaf in self.leaves])
+        return loss if carried is None else carried
+
     def carried(self) -> Tensor | None:
-        """A scalar whose backward pass runs through the backbone; None if no head gave a gradient."""
-        pairs = [(level, leaf.grad) for level, leaf in zip(self.levels, self.leaves, strict=True)]
-        having = [(level, gradient) for level, gradient in pairs if gradient is not None]
+        """A scalar whose backward pass runs through the backbone with the heads' gradients; None if there are none."""
+        return self._carry([leaf.grad for leaf in self.leaves])
+
+    def _carry(self, gradients: Sequence[Tensor | None]) -> Tensor | None:
+        having = [(level, grad) for level, grad in zip(self.levels, gradients, strict=True) if grad is not None]
         if not having:
             return None
-        total: Tensor = _Carry.apply([gradient for _, gradient in having], *(level for level, _ in having))  # type: ignore[no-untyped-call]
+        total: Tensor = _Carry.apply([grad for _, grad in having], *(level for level, _ in having))  # type: ignore[no-untyped-call]
         return total
