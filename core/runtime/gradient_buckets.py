@@ -14,7 +14,7 @@ from torch import Tensor
 from umbel.contract.errors import TrainingError
 from umbel.runtime.local import fill_absent
 
-BUCKET = 25 * 2**20  # bytes, as in PyTorch's DDP
+BUCKET = 8 * 2**20  # bytes: the last one is sent when the backward is over, and a small backbone needs several
 
 
 @dataclass
