@@ -122,9 +122,9 @@ class Engine:
         work = TaskPasses(self, batches, {name: scales[name] * weights[name] for name in scales})
         self.guard.before(self.runtime.model)
         losses = {}
-        for name in scales:
+        for number, name in enumerate(scales, 1):
             with deterministic_task(name):
-                losses[name] = work(name)
+                losses[name] = work(name, last=last and number == len(scales))
         if not last:
             self.guard.keep(batches, losses)
             return losses
@@ -162,8 +162,8 @@ class TaskPasses:
         every = engine.runtime.model.balancer.gradient_every
         self._measure = bool(every) and engine.runtime.steps_done % every == 0
 
-    def __call__(self, name: str) -> Losses:
-        """The losses of a task, detached; nothing of its graph is left."""
+    def __call__(self, name: str, *, last: bool = False) -> Losses:
+        """The losses of a task, detached; nothing of its graph is left. With `last` its backward is the step's last."""
         runtime, task, clock = self.engine.runtime, self.engine.tasks[name], self.engine.clock
         with of_step(name, task.config.batch_size, task.config.input_size, "forward"):
             losses = self._losses(name)
@@ -174,7 +174,7 @@ class TaskPasses:
                 self.norms[name] = gradient_norm(losses.total, runtime.model.backbone)
             weighted = self.factors[name] * balancer.balanced(name, losses.total)
             with of_backward(task):
-                runtime.backward(weighted)
+                runtime.backward(weighted, last=last)
         clock.charge("backward", name)
         return Losses(losses.total.detach(), {part: value.detach() for part, value in losses.parts.items()})
 
