@@ -71,7 +71,7 @@ class TrainConfig:
     )
     channels_last: bool = option(True, "memory format of images and convolutions")
     compile: str = option(
-        "auto", "one compiled graph a task in training: on, off, or auto: on a GPU whose Triton works, below ZeRO 3"
+        "auto", "one compiled graph a task in training: on, off, or auto: on a GPU whose Triton works, below ZeRO 2"
     )
     tf32: bool = option(False, "on a GPU fp32 products and convolutions in TF32: ten bits of a factor, on tensor cores")
     device: str = option("auto", "auto, cpu, cuda or cuda:N")

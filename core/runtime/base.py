@@ -71,8 +71,13 @@ class Runtime(SplitInference, Protocol):
             even: every rank has data for each of its tasks.
         """
 
-    def backward(self, loss: Tensor) -> None:
-        """Add the gradients of a loss to those of this step."""
+    def backward(self, loss: Tensor, *, last: bool = False) -> None:
+        """Add the gradients of a loss to those of this step.
+
+        Args:
+            loss: 0-dimensional.
+            last: no other backward follows before `gradients_finite` and `step`; the same on all ranks.
+        """
 
     def gradients_finite(self) -> Tensor:
         """Whether the gradients that `step` would apply are all finite: a 0-dimensional bool on the device."""

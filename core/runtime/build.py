@@ -112,9 +112,9 @@ def build_runtime(
 
 def compile_model(recipe: Recipe, model: MultiTaskModel, ranks: Ranks = ALONE) -> CompiledModel | None:
     """What runs a recipe's model compiled in training, or None where `train.compile` has it run eagerly."""
-    shards_weights = is_distributed(recipe, ranks.world_size) and zero_stage(recipe) == 3
+    stage = zero_stage(recipe) if is_distributed(recipe, ranks.world_size) else 0
     device, wanted = next(model.parameters()).device, recipe.train.compile
-    if not chooses_compiler(wanted, device, shards_weights=shards_weights):
+    if not chooses_compiler(wanted, device, stage=stage):
         return None
     shapes = {name: (task.batch_size, 3, *task.input_size) for name, task in recipe.tasks.items()}
     repeats = bool(model.balancer.gradient_every)

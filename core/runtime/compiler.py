@@ -11,8 +11,10 @@ import torch
 
 from umbel.contract.errors import ConfigError
 
+LARGEST_STAGE = 1  # of ZeRO, at which compiled training was seen to equal eager training
 
-def chooses_compiler(wanted: str, device: torch.device, *, shards_weights: bool) -> bool:
+
+def chooses_compiler(wanted: str, device: torch.device, *, stage: int) -> bool:
     """Whether training runs compiled.
 
     "auto" compiles on a GPU where Triton and a C compiler work, and nowhere else: on a CPU compiling takes minutes a
@@ -21,18 +23,19 @@ def chooses_compiler(wanted: str, device: torch.device, *, shards_weights: bool)
     Args:
         wanted: "auto", "on" or "off".
         device: where the model is.
-        shards_weights: ZeRO stage 3: weights are gathered layer by layer, which a graph cannot hold.
+        stage: of ZeRO; 2 takes gradients apart while a backward pass still runs, and 3 gathers weights layer by layer:
+            a graph allows neither.
 
     Raises:
         ConfigError: "on" where it cannot be; names what is missing.
     """
-    if wanted == "off" or (wanted == "auto" and (device.type != "cuda" or shards_weights)):
+    if wanted == "off" or (wanted == "auto" and (device.type != "cuda" or stage > LARGEST_STAGE)):
         return False
-    if shards_weights:
+    if stage > LARGEST_STAGE:
         raise ConfigError(
-            "is on, but deepspeed.zero_optimization.stage is 3, which gathers weights layer by layer",
+            f"is on, but deepspeed.zero_optimization.stage is {stage}, which takes apart what a compiled graph holds",
             where="train.compile",
-            hint="choose train.compile=off, or stage 0, 1 or 2",
+            hint="choose train.compile=off, or stage 0 or 1",
         )
     missing = missing_tools(device)
     if missing and wanted == "on":

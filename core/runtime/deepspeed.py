@@ -20,7 +20,7 @@ from umbel.model.weights import load_weights
 from umbel.runtime.batch_norm import BatchStatistics
 from umbel.runtime.compiled import CompiledModel
 from umbel.runtime.deepspeed_library import check_shapes, describe, import_deepspeed
-from umbel.runtime.local import fill_absent
+from umbel.runtime.gradient_buckets import GradientBuckets
 from umbel.runtime.move import move_batch
 from umbel.runtime.optim import lr_factor
 from umbel.runtime.precision import autocast
@@ -88,6 +88,10 @@ class DeepSpeedRuntime:
         self.engine.enable_backward_allreduce = self.stage > 0  # at stage 0 the norm is wanted before the step
         self.shards = make_shards(self.stage, model, self.engine, deepspeed.zero.GatheredParameters)
         self.shards.after_step()  # fails now rather than after the first step
+        self.buckets: GradientBuckets | None = None
+        if self.stage == 0:
+            trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+            self.buckets = GradientBuckets(trained, ranks.world_size, self.engine.communication_data_type)
         self.statistics = BatchStatistics(model, ranks.world_size)
         masters = [flat for flat, _ in self.shards.flats()]
         self.average = (
@@ -113,17 +117,22 @@ class DeepSpeedRuntime:
     def begin_batch(self, *, even: bool) -> None:
         self.statistics.begin_batch(even=even, averages=self._average_of_statistics())
 
-    def backward(self, loss: Tensor) -> None:
-        self.engine.backward(loss)
+    def backward(self, loss: Tensor, *, last: bool = False) -> None:
+        with self.buckets.sending(loss) if last and self.buckets else nullcontext():
+            self.engine.backward(loss)
 
     def gradients_finite(self) -> Tensor:
         """Whether what this rank holds of the step's gradients is finite: ranks may differ, `all_reduce_max` settles
         it."""
+        if self.buckets and self.buckets.begun:
+            return torch.isfinite(self.buckets.norm()).to(self.device)
         gradients = self.shards.gradients()
         norm = torch.nn.utils.get_total_norm(gradients) if gradients else torch.zeros(())
         return torch.isfinite(norm).to(self.device)
 
     def zero_grad(self) -> None:
+        if self.buckets:
+            self.buckets.forget()
         self.shards.forget()
 
     def skip_step(self) -> None:
@@ -209,15 +218,14 @@ class DeepSpeedRuntime:
 
     def _replicated_step(self) -> Tensor:
         """Stage 0: clip by the same code as the local runtime, so that the norm is known before the step."""
-        fill_absent(self.shards.parameters)
-        self.engine.buffered_allreduce_fallback()  # what `engine.step` would do
-        gradients = self.shards.gradients()
-        norm = torch.nn.utils.get_total_norm(gradients)
+        assert self.buckets is not None
+        norm = self.buckets.norm()
         if not torch.isfinite(norm):
             raise self._refusal()
         if self.optim.clip_norm is not None:
             torch.nn.utils.clip_grads_with_norm_(self.shards.parameters, self.optim.clip_norm, norm)
         self.engine.step()
+        self.buckets.forget()
         return norm
 
     def _sharded_step(self) -> Tensor:

@@ -57,7 +57,7 @@ class LocalRuntime(InferenceModel):
     def begin_batch(self, *, even: bool) -> None:
         """One process has nobody to differ from."""
 
-    def backward(self, loss: Tensor) -> None:
+    def backward(self, loss: Tensor, *, last: bool = False) -> None:
         loss.backward()  # type: ignore[no-untyped-call]
 
     def gradients_finite(self) -> Tensor:

@@ -122,7 +122,7 @@ class Engine:
             self.runtime, self.tasks, batches, factors=factors, clock=self.clock, dummy_batches=self.dummy_batches
         )
         self.guard.before(self.runtime.model)
-        losses = work.of_all()
+        losses = work.of_all(last=last)
         if not last:
             self.guard.keep(batches, losses)
             return losses

@@ -56,21 +56,30 @@ class Passes:
         every = runtime.model.balancer.gradient_every
         self._measure = bool(every) and runtime.steps_done % every == 0
 
-    def of_all(self) -> dict[str, Losses]:
-        """The losses of every task, detached; the tasks of a source come together, where the first of them stands."""
+    def of_all(self, *, last: bool) -> dict[str, Losses]:
+        """The losses of every task, detached; the tasks of a source come together, where the first of them stands.
+
+        Args:
+            last: no other composite batch follows in this step.
+        """
         groups: dict[str, list[str]] = {}
         for name in self.factors:
             groups.setdefault(self.tasks[name].config.source or f"task {name}", []).append(name)
         found: dict[str, Losses] = {}
-        for names in groups.values():
-            found |= self._together(names) if self.tasks[names[0]].config.source else {names[0]: self._alone(names[0])}
+        for number, names in enumerate(groups.values(), 1):
+            ends = last and number == len(groups)
+            if self.tasks[names[0]].config.source:
+                found |= self._together(names, last=ends)
+            else:
+                found[names[0]] = self._alone(names[0], last=ends)
         return {name: found[name] for name in self.factors}
 
     def __call__(self, name: str) -> Losses:
         """The losses of a task, detached; nothing of its graph is left."""
-        return self._together([name])[name] if self.tasks[name].config.source else self._alone(name)
+        together = self.tasks[name].config.source is not None
+        return self._together([name], last=False)[name] if together else self._alone(name, last=False)
 
-    def _alone(self, name: str) -> Losses:
+    def _alone(self, name: str, *, last: bool) -> Losses:
         task, batch = self.tasks[name], self.batches[name]
         with deterministic_task(name):
             with self._part(name, "forward"):
@@ -82,9 +91,9 @@ class Passes:
                         losses = task.loss(self.runtime.forward(placed.images, name), placed.targets)
                     self.dummy_batches.remember(name, batch)
             self.clock.charge("forward", name)
-            return self._backward(name, losses)
+            return self._backward(name, losses, last=last)
 
-    def _together(self, names: list[str]) -> dict[str, Losses]:
+    def _together(self, names: list[str], *, last: bool) -> dict[str, Losses]:
         """The backbone forward, each head forward and backward, the backbone backward from what the heads gave."""
         given = next((batch for name in names if (batch := self.batches[name]) is not None), None)
         with unmoved(self.runtime.model) if given is None else nullcontext():
@@ -97,15 +106,16 @@ class Passes:
                 )
                 features = SharedFeatures(self.runtime.features(images, names[0]))
             self.clock.charge("forward", names[0])
-            found = {name: self._head(name, features) for name in names}
+            of_heads = last and not features.reach_back
+            found = {name: self._head(name, features, last=of_heads and name == names[-1]) for name in names}
             carried = features.carried()
             if carried is not None:
                 with self._part(names[-1], "backward"), deterministic_task(names[-1]):
-                    self.runtime.backward(carried)
+                    self.runtime.backward(carried, last=last)
                 self.clock.charge("backward", names[-1])
         return found
 
-    def _head(self, name: str, features: SharedFeatures) -> Losses:
+    def _head(self, name: str, features: SharedFeatures, *, last: bool) -> Losses:
         task, batch = self.tasks[name], self.batches[name]
         with deterministic_task(name):
             with self._part(name, "forward"):
@@ -116,9 +126,9 @@ class Passes:
                     with of_samples(batch.ids):
                         losses = task.loss(self.runtime.head(features.rows(placed.rows), name), placed.targets)
             self.clock.charge("forward", name)
-            return self._backward(name, losses, features)
+            return self._backward(name, losses, features, last=last)
 
-    def _backward(self, name: str, losses: Losses, features: SharedFeatures | None = None) -> Losses:
+    def _backward(self, name: str, losses: Losses, features: SharedFeatures | None = None, *, last: bool) -> Losses:
         balancer, backbone = self.runtime.model.balancer, self.runtime.model.backbone
         with self._part(name, "backward"), self.runtime.whole(balancer):
             if self._measure:
@@ -126,7 +136,7 @@ class Passes:
                 self.norms[name] = gradient_norm(reached, backbone)
             weighted = self.factors[name] * balancer.balanced(name, losses.total)
             with of_backward(self.tasks[name]):
-                self.runtime.backward(weighted)
+                self.runtime.backward(weighted, last=last)
         self.clock.charge("backward", name)
         return Losses(losses.total.detach(), {part: value.detach() for part, value in losses.parts.items()})
 

@@ -37,6 +37,11 @@ class SharedFeatures:
         self.levels = levels
         self.leaves = tuple(level.detach().requires_grad_(level.requires_grad) for level in levels)
 
+    @property
+    def reach_back(self) -> bool:
+        """Whether gradients of heads have to go through the backbone: not if all of it is frozen."""
+        return any(leaf.requires_grad for leaf in self.leaves)
+
     def rows(self, rows: Tensor | None) -> tuple[Tensor, ...]:
         """The levels of some images, all of them for None."""
         return self.leaves if rows is None else tuple(leaf.index_select(0, rows) for leaf in self.leaves)

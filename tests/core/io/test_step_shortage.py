@@ -57,7 +57,7 @@ def prepared(folder: Path, *overrides: str) -> Iterator[Run]:
     [
         ("aten::convolution", "tasks.road", "the forward of 2 images of 64 x 64 pixels"),
         ("aten::convolution_backward", "tasks.road", "the backward of 2 images of 64 x 64 pixels"),
-        ("aten::_foreach_addcdiv_", "optim", "the optimizer's step over all weights"),
+        ("aten::_fused_adamw_", "optim", "the optimizer's step over all weights"),
     ],
 )
 def test_a_gpu_that_is_full_in_the_third_step(tmp_path: Path, operator: str, where: str, said: str) -> None:

@@ -27,24 +27,25 @@ def complete(monkeypatch: pytest.MonkeyPatch) -> None:
     [("auto", CPU, False), ("auto", CUDA, True), ("on", CPU, True), ("on", CUDA, True), ("off", CUDA, False)],
 )
 def test_the_rule(wanted: str, device: torch.device, expected: bool) -> None:
-    assert chooses_compiler(wanted, device, shards_weights=False) is expected
+    assert chooses_compiler(wanted, device, stage=1) is expected
 
 
 @pytest.mark.usefixtures("complete")
-def test_sharded_weights_are_never_compiled() -> None:
-    assert not chooses_compiler("auto", CUDA, shards_weights=True)
-    assert not chooses_compiler("off", CUDA, shards_weights=True)
-    with pytest.raises(ConfigError, match="stage is 3") as caught:
-        chooses_compiler("on", CUDA, shards_weights=True)
+@pytest.mark.parametrize("stage", [2, 3])
+def test_what_zero_takes_apart_is_never_compiled(stage: int) -> None:
+    assert not chooses_compiler("auto", CUDA, stage=stage)
+    assert not chooses_compiler("off", CUDA, stage=stage)
+    with pytest.raises(ConfigError, match=f"stage is {stage}") as caught:
+        chooses_compiler("on", CUDA, stage=stage)
     assert caught.value.where == "train.compile"
 
 
 @pytest.mark.usefixtures("complete")
 def test_auto_without_triton_is_off_and_on_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compiler, "has_triton", lambda: False)
-    assert not chooses_compiler("auto", CUDA, shards_weights=False)
+    assert not chooses_compiler("auto", CUDA, stage=1)
     with pytest.raises(ConfigError, match="Triton"):
-        chooses_compiler("on", CUDA, shards_weights=False)
+        chooses_compiler("on", CUDA, stage=1)
 
 
 def test_without_a_c_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,7 +56,7 @@ def test_without_a_c_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     assert missing_tools(CPU) == "a C++ compiler (g++)"
     assert missing_tools(CUDA).startswith("a C compiler (gcc)")
     with pytest.raises(ConfigError, match=r"a C\+\+ compiler \(g\+\+\) is missing to compile for cpu"):
-        chooses_compiler("on", CPU, shards_weights=False)
+        chooses_compiler("on", CPU, stage=1)
 
 
 @pytest.mark.usefixtures("complete")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,7 +18,6 @@ from umbel.config.load import load_recipe
 from umbel.contract.errors import ConfigError, is_peer_failure
 from umbel.registry.plugins import Plugins
 from umbel.runtime.build import build
-from umbel.runtime.deepspeed_library import import_deepspeed
 from umbel.runtime.device import choose_device
 from umbel.runtime.ranks import Ranks, init_process_group, ranks_from_env
 from umbel.testing.gpu import pretended_gpu
@@ -124,16 +124,22 @@ def test_a_lone_process_makes_the_device_it_names_current(
     assert seen == set_to
 
 
-def test_deepspeed_is_told_the_number_of_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_deepspeed_is_told_the_number_of_the_device() -> None:
     """It makes the device LOCAL_RANK the current one: with one visible device that number may not exist."""
-    deepspeed = pytest.importorskip("deepspeed")
-    monkeypatch.setattr(deepspeed, "init_distributed", lambda **named: None)
-    for before, device, after in (("3", "cuda:0", "0"), ("1", "cpu", "1"), ("", "cuda:2", "2"), ("", "cpu", "0")):
-        monkeypatch.delenv("LOCAL_RANK", raising=False)
-        if before:
-            monkeypatch.setenv("LOCAL_RANK", before)
-        import_deepspeed(torch.device(device))
-        assert os.environ["LOCAL_RANK"] == after
+    pytest.importorskip("deepspeed")
+    script = (
+        "import os, deepspeed, torch\n"
+        "from umbel.runtime.deepspeed_library import import_deepspeed\n"
+        "deepspeed.init_distributed = lambda **named: None\n"
+        "for before, device in (('3', 'cuda:0'), ('1', 'cpu'), ('', 'cuda:2'), ('', 'cpu')):\n"
+        "    os.environ.pop('LOCAL_RANK', None)\n"
+        "    os.environ.update({'LOCAL_RANK': before} if before else {})\n"
+        "    import_deepspeed(torch.device(device))\n"
+        "    print('number', os.environ['LOCAL_RANK'])\n"
+    )
+    environment = {**os.environ, "DS_ACCELERATOR": "cpu"}
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment)
+    assert re.findall(r"^number (.*)$", ended.stdout, re.MULTILINE) == ["0", "1", "2", "0"]
 
 
 @pytest.mark.parametrize("argument", ["--local_rank=1", "--local-rank=1"])

@@ -187,7 +187,7 @@ class Evaluations:
         self.steps: list[int] = []
         evaluate = evaluating_module.evaluate
 
-        def watched(runtime: Any, tasks: Any, data: Any, formula: str, *given: Any) -> Any:
+        def watched(runtime: Any, tasks: Any, data: Any, formula: str, *given: Any, interrupt: Any) -> Any:
             step = runtime.steps_done
             if self.root is not None and step == 4:
                 found = find_checkpoint(self.root)
@@ -195,7 +195,7 @@ class Evaluations:
                 self.found.append((found.step, found.state["evaluated"], weights))
             if step == self.fail_at:
                 raise ValueError("a metric fails")
-            return evaluate(runtime, tasks, data, formula, *given)
+            return evaluate(runtime, tasks, data, formula, *given, interrupt=interrupt)
 
         self.root: Path | None = None
         monkeypatch.setattr(evaluating_module, "evaluate", watched)
