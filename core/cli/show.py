@@ -50,12 +50,14 @@ def _schema(name: str, found: Plugins) -> str:
     from umbel.config.balancing import BalancerConfig
     from umbel.config.growth import GrowthConfig
     from umbel.config.schema import BackboneConfig, OptimConfig, Recipe, TrainConfig
+    from umbel.contract.source_config import SourceAugment, SourceConfig
     from umbel.contract.task_config import TaskConfig, TtaConfig, TtaVariant
     from umbel.schedule.config import EarlyStopConfig, ScheduleConfig
 
     sections = {
         "recipe": {"recipe": Recipe, "tasks.NAME": TaskConfig, "tasks.NAME.tta": TtaConfig,
-                   "tasks.NAME.tta_variants[]": TtaVariant, "backbone": BackboneConfig,
+                   "tasks.NAME.tta_variants[]": TtaVariant, "sources.NAME": SourceConfig,
+                   "sources.NAME.augment": SourceAugment, "backbone": BackboneConfig,
                    "optim": OptimConfig, "train": TrainConfig,
                    "train.schedule": ScheduleConfig, "train.early_stop": EarlyStopConfig,
                    "train.balancer": BalancerConfig, "growth": GrowthConfig},

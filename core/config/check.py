@@ -15,6 +15,7 @@ from umbel.config.literals import literal
 from umbel.config.merge import MERGE_ERRORS, merge, one_line
 from umbel.config.names import check_task_form, check_task_name
 from umbel.config.schema import Recipe
+from umbel.config.sources import check_tasks, hand_down
 from umbel.contract.errors import ConfigError
 from umbel.contract.hooks import FIXED
 from umbel.contract.task_config import TaskConfig
@@ -24,15 +25,17 @@ from umbel.registry.plugins import Plugins
 def build_recipe(tree: DictConfig, plugins: Plugins, source: str) -> Recipe:
     """Check a merged tree against the schema of umbel and of every plugin it uses, and make it typed."""
     check_shell(tree, plugins, source)
+    tree = hand_down(tree, source)
     schema = OmegaConf.structured(Recipe)
-    origin = {}
+    origin, kinds = {}, {}
     for task, config in _tasks(tree, source).items():
         key = f"tasks.{task}"
         check_task_name(task, f"{source}: {key}")
         registration = plugins.find("task", str(config.kind), f"{source}: {key}.kind")
         origin[task] = f"{config.kind} from {registration.plugin.distribution}"
         schema.tasks[task] = OmegaConf.structured(TaskConfig)
-        schema.tasks[task].options = OmegaConf.structured(registration.load().Options)
+        kinds[task] = registration.load()
+        schema.tasks[task].options = OmegaConf.structured(kinds[task].Options)
     backbone = OmegaConf.select(tree, "backbone.name") or schema.backbone.name
     schema.backbone.options = OmegaConf.structured(
         plugins.backbone_class(str(backbone), f"{source}: backbone.name").Options
@@ -57,9 +60,11 @@ def build_recipe(tree: DictConfig, plugins: Plugins, source: str) -> Recipe:
         "train.balancer",
         "train",
         "growth",
+        *(f"sources.{name}" for name in merged.sources),
     ):
         _to_object(OmegaConf.select(merged, section), f"{source}: {section}")
     recipe: Recipe = _to_object(merged, source)
+    check_tasks(recipe.tasks, kinds, source)
     _check_deepspeed(recipe, source)
     return recipe
 
@@ -79,8 +84,8 @@ def check_shell(tree: DictConfig, plugins: Plugins, source: str) -> None:
     balancer = OmegaConf.select(tree, "train.balancer.name") or FIXED
     if balancer != FIXED:  # which is there without any plugin
         plugins.find("balancer", str(balancer), f"{source}: train.balancer.name")
-    merged = merge(schema, tree, source)
-    for section in ("optim", "growth", *(f"tasks.{task}" for task in schema.tasks), "train"):
+    merged = merge(schema, hand_down(tree, source), source)
+    for section in ("optim", "growth", *(f"sources.{name}" for name in merged.sources), *(f"tasks.{task}" for task in schema.tasks), "train"):
         if not OmegaConf.missing_keys(OmegaConf.select(merged, section)):
             _to_object(OmegaConf.select(merged, section), f"{source}: {section}")
 

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from umbel.config.growth import ADAPTER
 from umbel.config.inferred import write_inferred_backbone, write_inferred_options
 from umbel.config.literals import literal
+from umbel.config.sources import drop_unused_sources, without_inherited
 from umbel.contract.errors import ConfigError
 from umbel.contract.task import Task
 from umbel.model.model import MultiTaskModel
@@ -65,6 +66,7 @@ def keep_tasks(tree: DictConfig, names: Sequence[str]) -> DictConfig:
     for name in list(kept.tasks):
         if str(name) not in names:
             del kept.tasks[name]
+    drop_unused_sources(kept)
     if OmegaConf.select(kept, "train.balancer") is not None:
         del kept.train.balancer
     if OmegaConf.select(kept, "growth.mode") == ADAPTER:  # the adapters stay, and so does who runs without them
@@ -94,6 +96,7 @@ def _recipe_of(tree: Any, model: MultiTaskModel, tasks: Mapping[str, Task[Any]])
     for task in list(kept.tasks):
         if task not in tasks:
             del kept.tasks[task]
+    drop_unused_sources(kept)
     write_inferred_options(kept, tasks)
     write_inferred_backbone(kept, model.backbone)
     kept.pop("score", None)  # a formula may name a task that is gone
@@ -102,7 +105,7 @@ def _recipe_of(tree: Any, model: MultiTaskModel, tasks: Mapping[str, Task[Any]])
 
 # what may change between two parts of a run without changing what it computes
 _FREE = re.compile(
-    r"score|tasks\.\w+\.(workers|tta|tta_variants)"
+    r"score|tasks\.\w+\.(workers|tta|tta_variants)|sources\.\w+\.workers"
     r"|train\.(device|log_every|eval_every|save_every|non_finite|non_finite_limit|bad_samples|timeout|collective_timeout"
     r"|keep_checkpoints|keep_every|save_async|save_failures)"
     r"|deepspeed\.(aio|comms_logger|csv_monitor|dump_state|flops_profiler|memory_breakdown|monitor_config"
@@ -128,11 +131,13 @@ def changed_keys(before: Any, after: Any, free: re.Pattern[str] = _FREE, prefix:
 def as_written(tree: DictConfig, typed: Any) -> DictConfig:
     """A typed recipe with its interpolations as the recipe has them: what the environment holds may be a secret.
 
+    What tasks have from their source is left to it.
+
     Args:
         tree: the recipe as written.
         typed: the same with defaults, resolved.
     """
-    plain = literal(asdict(typed))
+    plain = literal(without_inherited(asdict(typed)))
     for path, value in _interpolations(tree, ()):
         node: Any = plain
         for part in path[:-1]:

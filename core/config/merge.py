@@ -26,20 +26,27 @@ def merge(base: DictConfig, change: DictConfig, source: str) -> DictConfig:
             said += f" (did you mean {where}?)" if where else f" (it has {', '.join(base)})"
         raise ConfigError(f"{key + ': ' if key else ''}{said}", where=source) from None
     assert isinstance(merged, DictConfig)
-    tasks = merged._get_node("tasks")
-    if isinstance(tasks, DictConfig) and not tasks._is_none() and not tasks._is_missing():
-        known = [str(name) for name in base.get("tasks") or ()]
-        for dropped in [key for key, task in tasks.items_ex(resolve=False) if task is None]:
-            name = str(dropped)
-            if name not in known:
-                close = difflib.get_close_matches(name, known, n=1)
-                raise ConfigError(
-                    f"there is no task '{name}' to drop",
-                    where=f"{source}: tasks.{name}",
-                    hint=f"did you mean '{close[0]}'?" if close else f"tasks: {', '.join(known) or 'none'}",
-                )
-            del tasks[dropped]
+    for section in ("tasks", "sources"):
+        _drop_null(merged, base, section, source)
     return merged
+
+
+def _drop_null(merged: DictConfig, base: DictConfig, section: str, source: str) -> None:
+    """Take out what a change has set to null."""
+    entries = merged._get_node(section)
+    if not isinstance(entries, DictConfig) or entries._is_none() or entries._is_missing():
+        return
+    known = [str(name) for name in base.get(section) or ()]
+    for dropped in [key for key, entry in entries.items_ex(resolve=False) if entry is None]:
+        name = str(dropped)
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            raise ConfigError(
+                f"there is no {section[:-1]} '{name}' to drop",
+                where=f"{source}: {section}.{name}",
+                hint=f"did you mean '{close[0]}'?" if close else f"{section}: {', '.join(known) or 'none'}",
+            )
+        del entries[dropped]
 
 
 def _faulty_key(base: DictConfig, change: Any, path: tuple[str, ...] = ()) -> tuple[str, ...]:

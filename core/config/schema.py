@@ -9,6 +9,7 @@ from typing import Any
 from umbel.config.balancing import BalancerConfig
 from umbel.config.growth import GrowthConfig
 from umbel.contract.options import check_choice, check_range, option
+from umbel.contract.source_config import SourceConfig
 from umbel.contract.task_config import TaskConfig
 from umbel.schedule.config import EarlyStopConfig, ScheduleConfig
 
@@ -138,6 +139,9 @@ class Recipe:
     """A whole run, as written in YAML."""
 
     tasks: dict[str, TaskConfig] = field(default_factory=dict, metadata={"doc": "task name to task"})
+    sources: dict[str, SourceConfig] = field(
+        default_factory=dict, metadata={"doc": "source name to images that several tasks label; tasks name theirs"}
+    )
     backbone: BackboneConfig = field(
         default_factory=BackboneConfig, metadata={"doc": "the network that all tasks share"}
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from umbel.contract.options import check_range, option
+from umbel.contract.task_config import check_size, check_workers
 from umbel.contract.types import Size
 
 
@@ -35,6 +36,11 @@ class SourceConfig:
 
     input_size: Size = option(doc="training height and width in pixels; divisible by the backbone's largest stride")
     batch_size: int = option(8, "images in every optimizer step, per process")
-    workers: int = option(0, "processes that load these images while training; 0 loads in the main process")
+    workers: int | str = option("auto", "processes that load these images while training; see tasks.NAME.workers")
     keep_ratio: bool = option(True, "fit images into the input and pad them; false stretches them")
     augment: SourceAugment = field(default_factory=SourceAugment, metadata={"doc": "variation while training"})
+
+    def __post_init__(self) -> None:
+        check_range("batch_size", self.batch_size, 1, 65536)
+        check_workers(self.workers)
+        self.input_size = check_size("input_size", self.input_size)

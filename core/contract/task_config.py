@@ -26,7 +26,7 @@ class TtaConfig:
         if not self.scales and not self.sizes:
             raise ValueError("tta.scales is []; expected one or more, [1.0] for a single view, or tta.sizes")
         for size in self.sizes:
-            _check_size("tta.sizes", size)
+            check_size("tta.sizes", size)
 
 
 @dataclass
@@ -70,10 +70,7 @@ class TaskConfig:
     def __post_init__(self) -> None:
         check_unique("tta_variants names", [variant.name for variant in self.tta_variants])
         check_range("batch_size", self.batch_size, 1, 65536)
-        if isinstance(self.workers, str) and self.workers != AUTO:
-            raise ValueError(f"workers is {self.workers!r}; expected {AUTO} or a number of processes")
-        if not isinstance(self.workers, str):
-            check_range("workers", self.workers, 0, 256)
+        check_workers(self.workers)
         if not 0.0 <= self.holdout < 1.0:
             raise ValueError(f"holdout is {self.holdout}; expected a share of 0 or more and less than 1")
         check_range("weight", self.weight, 0.0, 1e6)
@@ -83,10 +80,19 @@ class TaskConfig:
         if self.stop_step is not None:
             check_range("stop_step", self.stop_step, self.start_step + 1, 10**9)
         check_range("lr_scale", self.lr_scale, 0.0, 1e6)
-        self.input_size = _check_size("input_size", self.input_size)
+        self.input_size = check_size("input_size", self.input_size)
 
 
-def _check_size(name: str, size: Any) -> Size:
+def check_workers(workers: int | str) -> None:
+    """Raise ValueError unless it is a number of processes, or auto."""
+    if isinstance(workers, str) and workers != AUTO:
+        raise ValueError(f"workers is {workers!r}; expected {AUTO} or a number of processes")
+    if not isinstance(workers, str):
+        check_range("workers", workers, 0, 256)
+
+
+def check_size(name: str, size: Any) -> Size:
+    """A [height, width] as a Size; ValueError if it is none."""
     if len(size) != 2 or not all(isinstance(side, int) and 1 <= side <= 65536 for side in size):
         raise ValueError(f"{name} is {size!r}; expected [height, width] in pixels")
     return (int(size[0]), int(size[1]))

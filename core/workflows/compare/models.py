@@ -111,6 +111,8 @@ def make_plan(recipe: str, overrides: Sequence[str], seeds: Sequence[int], steps
 def _alone(recipe: Recipe, name: str) -> tuple[str, ...]:
     """Overrides that leave one task, which takes part in every step from the first on."""
     dropped = [f"tasks.{other}=null" for other in recipe.tasks if other != name]
+    kept = recipe.tasks[name].source
+    dropped += [f"sources.{source}=null" for source in recipe.sources if source != kept]
     every_step = {"every": 1, "start_step": 0, "stop_step": None}
     config = recipe.tasks[name]
     changed = [
