@@ -18,7 +18,7 @@ from system import CLASSES, CLASSIFICATION, DETECTION, SEGMENTATION, random_targ
 from torch.utils.data import Dataset
 
 from umbel.contract.types import Sample, SampleKey, Size
-from umbel.data.loader import TrainingView
+from umbel.data.training_view import TrainingView
 from umbel.io.images import read_image
 from umbel.predict.api import open_tasks
 

@@ -80,6 +80,8 @@ def check(
     click.echo(text_table(header, rows))
     peak = "of the whole process up to then" if report.device == "cpu" else "of the same, with the weights"
     click.echo(f"s/step: forward and backward of that task alone, the second time; peak MiB: {peak}")
+    for name, text in report.sources.items():
+        click.echo(f"source {name}: {text}")
     click.echo(f"{report.parameters:,} parameters ({report.backbone_parameters:,} in the backbone), {report.precision}")
     click.echo(f"{report.total_steps} steps of {report.images_per_step} images")
     click.echo(f"loading processes here: {counts_text(report.workers)}")
@@ -90,10 +92,14 @@ def draw_samples(recipe: Recipe, found: Plugins, folder: Path) -> None:
     """Draw augmented training samples of every task with their labels and print the files."""
     from umbel.config.build import build_tasks
     from umbel.data.datasets import load_datasets
+    from umbel.data.sources import open_sources
     from umbel.io.written import refuse_foreign
     from umbel.workflows.check.sample_sheet import SHEETS, sheet_name, write_sheet
 
     tasks = build_tasks(recipe, found)
     refuse_foreign(folder, [sheet_name(task) for task in tasks.values()], SHEETS)
-    for name, dataset in load_datasets(tasks, "train").items():
-        say(write_sheet(tasks[name], dataset, recipe.train.seed, folder))
+    datasets = load_datasets(tasks, "train")
+    sources = open_sources(recipe.sources, tasks, datasets)
+    for name, dataset in datasets.items():
+        source = sources.get(tasks[name].config.source or "")
+        say(write_sheet(tasks[name], dataset, recipe.train.seed, folder, source))

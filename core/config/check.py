@@ -85,7 +85,13 @@ def check_shell(tree: DictConfig, plugins: Plugins, source: str) -> None:
     if balancer != FIXED:  # which is there without any plugin
         plugins.find("balancer", str(balancer), f"{source}: train.balancer.name")
     merged = merge(schema, hand_down(tree, source), source)
-    for section in ("optim", "growth", *(f"sources.{name}" for name in merged.sources), *(f"tasks.{task}" for task in schema.tasks), "train"):
+    for section in (
+        "optim",
+        "growth",
+        *(f"sources.{name}" for name in merged.sources),
+        *(f"tasks.{task}" for task in schema.tasks),
+        "train",
+    ):
         if not OmegaConf.missing_keys(OmegaConf.select(merged, section)):
             _to_object(OmegaConf.select(merged, section), f"{source}: {section}")
 

@@ -28,9 +28,7 @@ def hand_down(tree: DictConfig, where: str) -> DictConfig:
     """
     sources = tree.get("sources") or {}
     if not isinstance(sources, Mapping):
-        raise ConfigError(
-            f"must map source names to sources, not {type(sources).__name__}", where=f"{where}: sources"
-        )
+        raise ConfigError(f"must map source names to sources, not {type(sources).__name__}", where=f"{where}: sources")
     changed = copy.deepcopy(tree)
     used = set()
     for task, config in changed.tasks.items():
@@ -72,7 +70,7 @@ def check_tasks(tasks: Mapping[str, TaskConfig], kinds: Mapping[str, type[Any]],
             continue
         if not issubclass(kinds[name], Warps):
             raise ConfigError(
-                f"'{config.kind}' has no warp(target, geometry), by which its labels follow an image that is varied for "
+                f"'{config.kind}' has no warp(target, geometry), by which labels follow an image that is varied for "
                 "several tasks",
                 where=f"{where}: tasks.{name}.source",
                 hint="leave the source out: the task then reads and varies its images by itself",

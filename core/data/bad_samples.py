@@ -37,14 +37,14 @@ class CorruptSample:
 
 @dataclass(frozen=True)
 class LoadedBatch:
-    """A batch, and the corrupt samples that were met while loading it."""
+    """A batch, and the corrupt samples that were met while loading it; None where no image of a source has a label."""
 
-    batch: Batch
+    batch: Batch | None
     bad: tuple[CorruptSample, ...] = ()
 
     def pin_memory(self) -> LoadedBatch:
         """The same in pinned memory; a loader's thread calls it."""
-        pinned_batch: Batch = map_tensors(pinned, self.batch)
+        pinned_batch: Batch | None = map_tensors(pinned, self.batch)
         return LoadedBatch(pinned_batch, self.bad)
 
 
@@ -149,17 +149,25 @@ class CorruptSamples:
 
 
 def load_or_substitute(
-    load: Callable[[SampleKey], Any], *, seed: int, task: str, key: SampleKey, length: int, bad: list[CorruptSample]
+    load: Callable[[SampleKey], Any],
+    *,
+    seed: int,
+    task: str,
+    key: SampleKey,
+    length: int,
+    bad: list[CorruptSample],
+    blame: Callable[[SampleKey], tuple[str, int]] | None = None,
 ) -> Any:
     """What `load` gives for a key or, where it raises a DataError, for the first of its substitutes that is good.
 
     Args:
         load: reads a sample.
         seed: run seed.
-        task: task name.
+        task: name of the task or source.
         key: the sample.
         length: samples in the data set.
         bad: gets what was met on the way.
+        blame: of a source, the task whose sample could not be read, and its index there.
 
     Raises:
         DataError: no substitute is good either.
@@ -170,6 +178,7 @@ def load_or_substitute(
             return load(candidate)
         except DataError as error:
             first = first or error
-            bad.append(CorruptSample(task, candidate.index, str(error)))
+            name, index = (task, candidate.index) if blame is None else blame(candidate)
+            bad.append(CorruptSample(name, index, str(error)))
     assert first is not None
     raise DataError(f"neither it nor {ATTEMPTS} substitutes can be read: {first.message}", where=first.where)

@@ -12,25 +12,37 @@ from torch import Tensor
 
 
 def map_tensors(change: Callable[[Tensor], Tensor], value: Any) -> Any:
-    """The same value with every tensor in it changed; what is no container is kept as it is."""
+    """The same value with every tensor in it changed, one that occurs several times once; what is no container is kept
+    as it is."""
+    changed: dict[int, Tensor] = {}
+
+    def once(tensor: Tensor) -> Tensor:
+        if id(tensor) not in changed:
+            changed[id(tensor)] = change(tensor)
+        return changed[id(tensor)]
+
+    return _mapped(once, value)
+
+
+def _mapped(change: Callable[[Tensor], Tensor], value: Any) -> Any:
     if isinstance(value, Tensor):
         return change(value)
     if isinstance(value, dict):
-        return {key: map_tensors(change, item) for key, item in value.items()}
+        return {key: _mapped(change, item) for key, item in value.items()}
     if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*(map_tensors(change, item) for item in value))
+        return type(value)(*(_mapped(change, item) for item in value))
     if isinstance(value, (list, tuple)):
-        return type(value)(map_tensors(change, item) for item in value)
+        return type(value)(_mapped(change, item) for item in value)
     if is_dataclass(value) and not isinstance(value, type):
         changed = copy.copy(value)
         for name in (field.name for field in fields(value)):
-            object.__setattr__(changed, name, map_tensors(change, getattr(value, name)))  # it may be frozen
+            object.__setattr__(changed, name, _mapped(change, getattr(value, name)))  # it may be frozen
         return changed
     return value
 
 
 def tensors_in(value: Any) -> Iterator[Tensor]:
-    """Every tensor inside a value, in order."""
+    """Every tensor inside a value, once, in order."""
     found: list[Tensor] = []
 
     def note(tensor: Tensor) -> Tensor:

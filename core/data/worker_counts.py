@@ -1,4 +1,4 @@
-"""How many processes load each task's training data: as the recipe says or, for `workers: auto`, by rule.
+"""How many processes load each task's or source's training data: as the recipe says or, for `workers: auto`, by rule.
 
 No result depends on the number: order, augmentation and substitutes are functions of the seed and the step.
 """
@@ -28,12 +28,13 @@ log = logging.getLogger(__name__)
 
 
 def worker_counts(configs: Mapping[str, TaskConfig], device_type: str) -> dict[str, int]:
-    """Loading processes of each task.
+    """Loading processes of each task, and of each source in the place of its tasks.
 
     Args:
         configs: of the tasks that are trained, by name.
         device_type: "cuda" or "cpu": where the model computes.
     """
+    configs = {config.source or name: config for name, config in configs.items()}  # those of a source say the same
     ranks, free = local_processes(), _shared_memory_free()
     wanted = auto_workers(device_type, available_cpus() // ranks, len(configs))
     counts = {name: wanted if config.workers == AUTO else int(config.workers) for name, config in configs.items()}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from umbel.contract.errors import DataError
+from umbel.io.decoded import from_memory_or
 from umbel.io.files import read_bytes, write_bytes
 from umbel.io.integrity import jpeg_fault, png_fault
 from umbel.io.jpeg import decode_jpeg, is_plain_jpeg, plain_jpeg_size
@@ -53,6 +54,10 @@ def read_image(path: Path) -> np.ndarray:
     Raises:
         DataError: for anything that is not a whole image of at most 64 million pixels, naming the file.
     """
+    return from_memory_or(_decode, path)
+
+
+def _decode(path: Path) -> np.ndarray:
     import cv2
 
     data = read_bytes(path)

@@ -15,8 +15,8 @@ def move_batch(batch: Batch, device: torch.device, memory_format: torch.memory_f
     """The batch on a device, its images (B, 3, H, W) in the memory format; what is there already is not copied."""
     images = _moved(device, batch.images)  # as decoded, so that pinned memory is copied by the GPU itself
     images = images.to(memory_format=memory_format)
-    rows = None if batch.rows is None else _moved(device, batch.rows)
-    return Batch(images, map_tensors(partial(_moved, device), batch.targets), batch.ids, batch.sizes, rows)
+    targets, rows = map_tensors(partial(_moved, device), (batch.targets, batch.rows))
+    return Batch(images, targets, batch.ids, batch.sizes, rows)
 
 
 def _moved(device: torch.device, tensor: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,6 +60,9 @@ class _OneTaskPlan(Plan):
             count += part * int(np.count_nonzero(self._part(stretch, 0) == index)) if part else 0
             count += int(np.count_nonzero(self._part(stretch, part)[:offset] == index)) if offset else 0
         return count
+
+    def taken_by_any(self, tasks: Collection[str], step: int) -> int:
+        return sum(self.taken(task, step) for task in tasks)
 
     @abstractmethod
     def _period(self, tasks: tuple[str, ...]) -> int:

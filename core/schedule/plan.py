@@ -6,8 +6,10 @@ earlier participations, which is counted without going through the steps.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from itertools import pairwise
 
 from umbel.schedule.window import Window
 
@@ -30,6 +32,10 @@ class Plan(ABC):
     def taken(self, task: str, step: int) -> int:
         """Number of steps before `step` that a task takes part in: its position in its data."""
 
+    def taken_by_any(self, tasks: Collection[str], step: int) -> int:
+        """Number of steps before `step` that one or more of some tasks take part in."""
+        return sum(not set(self.at(earlier)).isdisjoint(tasks) for earlier in range(step))
+
     @property
     @abstractmethod
     def rates(self) -> dict[str, float]:
@@ -46,6 +52,22 @@ class CompositePlan(Plan):
         window = self.windows[task]
         end = step if window.stop_step is None else min(step, window.stop_step)
         return max(0, -(-(end - window.start_step) // window.every))
+
+    def taken_by_any(self, tasks: Collection[str], step: int) -> int:
+        windows = [self.windows[name] for name in tasks]
+        borders = {0, step, *(window.start_step for window in windows)}
+        borders |= {window.stop_step for window in windows if window.stop_step is not None}
+        count = 0
+        for first, last in pairwise(sorted(border for border in borders if border <= step)):
+            present = [window for window in windows if window.holds(first)]
+            period = math.lcm(*(window.every for window in present)) if present else 1  # then all of it comes again
+            whole, rest = divmod(last - first, period)
+            taken = [
+                any((at - window.start_step) % window.every == 0 for window in present)
+                for at in range(first, first + (period if whole else rest))
+            ]
+            count += whole * sum(taken) + sum(taken[:rest])
+        return count
 
     @property
     def rates(self) -> dict[str, float]:

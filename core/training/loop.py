@@ -9,6 +9,8 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 
+from torch import Tensor
+
 from umbel.contract.errors import InterruptedRunError, StopRequestedError
 from umbel.contract.hooks import FIXED
 from umbel.contract.types import Batch, Losses
@@ -107,7 +109,7 @@ class Loop:
         with closing(self._batches()) as batches:
             engine.fit(batches, self._after_step, seed=train.seed, start=run.steps_done, accumulate=train.accumulate)
 
-    def _batches(self) -> Generator[dict[str, Batch], None, None]:
+    def _batches(self) -> Generator[dict[str, Batch | None], None, None]:
         """Those of the loader; should it fail between two steps, those before are saved."""
         run, train = self.run, self.run.recipe.train
         loader = CompositeLoader(
@@ -120,6 +122,7 @@ class Loop:
             world_size=run.runtime.world_size,
             bad_samples=run.parts.bad_samples,
             plan=run.schedule.plan,
+            sources=run.data.sources,
             accumulate=train.accumulate,
             device_type=run.device.type,
             ahead=partial(copied_ahead, place=partial(_placed, run.runtime), device=run.device),
@@ -236,5 +239,15 @@ class Loop:
 
 
 def _placed(runtime: Runtime, composite: LoadedStep) -> LoadedStep:
-    """A composite batch on the runtime's device."""
-    return {name: replace(loaded, batch=runtime.to_device(loaded.batch)) for name, loaded in composite.items()}
+    """A composite batch on the runtime's device; images that tasks share are copied once, and shared there too."""
+    placed: LoadedStep = {}
+    images: dict[int, Tensor] = {}  # those on the device, by those that were loaded
+    for name, loaded in composite.items():
+        batch = loaded.batch
+        if batch is not None:
+            there = images.get(id(batch.images))
+            moved = runtime.to_device(batch if there is None else replace(batch, images=there))
+            images.setdefault(id(batch.images), moved.images)
+            batch = replace(moved, images=images[id(batch.images)])
+        placed[name] = replace(loaded, batch=batch)
+    return placed

@@ -10,14 +10,17 @@ from umbel.config.deepspeed import is_distributed
 from umbel.config.loaded_recipe import LoadedRecipe
 from umbel.config.redact import Secrets
 from umbel.config.schema import Recipe
+from umbel.contract.errors import ConfigError
 from umbel.contract.task import Task
 from umbel.data.bad_samples import CorruptSamples
 from umbel.data.datasets import dataset_length, load_datasets
 from umbel.data.loader import batches_per_pass
+from umbel.data.sources import open_sources, say_sources
 from umbel.data.worker_counts import worker_counts
 from umbel.evaluate.score import check_formula
 from umbel.io.run_folder import CHECKPOINTS
 from umbel.io.shortage import allow_open_files
+from umbel.model.model import MultiTaskModel
 from umbel.runtime.base import Runtime
 from umbel.runtime.build import InitWeights, build, build_runtime
 from umbel.runtime.deterministic import deterministic_kernels
@@ -56,6 +59,7 @@ def _prepare(loaded: LoadedRecipe, directory: Path, init_weights: InitWeights | 
     check_formula(recipe.score, recipe.tasks)
     ranks = _join_processes(recipe)
     tasks, model = build(recipe, loaded.plugins, pretrained=not recipe.growth.kept, init_weights=init_weights)
+    _check_shared_backbone(recipe, model)
     data = _open_data(recipe, tasks)
     schedule = _schedule(recipe, {name: tasks[name] for name in data.train}, data, ranks)
     parts = _make_parts(loaded, tasks, data, schedule)
@@ -68,6 +72,7 @@ def _prepare(loaded: LoadedRecipe, directory: Path, init_weights: InitWeights | 
                 tasks=tasks,
                 train_data=data.train,
                 val_data=data.val,
+                sources=data.sources,
                 plan=schedule.plan,
                 substituted=substituted,
             ),
@@ -103,12 +108,30 @@ def _join_processes(recipe: Recipe) -> Ranks:
 def _open_data(recipe: Recipe, tasks: Mapping[str, Task[Any]]) -> RunData:
     trained = {name: task for name, task in tasks.items() if name not in recipe.growth.frozen_tasks}
     train = load_datasets(trained, "train", defer=recipe.train.bad_samples > 0)
-    return RunData(train=train, val=load_datasets(tasks, "val"))
+    sources = open_sources(recipe.sources, trained, train)
+    say_sources(sources.values())
+    return RunData(train=train, val=load_datasets(tasks, "val"), sources=sources)
+
+
+def _check_shared_backbone(recipe: Recipe, model: MultiTaskModel) -> None:
+    """ConfigError where the backbone shows tasks of one source different features, as with statistics of their own."""
+    first: dict[str, str] = {}
+    for name, task in recipe.tasks.items():
+        if task.source is None or name in recipe.growth.frozen_tasks:
+            continue
+        other = first.setdefault(task.source, name)
+        if model.backbone.feature_key(name) != model.backbone.feature_key(other):
+            raise ConfigError(
+                f"shares the images of '{other}', but the backbone computes other features for it",
+                where=f"tasks.{name}.source",
+                hint="statistics of each task cannot share a pass: set backbone.options.norm_stats to shared or frozen, or "
+                "leave the source out",
+            )
 
 
 def _schedule(recipe: Recipe, trained: Mapping[str, Task[Any]], data: RunData, ranks: Ranks) -> RunSchedule:
     config = recipe.train
-    batches = batches_per_pass(trained, data.train, world_size=ranks.world_size * config.accumulate)
+    batches = batches_per_pass(trained, data.train, ranks.world_size * config.accumulate, data.sources)
     plan = make_plan({name: recipe.tasks[name] for name in trained}, config.schedule, batches, config.seed)
     epoch_steps = steps_per_epoch(plan, batches)
     steps = config.steps if config.steps is not None else max(1, round(config.epochs * epoch_steps))

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_PARTS = re.compile(r"(tasks|sources)\.\w+\.batch_size|train\.accumulate")  # of the images of a step, which may not change
+# of the images of a step, which may not change
+_PARTS = re.compile(r"(tasks|sources)\.\w+\.batch_size|train\.accumulate")
 
 _JUDGED = re.compile(r"train\.eval_every|tasks\.\w+\.tta(\..*)?")  # with an early stop they move the last step
 

@@ -18,6 +18,7 @@ from umbel.config.schema import Recipe
 from umbel.contract.task import Task
 from umbel.contract.types import Sample
 from umbel.data.datasets import dataset_length
+from umbel.data.sources import SharedImages
 from umbel.io.run_folder import CHECKPOINTS
 from umbel.model.model import MultiTaskModel
 from umbel.registry.plugins import Plugins
@@ -38,10 +39,12 @@ class RunData:
     Args:
         train: by name of each task that is trained: all but what a grown run keeps as it was.
         val: by task name.
+        sources: the images that several of `train` label, by source name.
     """
 
     train: dict[str, Dataset[Sample]]
     val: dict[str, Dataset[Sample]]
+    sources: dict[str, SharedImages] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import torch
@@ -22,6 +22,7 @@ from umbel.contract.task import Task
 from umbel.contract.types import Batch, Sample
 from umbel.data.loader import first_batch
 from umbel.data.sample_errors import read_sample
+from umbel.data.sources import SharedImages
 from umbel.evaluate.evaluate import compute_scores
 from umbel.evaluate.inference import image_tensor, predict
 from umbel.evaluate.metric_states import apart
@@ -52,6 +53,7 @@ class Trial:
         val_data: validation data by task name.
         plan: which tasks take part in the first step.
         substituted: tasks in which samples that cannot be read give way to others.
+        sources: the images that several of the tasks label, by source name.
     """
 
     recipe: Recipe
@@ -60,6 +62,7 @@ class Trial:
     val_data: Mapping[str, Dataset[Sample]]
     plan: Plan
     substituted: frozenset[str] = frozenset()
+    sources: Mapping[str, SharedImages] = field(default_factory=dict)
 
 
 class Differentiable(Inference, Protocol):
@@ -100,7 +103,8 @@ def try_model(model: MultiTaskModel, trial: Trial) -> None:
         norms: dict[str, Tensor] = {}
         for name, dataset in trial.train_data.items():
             task = trial.tasks[name]
-            batch = first_batch(task, dataset, recipe.train.seed, substitute=name in trial.substituted)
+            source = trial.sources.get(task.config.source or "")
+            batch = first_batch(task, dataset, recipe.train.seed, substitute=name in trial.substituted, source=source)
             strict = recipe.train.non_finite == "stop" and name in trial.plan.at(0)
             with deterministic_task(name):
                 losses[name] = try_batch(runtime, task, batch, norms=norms, strict=strict)

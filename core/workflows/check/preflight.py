@@ -44,7 +44,7 @@ class TaskReport:
 
 @dataclass(frozen=True)
 class Preflight:
-    """The whole trial."""
+    """The whole trial; `sources` says of each which images carry which labels."""
 
     tasks: list[TaskReport]
     parameters: int
@@ -54,6 +54,7 @@ class Preflight:
     total_steps: int
     images_per_step: int
     workers: dict[str, int]
+    sources: dict[str, str]
 
 
 def preflight(loaded: LoadedRecipe) -> Preflight:
@@ -69,6 +70,7 @@ def preflight(loaded: LoadedRecipe) -> Preflight:
     metrics = {f"{name}/{key}" for name, keys in found.items() for key in keys}
     check_formula(recipe.score, run.tasks, metrics)
     model = run.runtime.model
+    configs = {name: run.tasks[name].config for name in run.data.train}
     return Preflight(
         tasks=reports,
         parameters=sum(p.numel() for p in model.parameters()),
@@ -76,14 +78,16 @@ def preflight(loaded: LoadedRecipe) -> Preflight:
         precision=run.runtime.precision,
         device=run.runtime.device.type,
         total_steps=run.total_steps,
-        images_per_step=sum(task.config.batch_size for task in (run.tasks[name] for name in run.data.train)),
-        workers=worker_counts({name: run.tasks[name].config for name in run.data.train}, run.device.type),
+        images_per_step=sum({config.source or name: config.batch_size for name, config in configs.items()}.values()),
+        workers=worker_counts(configs, run.device.type),
+        sources={name: source.text() for name, source in run.data.sources.items()},
     )
 
 
 def _try_task(run: Run, name: str, substitute: bool) -> TaskReport:
     task, runtime, dataset = run.tasks[name], run.runtime, run.data.train[name]
-    batch = first_batch(task, dataset, run.recipe.train.seed, substitute=substitute)
+    source = run.data.sources.get(task.config.source or "")
+    batch = first_batch(task, dataset, run.recipe.train.seed, substitute=substitute, source=source)
     with deterministic_task(name):
         loss = try_batch(runtime, task, batch, norms={})
     seconds, peak = _measured(runtime, task, batch)
@@ -95,7 +99,7 @@ def _try_task(run: Run, name: str, substitute: bool) -> TaskReport:
         batch_size=task.config.batch_size,
         image_shape=tuple(batch.images.shape),
         loss=float(loss),
-        steps_per_epoch=samples / task.config.batch_size,
+        steps_per_epoch=(samples if source is None else len(source)) / task.config.batch_size,
         seconds=seconds,
         peak_mib=peak,
     )

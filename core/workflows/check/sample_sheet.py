@@ -14,9 +14,8 @@ from torch.utils.data import Dataset
 from umbel.contract.defaults import drawn
 from umbel.contract.task import Task
 from umbel.contract.types import Sample, Size
-from umbel.data.datasets import dataset_length
-from umbel.data.loader import TrainingView
-from umbel.data.sampler import KeyedStream
+from umbel.data.sources import SharedImages
+from umbel.data.streams import open_streams
 from umbel.io.images import write_image
 from umbel.io.written import write_new
 
@@ -31,7 +30,9 @@ WHITE = 255
 SHEETS = "sheet of samples"  # what its files are, for `umbel.io.written`
 
 
-def write_sheet(task: Task[Any], dataset: Dataset[Sample], seed: int, folder: Path) -> Path:
+def write_sheet(
+    task: Task[Any], dataset: Dataset[Sample], seed: int, folder: Path, source: SharedImages | None = None
+) -> Path:
     """Draw the first training samples of a task, exactly those that training starts with, into folder/TASK.jpg.
 
     Args:
@@ -39,10 +40,11 @@ def write_sheet(task: Task[Any], dataset: Dataset[Sample], seed: int, folder: Pa
         dataset: its training data.
         seed: the run's seed.
         folder: made if need be.
+        source: the images of the task, where it shares them; those with its label are drawn.
     """
     path = folder / sheet_name(task)
     with write_new(path, SHEETS):
-        write_image(path, tile(_pictures(task, dataset, seed)))
+        write_image(path, tile(_pictures(task, dataset, seed, source)))
     return path
 
 
@@ -51,12 +53,13 @@ def sheet_name(task: Task[Any]) -> str:
     return f"{task.name}.jpg"
 
 
-def _pictures(task: Task[Any], dataset: Dataset[Sample], seed: int) -> list[np.ndarray]:
-    view = TrainingView(task, dataset, seed)
-    keys = KeyedStream(task.name, dataset_length(dataset), seed).keys(0, COUNT)
+def _pictures(task: Task[Any], dataset: Dataset[Sample], seed: int, source: SharedImages | None) -> list[np.ndarray]:
+    shared = {} if source is None else {source.name: source.of(task.name)}
+    (stream,) = open_streams({task.name: task}, {task.name: dataset}, shared, seed, {})
     pictures = []
-    for key in keys:
-        sample = view.sample(key)
+    for key in stream.order.keys(0, COUNT):
+        loaded = stream.view.sample(key)
+        sample = loaded if isinstance(loaded, Sample) else loaded[task.name]
         pictures.append(drawn(task, sample.image, sample.target))
     return pictures
 

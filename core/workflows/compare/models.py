@@ -19,6 +19,7 @@ from umbel.config.schema import Recipe
 from umbel.contract.errors import ConfigError
 from umbel.data.datasets import load_datasets
 from umbel.data.loader import batches_per_pass
+from umbel.data.sources import open_sources
 from umbel.evaluate.evaluate import read_scores
 from umbel.io.run_folder import CHECKPOINTS, RECIPE_FILE, SCORES_FILE
 from umbel.registry.plugins import Plugins
@@ -91,7 +92,9 @@ def make_plan(recipe: str, overrides: Sequence[str], seeds: Sequence[int], steps
     steps = steps or typed.train.steps
     batches = dict.fromkeys(tasks, 1.0)
     if steps is None or typed.train.schedule.strategy in (PROPORTIONAL, TEMPERATURE):
-        batches = batches_per_pass(tasks, load_datasets(tasks, "train"), world_size=typed.train.accumulate)
+        datasets = load_datasets(tasks, "train")
+        sources = open_sources(typed.sources, tasks, datasets)
+        batches = batches_per_pass(tasks, datasets, world_size=typed.train.accumulate, sources=sources)
     if steps is None:  # an epoch is that of the joint model; a twin's own would be shorter
         plan = make_step_plan(typed.tasks, typed.train.schedule, batches, seeds[0])
         steps = max(1, round(typed.train.epochs * steps_per_epoch(plan, batches)))

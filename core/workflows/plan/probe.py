@@ -113,6 +113,7 @@ def _measured_loss(recipe: Recipe, task: Task[Any], outputs: Any) -> _Loss | Non
         batch = next(iter(loader))[task.name]
     except (DataError, ConfigError, OSError):
         return None
+    assert batch is not None  # the task is alone, with images of its own
     real = tree_map(_random_like, outputs)
     known = [leaf for leaf in tree_leaves((real, batch.targets)) if isinstance(leaf, Tensor)]
     with flop_counter() as counter, LiveBytes(known) as live:

@@ -15,7 +15,7 @@ from umbel import DataError, Sample, skip_invalid
 from umbel.contract.task_config import TaskConfig
 from umbel.contract.types import SampleKey
 from umbel.data.datasets import held_out, load_datasets, open_split
-from umbel.data.loader import TrainingView
+from umbel.data.training_view import TrainingView
 
 SHARES = st.floats(0.001, 0.999)
 

@@ -15,7 +15,8 @@ from umbel.contract.errors import DataError, PluginError
 from umbel.contract.task_config import TaskConfig
 from umbel.contract.types import Batch, Sample, SampleKey
 from umbel.data.datasets import load_datasets
-from umbel.data.loader import CompositeLoader, TrainingView, batches_per_pass
+from umbel.data.loader import CompositeLoader, batches_per_pass
+from umbel.data.training_view import TrainingView
 from umbel.schedule.epochs import steps_per_epoch
 from umbel.schedule.plan import CompositePlan, Plan
 from umbel.schedule.window import Window
