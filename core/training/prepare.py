@@ -124,8 +124,8 @@ def _check_shared_backbone(recipe: Recipe, model: MultiTaskModel) -> None:
             raise ConfigError(
                 f"shares the images of '{other}', but the backbone computes other features for it",
                 where=f"tasks.{name}.source",
-                hint="statistics of each task cannot share a pass: set backbone.options.norm_stats to shared or frozen, or "
-                "leave the source out",
+                hint="statistics of each task cannot share a pass: set backbone.options.norm_stats to shared or "
+                "frozen, or leave the source out",
             )
 
 
