@@ -19,6 +19,12 @@ class ClassificationOptions:
     val: str = option("val", "the same for validation")
     image_column: str = option("image", "csv: column of file names, relative to root")
     label_column: str = option("label", "csv: column of class names")
+    images: str = option("", "csv: folder of the images, under root; they may be named without suffix")
+    split_column: str | None = option(
+        None, "csv: column that says which split a row is of, where `train` and `val` name one table"
+    )
+    train_splits: list[str] = option(["train"], "csv: what split_column says of training images")
+    val_splits: list[str] = option(["val"], "csv: the same for validation")
     class_names: list[str] = option(
         [], "class names by id; list: the meaning of its ids, in place of classes.txt; else an order of known names"
     )

@@ -22,6 +22,7 @@ class SegmentationOptions:
         "train.txt",
         "folders: training stems, one a line, or null for all images, with `holdout`; camvid: two columns of files",
     )
+    more_train_lists: list[str] = option([], "folders: further lists of training stems")
     val_list: str = option("val.txt", "folders, camvid: the same for validation")
     train_polygons: str = option("polygons_train.json", "polygons: annotations of training images, under root")
     val_polygons: str = option("polygons_val.json", "polygons: annotations of validation images, under root")

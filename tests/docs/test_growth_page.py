@@ -58,7 +58,7 @@ def test_commands_of_the_growth_page_run_in_order(repository: Path, toys_install
 def test_blocks_are_recipes(repository: Path, tmp_path: Path) -> None:
     plugins = Plugins.discover()
     pages = [blocks(repository, "recipes.md", "yaml"), blocks(repository, "growth.md", "yaml")]
-    assert [len(page) for page in pages] == [5, 1]
+    assert [len(page) for page in pages] == [6, 1]
     plain = load_recipe("street_trio", (), plugins).typed
     for block in [block for page in pages for block in page]:
         path = tmp_path / "block.yaml"

@@ -5,13 +5,25 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from umbel import DataError, find_split, find_val_or_test, missing_hint, read_lines, say_test_validates, skip_invalid
+from umbel import (
+    DataError,
+    find_split,
+    find_val_or_test,
+    list_images,
+    missing_hint,
+    read_lines,
+    say_test_validates,
+    skip_invalid,
+)
 from umbel.tasks.classification.formats.records import Record, listed_records
 from umbel.tasks.classification.options import ClassificationOptions
 
 
 class Table:
-    """root/{train,val}.csv with a header and the columns of `image_column` and `label_column`; files are under root."""
+    """root/{train,val}.csv with a header and the columns of `image_column` and `label_column`; files are under root.
+
+    One table may hold both splits: `split_column` then says which a row is of.
+    """
 
     looks_for = "train.csv or val.csv"
 
@@ -25,9 +37,8 @@ class Table:
             raise DataError(
                 "no such file", kind="missing", where=str(tables["train"]), hint=missing_hint(tables["train"])
             )
-        return sorted(
-            {label for path in _tables(options).values() if path.is_file() for _, label in _rows(options, path)}
-        )
+        labels = {label for path in set(tables.values()) if path.is_file() for _, label in _rows(options, path, None)}
+        return sorted(labels)
 
     def has_val(self, options: ClassificationOptions) -> bool:
         return _tables(options)["val"].exists()
@@ -37,7 +48,10 @@ class Table:
         if split == "val" and options.val == "val":
             say_test_validates(path.stem, Path(options.root))
         ids = {name: number for number, name in enumerate(self.class_names(options))}
-        return listed_records(Path(options.root), [(name, ids[label]) for name, label in _rows(options, path)], path)
+        rows = [(name, ids[label]) for name, label in _rows(options, path, split)]
+        folder = Path(options.root) / options.images
+        files = _by_stem(folder) if options.images and any(not Path(name).suffix for name, _ in rows) else {}
+        return listed_records(folder, [(files.get(name, name), label) for name, label in rows], path)
 
 
 def _tables(options: ClassificationOptions) -> dict[str, Path]:
@@ -56,20 +70,32 @@ def _has_labels(options: ClassificationOptions, path: Path) -> bool:
     return {options.image_column, options.label_column} <= {column.strip(' "') for column in header}
 
 
-def _rows(options: ClassificationOptions, path: Path) -> list[tuple[str, str]]:
+def _by_stem(folder: Path) -> dict[str, str]:
+    """The images of a folder by their names without suffix, where only one has it."""
+    stems: dict[str, list[str]] = {}
+    for image in list_images(folder):
+        stems.setdefault(image.stem, []).append(image.name)
+    return {stem: names[0] for stem, names in stems.items() if len(names) == 1}
+
+
+def _rows(options: ClassificationOptions, path: Path, split: str | None) -> list[tuple[str, str]]:
+    """Image and class of each row of a split, of every split for None."""
     lines = read_lines(path)
     try:
         columns, *values = csv.reader(lines, strict=True)
     except (ValueError, csv.Error) as error:
         problem = "is empty" if not lines else f"is not a table of comma-separated values: {error}"
         raise DataError(problem, where=str(path)) from None
-    for wanted in (options.image_column, options.label_column):
+    parted = [] if options.split_column is None else [options.split_column]
+    for wanted in (options.image_column, options.label_column, *parted):
         if columns.count(wanted) != 1:
             raise DataError(
                 f"has not one column {wanted!r}",
                 where=str(path),
                 hint=f"its columns are {', '.join(columns)}; set image_column and label_column",
             )
+    splits = options.train_splits if split == "train" else options.val_splits
+    of_split = columns.index(parted[0]) if parted and split is not None else None
     image, label = columns.index(options.image_column), columns.index(options.label_column)
     rows = []
     for number, row in enumerate(values, start=2):
@@ -77,5 +103,6 @@ def _rows(options: ClassificationOptions, path: Path) -> list[tuple[str, str]]:
             if len(row) != len(columns) or not row[label].strip():
                 shown = str(row)[:200]
                 raise DataError(f"row {number} has not {len(columns)} values with a class: {shown}", where=str(path))
-            rows.append((row[image].strip(), row[label].strip()))
+            if of_split is None or row[of_split].strip() in splits:
+                rows.append((row[image].strip(), row[label].strip()))
     return rows

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from umbel import (
@@ -75,7 +75,8 @@ class Folders:
         else:
             if split == "val" and options.val_list == "val.txt":
                 say_test_validates(listing.stem, root)
-            records = _listed(options, listing)
+            further = options.more_train_lists if split == "train" else []
+            records = _listed(options, [listing, *(root / more for more in further)])
         names = self.class_names(options)
         if options.ignore_index < len(names):
             raise ConfigError(
@@ -157,11 +158,11 @@ def _images(folder: Path) -> Iterator[Path]:
             yield from _images(path)
 
 
-def _listed(options: SegmentationOptions, listing: Path) -> tuple[Record, ...]:
+def _listed(options: SegmentationOptions, listings: Sequence[Path]) -> tuple[Record, ...]:
     images, masks = (Path(options.root) / name for name in (options.images, options.masks))
     image_files, mask_files = (_by_bare_name(files_by_name(folder)) for folder in (images, masks))
     records: dict[str, Record] = {}
-    for stem in read_lines(listing):
+    for listing, stem in ((path, stem) for path in listings for stem in read_lines(path)):
         with skip_invalid("missing-pair"):
             if stem in records:
                 raise DataError(f"lists {stem!r} twice", where=str(listing), kind="duplicate-id")
@@ -174,7 +175,7 @@ def _listed(options: SegmentationOptions, listing: Path) -> tuple[Record, ...]:
                     )
             records[stem] = Record(image_files[stem], Mask(mask_files[stem]), stem)
     if not records:
-        raise DataError("lists no images", where=str(listing), kind="empty-split")
+        raise DataError("lists no images", where=str(listings[0]), kind="empty-split")
     return tuple(records.values())
 
 

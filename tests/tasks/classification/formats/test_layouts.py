@@ -221,6 +221,26 @@ def test_tables(make_classification, csv_root):
     assert labels(other) == {"a.jpg": "one"}
 
 
+def test_one_table_of_both_splits_and_images_by_stem(make_classification, tmp_path):
+    (tmp_path / "images").mkdir()
+    for name in ("a.jpg", "b.png", "c.jpg", "d.jpg"):
+        picture(tmp_path / "images" / name)
+    rows = "a,train,cat,Siam\nb,more,dog,Pug\nc,val,cat,Siam\nd,unused,cat,Manx\n"
+    (tmp_path / "classes.csv").write_text(f"stem,split,species,breed\n{rows}")
+    table = {"format": "csv", "train": "classes", "val": "classes", "split_column": "split", "images": "images"}
+    options = {**table, "image_column": "stem", "label_column": "species", "train_splits": ["train", "more"]}
+    task = build(make_classification, **options)
+    assert labels(task) == {"a.jpg": "cat", "b.png": "dog"}
+    assert labels(task, "val") == {"c.jpg": "cat"}
+    breeds = build(make_classification, **{**options, "label_column": "breed"})
+    assert breeds.class_names == ["Manx", "Pug", "Siam"]
+    with pytest.raises(DataError, match=r"has not one column 'part'"):
+        build(make_classification, **{**options, "split_column": "part"}).dataset("train")
+    (tmp_path / "classes.csv").write_text(f"stem,split,species,breed\n{rows}e,train,dog,Pug\n")
+    with pytest.raises(DataError, match=r"images/e: no such file, which classes\.csv lists"):
+        build(make_classification, **options).dataset("train")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

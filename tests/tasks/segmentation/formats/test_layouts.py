@@ -268,3 +268,17 @@ def test_folders_of_splits_are_read_apart_and_their_masks_alike(make_segmentatio
     assert [record.id for record in train.records] == [record.id for record in val.records] == ["a", "deep/b"]
     assert np.unique(train[1].target).tolist() == [0, 1]
     assert np.unique(val[1].target).tolist() == [0]
+
+
+def test_further_lists_of_training_images(make_segmentation, tmp_path):
+    for stem in "abc":
+        picture(tmp_path / f"images/{stem}.jpg")
+        mask(tmp_path / f"masks/{stem}.png", range(2))
+    (tmp_path / "classes.txt").write_text("ground\nweed\n")
+    for name, stems in (("train", "a"), ("more", "b"), ("val", "c"), ("again", "a")):
+        (tmp_path / f"{name}.txt").write_text(stems)
+    task = make_segmentation(class_names=[], more_train_lists=["more.txt"])
+    assert [record.id for record in task.dataset("train").records] == ["a", "b"]
+    assert [record.id for record in task.dataset("val").records] == ["c"]
+    with pytest.raises(DataError, match=r"again\.txt: lists 'a' twice"):
+        make_segmentation(class_names=[], more_train_lists=["again.txt"]).dataset("train")
