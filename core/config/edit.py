@@ -55,6 +55,7 @@ def grown_tree(
     rest = {key: recipe._get_node(key) for key in recipe if key not in ("tasks", "backbone")}
     merged = OmegaConf.merge(tree, OmegaConf.create(rest), overrides)
     assert isinstance(merged, DictConfig)
+    drop_unused_sources(merged)  # of tasks that stay as the run has them
     OmegaConf.update(merged, "growth.mode", mode, force_add=True)
     OmegaConf.update(merged, "growth.kept", kept, force_add=True)
     return merged

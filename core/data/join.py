@@ -51,7 +51,7 @@ def join_images(tasks: Mapping[str, Task[Any]], datasets: Mapping[str, Dataset[S
     """
     by_file: dict[Path, JoinedImage] = {}
     for name, task in tasks.items():
-        for index, (sample_id, file) in enumerate(_images(task, datasets[name])):
+        for index, (sample_id, file) in enumerate(image_files(task, datasets[name])):
             image = by_file.setdefault(file, JoinedImage(sample_id, file, {}))
             if name in image.samples:
                 raise DataError(
@@ -117,8 +117,12 @@ def _ambiguous(one: JoinedImage, other: JoinedImage) -> DataError:
     )
 
 
-def _images(task: Task[Any], dataset: Dataset[Sample]) -> list[tuple[str, Path]]:
-    """Id and image file of every sample, in order."""
+def image_files(task: Task[Any], dataset: Dataset[Sample]) -> list[tuple[str, Path]]:
+    """Id and image file of every sample, in order.
+
+    Raises:
+        ConfigError: the task does not say.
+    """
     kept = None
     if isinstance(dataset, HoldoutSubset):
         kept, dataset = list(dataset.indices), dataset.dataset

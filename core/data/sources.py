@@ -14,7 +14,8 @@ from umbel.contract.errors import ConfigError
 from umbel.contract.source_config import SourceConfig
 from umbel.contract.task import Task
 from umbel.contract.types import Sample
-from umbel.data.join import JoinedImage, join_images
+from umbel.data.datasets import HoldoutSubset
+from umbel.data.join import JoinedImage, image_files, join_images
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +83,28 @@ def open_sources(
                 )
         if members:
             opened[source] = SharedImages(source, config, tuple(members), join_images(members, datasets))
+            _warn_of_held_out(opened[source], members, datasets)
     return opened
+
+
+def _warn_of_held_out(
+    source: SharedImages, tasks: Mapping[str, Task[Any]], datasets: Mapping[str, Dataset[Sample]]
+) -> None:
+    """Tasks of other lists of images, or of strata, hold out others: what one validates on, the rest may train on."""
+    trained = {image.file: image for image in source.images}
+    for name, task in tasks.items():
+        part = datasets[name]
+        if not isinstance(part, HoldoutSubset):
+            continue
+        held = [trained[file] for _, file in image_files(task, part.dataset) if file in trained]
+        seen = [image for image in held if name not in image.samples]
+        if seen:
+            others = ", ".join(f"'{other}'" for other in source.tasks if any(other in i.samples for i in seen))
+            log.warning(
+                "source '%s': %d images that '%s' holds out are trained on by %s: its scores will be too good; "
+                "a validation split that all share would say more",
+                source.name, len(seen), name, others,
+            )  # fmt: skip
 
 
 def say_sources(sources: Iterable[SharedImages]) -> None:

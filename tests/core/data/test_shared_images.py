@@ -270,6 +270,18 @@ def test_trial_batch_and_length_of_a_pass(files: list[str]) -> None:
     assert sources["all"].text() == "11 images, 11 labelled for a, 2 labelled for b; 2 for all"
 
 
+def test_images_that_only_one_task_holds_out_are_said(files: list[str], caplog: pytest.LogCaptureFixture) -> None:
+    alike: Tasks = {name: file_task(name, files, holdout=0.3) for name in "ab"}
+    sources_for(alike)
+    assert not caplog.records
+    held = set(files) - {str(image.file) for image in sources_for(alike)[1]["all"].images}
+    assert len(held) == 3
+    sources_for({"a": file_task("a", files, holdout=0.3), "b": file_task("b", sorted(held), holdout=0.4)})
+    said = [record.getMessage() for record in caplog.records]
+    assert said == [line for line in said if "images that 'a' holds out are trained on by 'b'" in line]
+    assert [line.split(": ")[1].split()[0] for line in said] == ["2"]
+
+
 def test_a_collate_of_its_own_cannot_share(files: list[str]) -> None:
     class Collates(FileTask):
         def collate(self, samples: Any) -> Batch:
