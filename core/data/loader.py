@@ -79,7 +79,7 @@ class CompositeLoader:
         self.plan = plan or CompositePlan({name: Window() for name in tasks})
         self.steps = range(start, stop)
         self.accumulate = accumulate
-        self.streams = open_streams(tasks, datasets, sources or {}, seed, self.bad_samples.allowed)
+        self.streams = open_streams(tasks, datasets, sources or {}, seed=seed, allowed=self.bad_samples.allowed)
         self.loaders = {
             stream.name: _loader(
                 stream,
@@ -160,7 +160,7 @@ def first_batch(
     """
     shared = {} if source is None else {source.name: source.of(task.name)}
     allowed = {task.name: 1 if substitute else 0}
-    (stream,) = open_streams({task.name: task}, {task.name: dataset}, shared, seed, allowed)
+    (stream,) = open_streams({task.name: task}, {task.name: dataset}, shared, seed=seed, allowed=allowed)
     loaded = stream.view[stream.order.keys(0, task.config.batch_size)]
     if isinstance(loaded, UmbelError):
         raise with_worker_traceback(loaded)

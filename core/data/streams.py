@@ -54,6 +54,7 @@ def open_streams(
     tasks: Mapping[str, Task[Any]],
     datasets: Mapping[str, Dataset[Sample]],
     sources: Mapping[str, SharedImages],
+    *,
     seed: int,
     allowed: Mapping[str, int],
 ) -> list[Stream]:
@@ -73,14 +74,17 @@ def open_streams(
         if source is None:
             view = TrainingView(task, datasets[name], seed, substitute=allowed.get(name, 0) > 0)
             order = KeyedStream(name, dataset_length(datasets[name]), seed)
-            streams[name] = Stream(name, f"tasks.{name}", (name,), task.config, view, order)
+            streams[name] = Stream(name, f"tasks.{name}", (name,), config=task.config, view=view, order=order)
         elif source.name not in streams:
             substitute = any(allowed.get(other, 0) > 0 for other in source.tasks)
             streams[source.name] = Stream(
-                source.name, f"sources.{source.name}", source.tasks, task.config,
-                SourceView(source, tasks, datasets, seed, substitute=substitute),
-                KeyedStream(source.name, len(source), seed),
-            )  # fmt: skip
+                source.name,
+                f"sources.{source.name}",
+                source.tasks,
+                config=task.config,
+                view=SourceView(source, tasks, datasets, seed, substitute=substitute),
+                order=KeyedStream(source.name, len(source), seed),
+            )
     return list(streams.values())
 
 

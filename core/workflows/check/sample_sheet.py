@@ -55,7 +55,7 @@ def sheet_name(task: Task[Any]) -> str:
 
 def _pictures(task: Task[Any], dataset: Dataset[Sample], seed: int, source: SharedImages | None) -> list[np.ndarray]:
     shared = {} if source is None else {source.name: source.of(task.name)}
-    (stream,) = open_streams({task.name: task}, {task.name: dataset}, shared, seed, {})
+    (stream,) = open_streams({task.name: task}, {task.name: dataset}, shared, seed=seed, allowed={})
     pictures = []
     for key in stream.order.keys(0, COUNT):
         loaded = stream.view.sample(key)

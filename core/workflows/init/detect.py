@@ -10,12 +10,15 @@ from typing import Any
 
 from umbel.config.check import build_recipe
 from umbel.config.literals import literal
+from umbel.contract.capabilities import NamesSources, Warps
 from umbel.contract.dataset_report import DetectedDataset
 from umbel.contract.defaults import classes_of
 from umbel.contract.errors import ConfigError, DataError
+from umbel.contract.task import Task
 from umbel.contract.types import Size, round_up
 from umbel.data.datasets import dataset_length, open_split
 from umbel.data.foreign import describe_folder
+from umbel.data.join import image_files
 from umbel.data.statistics import evenly_spaced
 from umbel.io.names import as_written, missing_hint
 from umbel.registry.make import detect
@@ -40,6 +43,7 @@ class Start:
         classes: their names.
         input_size: height and width.
         image_size: height and width of the median image.
+        files: the training images, where the task can share them with others.
     """
 
     name: str
@@ -49,6 +53,7 @@ class Start:
     classes: tuple[str, ...]
     input_size: Size
     image_size: Size
+    files: frozenset[Path] = frozenset()
 
 
 def start_task(name: str, folder: Path, kind: str | None, plugins: Plugins) -> Start:
@@ -74,7 +79,11 @@ def start_task(name: str, folder: Path, kind: str | None, plugins: Plugins) -> S
             fitting[candidate] = detected
     if len(fitting) > 1:
         listed = ", ".join(f"{found} ({detected.layout})" for found, detected in fitting.items())
-        raise DataError(f"may be data of {listed}", where=str(folder), hint="write --task NAME=KIND:FOLDER")
+        raise DataError(
+            f"may be data of {listed}",
+            where=str(folder),
+            hint="write --task NAME=KIND:FOLDER for each",
+        )
     if not fitting:
         raise DataError(
             f"is no data set that {' or '.join(kinds)} recognises; it holds {describe_folder(folder)}",
@@ -142,7 +151,12 @@ def _read(name: str, kind: str, detected: DetectedDataset, plugins: Plugins) -> 
         classes=tuple(classes_of(task)),
         input_size=_fit(median, detected.longest),
         image_size=median,
+        files=frozenset(file for _, file in image_files(task, data["train"])) if _can_share(task) else frozenset(),
     )
+
+
+def _can_share(task: Task[Any]) -> bool:
+    return isinstance(task, Warps) and isinstance(task, NamesSources)
 
 
 def _median(sizes: Sequence[Size]) -> Size:
