@@ -18,7 +18,7 @@ HERE = Path(__file__).resolve().parent
 PAGE = HERE.parent / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- figures: written by `make bench` -->", "<!-- end of figures -->"
 ALL = (
-    "engine", "compiled", "peers", "activations", "growth", "memory", "zero", "loader", "keyed_augmentation",
+    "engine", "compiled", "peers", "activations", "shared_images", "growth", "memory", "zero", "loader", "keyed_augmentation",
     "decoding", "waiting", "mean_ap", "miou", "fusion", "tta", "predict_shared_backbone", "prediction", "evaluation",
     "saving", "startup", "check_data", "checkpoint_checksum", "costs_step", "costs_loader",
 )  # fmt: skip
