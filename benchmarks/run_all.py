@@ -18,9 +18,9 @@ HERE = Path(__file__).resolve().parent
 PAGE = HERE.parent / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- figures: written by `make bench` -->", "<!-- end of figures -->"
 ALL = (
-    "engine", "compiled", "peers", "activations", "shared_images", "growth", "memory", "zero", "loader", "keyed_augmentation",
-    "decoding", "waiting", "mean_ap", "miou", "fusion", "tta", "predict_shared_backbone", "prediction", "evaluation",
-    "saving", "startup", "check_data", "checkpoint_checksum", "costs_step", "costs_loader",
+    "engine", "compiled", "peers", "activations", "shared_images", "growth", "memory", "zero", "loader",
+    "keyed_augmentation", "decoding", "waiting", "mean_ap", "miou", "fusion", "tta", "predict_shared_backbone",
+    "prediction", "evaluation", "saving", "startup", "check_data", "checkpoint_checksum", "costs_step", "costs_loader",
 )  # fmt: skip
 PACKAGES = (
     "torch", "torchvision", "timm", "albumentations", "opencv-python-headless", "torchmetrics", "faster-coco-eval",
