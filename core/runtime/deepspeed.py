@@ -107,9 +107,8 @@ class DeepSpeedRuntime:
             self._announce(task)
         return self.engine(images, task)
 
-    def features(self, images: Tensor, task: str) -> tuple[Tensor, ...]:
-        levels: tuple[Tensor, ...] = self.engine(images, task, "features")
-        return levels
+    def features(self, images: Tensor, task: str) -> Any:
+        return self.engine(images, task, "features")
 
     def head(self, features: tuple[Tensor, ...], task: str) -> Any:
         return self.engine(features, task, "head")

@@ -87,8 +87,7 @@ class DepthMetric(Metric):
 
     def update(self, predictions: Sequence[Tensor], targets: Sequence[np.ndarray]) -> None:
         for prediction, target in zip(predictions, targets, strict=True):
-            known = target > 0
-            if known.any():
+            if (known := target > 0).any():
                 found, true = prediction.double().numpy()[known], target[known].astype(np.float64)
                 relative, rmse = np.abs(found - true) / true, np.sqrt(np.mean((found - true) ** 2))
                 close = np.mean(np.maximum(found / true, true / found) < 1.25)
