@@ -62,7 +62,7 @@ def test_fifty_signals_at_random_moments(launch: Callable[..., Run], tmp_path: P
     stopped = 0
     for trial in range(50):
         out = f"run-{trial}"
-        workers = [f"tasks.first.workers={chooser.choice((0, 0, 1))}"]
+        workers = [f"tasks.first.workers={chooser.choice((0, 0, 1))}", "tasks.second.workers=0"]
         child = start(train_as_a_process, tmp_path, out, *workers)
         time.sleep(chooser.uniform(0.02, 1.1) * length)
         if child.is_alive():
